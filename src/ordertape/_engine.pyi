@@ -1,0 +1,316 @@
+"""The Rust engine: batches of events, the book, exact numbers, reversible ids, journal frames.
+
+Everything that runs once per event lives here and nothing else; see ``engine/src``.
+Numbers cross this border as the venue's own text (``str``, ``bytes`` or any object with the
+buffer protocol such as ``msgspec.Raw``), as ``Decimal``, or as ``int`` already scaled.  Never as a float.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias, overload
+
+import pyarrow as pa
+from typing_extensions import Buffer
+
+Text: TypeAlias = str | Buffer
+Number: TypeAlias = Text | Decimal | int
+OrderId: TypeAlias = Text | int
+
+NULL: int
+"""The int64 that stands for "no value" inside columns; every edge shows null."""
+
+class IdCodec:
+    """A reversible text <-> 128-bit key.  ``spec``: "auto", "int", "uuid", "kraken", "hex:N",
+    "base62:N", "ascii" or "intern".  An id that a codec can't hold goes to its dictionary."""
+
+    def __init__(self, spec: str = "auto") -> None: ...
+    spec: str
+    def encode(self, text: OrderId) -> bytes: ...
+    def decode(self, key: bytes) -> str: ...
+    @property
+    def terms(self) -> int: ...
+    """How many ids stand in the dictionary."""
+    def terms_from(self, start: int) -> list[str]: ...
+    """Dictionary entries from index ``start`` on: what must be journaled before its use."""
+    def load_terms(self, start: int, terms: Sequence[str]) -> None: ...
+
+class Column:
+    """A read-only view of one column (buffer protocol, no copy).  int64 'q', uint16 'H', uint8 'B';
+    ids are (n, 16) 'B', little-endian keys."""
+
+    name: str
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def validity(self) -> bytes | None: ...
+    """Arrow validity bitmap, None where nothing is null."""
+
+class EventBatch:
+    """Events of one market in columns, all at the same scales.  A slice is a batch (no copy)."""
+
+    price_scale: int
+    size_scale: int
+    codec: IdCodec
+    trade_codec: IdCodec
+    @classmethod
+    def from_arrays(
+        cls,
+        *,
+        kind: Buffer,
+        side: Buffer,
+        order_id: Any,
+        price: Buffer,
+        size: Buffer,
+        ts_event: Buffer | None = None,
+        price_scale: int,
+        size_scale: int,
+        seq: Buffer | None = None,
+        ts_recv: Buffer | None = None,
+        flags: Buffer | None = None,
+        reason: Buffer | None = None,
+        venue_seq: Buffer | None = None,
+        trade_id: Any = None,
+        taker_order_id: Any = None,
+        taker_side: Buffer | None = None,
+        price_before: Buffer | None = None,
+        size_before: Buffer | None = None,
+        codec: IdCodec | str | None = None,
+        trade_codec: IdCodec | str | None = None,
+    ) -> EventBatch: ...
+    @staticmethod
+    def concat(batches: Sequence[EventBatch]) -> EventBatch: ...
+    """One batch of several of the same codec, at the largest of their scales."""
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, key: slice) -> EventBatch: ...
+    @overload
+    def __getitem__(self, key: int) -> dict[str, Any]: ...
+    """One row as a dict at the edge: text ids, Decimal numbers, absent values None."""
+    def column(self, name: str) -> Column | None: ...
+    """A column of events.COLUMNS by name, None where no row of the batch has a value."""
+    def id_texts(self, name: str = "order_id") -> list[str | None]: ...
+    def to_arrow(self) -> pa.Table: ...
+    @property
+    def first_seq(self) -> int: ...
+    @property
+    def last_seq(self) -> int: ...
+    @property
+    def last_ts_recv(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    def search_ts_recv(self, ts: int) -> int: ...
+    """Index of the first row with ts_recv > ts (rows never decrease in ts_recv)."""
+    def search_seq(self, seq: int) -> int: ...
+    """Index of the first row with its seq >= seq."""
+    def last_complete(self) -> int: ...
+    """Number of rows up to and with the last row flagged LAST (0: none)."""
+    def counts(self) -> list[int]: ...
+    """Rows by kind, index = kind (0 unused); SNAPSHOT rows are not counted."""
+    def encode_frame(self, frame_type: int, synced: int) -> bytes: ...
+    """A journal frame (header, raw columns, crc32c); frame_type 1 EVENTS, 2 SNAPSHOT."""
+
+class BatchBuilder:
+    """Collects events as a venue's parser meets them; scales grow to hold every number exactly."""
+
+    def __init__(
+        self,
+        codec: IdCodec | str | None = None,
+        price_scale: int | None = None,
+        size_scale: int | None = None,
+        trade_codec: IdCodec | str | None = None,
+    ) -> None: ...
+    codec: IdCodec
+    trade_codec: IdCodec
+    def add(
+        self,
+        kind: int,
+        side: int | None,
+        order_id: OrderId | None,
+        price: Text | None,
+        size: Text | None,
+        ts_recv: int,
+        ts_event: int | None = None,
+        flags: int = 0,
+        reason: int = 0,
+        venue_seq: int | None = None,
+        trade_id: OrderId | None = None,
+        taker_order_id: OrderId | None = None,
+        taker_side: int | None = None,
+        /,
+    ) -> None: ...
+    def finish(self, first_seq: int) -> EventBatch: ...
+    """The batch; its last row gets LAST; seq counts from first_seq (rows with SNAPSHOT take
+    the seq of the CLEAR before them).  The builder is empty afterwards."""
+    def discard(self) -> None: ...
+    def __len__(self) -> int: ...
+
+class Counters:
+    """What one apply met.  All are counts of events but ``crossed``: message ends (LAST) with bid >= ask."""
+
+    events: int
+    unknown_id: int
+    duplicate_id: int
+    negative: int
+    overflow: int
+    overfill: int
+    before_differs: int
+    late: int
+    crossed: int
+    @property
+    def faults(self) -> int: ...
+    """Sum of all but events and late."""
+    def as_dict(self) -> dict[str, int]: ...
+    def __add__(self, other: Counters) -> Counters: ...
+
+class Effects:
+    """What each event of a batch did, as aligned columns (int64, NULL where it does not apply):
+    price_before, size_before, level_size, level_orders, best_bid, best_ask, orders_ahead."""
+
+    def column(self, name: str) -> Column: ...
+    def __len__(self) -> int: ...
+
+class OrderBook:
+    def __init__(
+        self,
+        price_scale: int | None = None,
+        size_scale: int | None = None,
+        codec: IdCodec | str | None = None,
+    ) -> None: ...
+    @property
+    def price_scale(self) -> int | None: ...
+    @property
+    def size_scale(self) -> int | None: ...
+    @property
+    def codec(self) -> IdCodec: ...
+    @property
+    def seq(self) -> int: ...
+    """seq of the last applied event, 0 before the first."""
+    @property
+    def ts_recv(self) -> int: ...
+    era: int
+    @overload
+    def apply(self, batch: EventBatch) -> Counters: ...
+    @overload
+    def apply(self, batch: EventBatch, effects: Literal[False]) -> Counters: ...
+    @overload
+    def apply(self, batch: EventBatch, effects: Literal[True]) -> tuple[Counters, Effects]: ...
+    def apply_one(
+        self,
+        kind: int,
+        side: int | None,
+        order_id: OrderId | None,
+        price: Number | None,
+        size: Number | None,
+        /,
+    ) -> int: ...
+    """Returns an events.ApplyResult."""
+    def depth(self, levels: int) -> tuple[list[tuple[Decimal, Decimal, int]], list[tuple[Decimal, Decimal, int]]]: ...
+    def depth_scaled(self, levels: int) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]: ...
+    def best(self) -> tuple[Decimal | None, Decimal | None]: ...
+    def best_scaled(self) -> tuple[int | None, int | None]: ...
+    def queue(self, price: Number, side: int | None = None) -> list[tuple[str, Decimal]]: ...
+    def place(self, order_id: OrderId) -> tuple[int, Decimal]: ...
+    def get(self, order_id: OrderId) -> tuple[int, Decimal, Decimal] | None: ...
+    """(side, price, size) of a resting order."""
+    def orders(self, side: int, limit: int = 0) -> list[tuple[str, Decimal, Decimal]]: ...
+    """(order_id, price, size), best price first, front of the queue first; limit 0: all."""
+    def snapshot(self) -> EventBatch: ...
+    """The whole book as OPEN rows flagged SNAPSHOT, bids then asks, best first, in queue order,
+    every row with the book's seq and ts_recv."""
+    def restore(self, batch: EventBatch, era: int) -> None: ...
+    """Replaces everything by a snapshot(); seq and ts_recv become the batch's."""
+    def digest(self) -> str: ...
+    """32 hex digits over ids, prices, sizes, sides and queue order; equal at any scale and machine."""
+    def top_text(self, orders: int = 25) -> str: ...
+    """Bitfinex's checksum text: ids and signed sizes of the best orders, id ascending inside a price."""
+    def top_crc32(self, orders: int = 25) -> int: ...
+    """CRC-32 of top_text as the signed int that Bitfinex sends."""
+    def totals(self) -> tuple[int, int, Decimal, Decimal]: ...
+    """(bid orders, ask orders, bid size, ask size)."""
+    @property
+    def levels(self) -> tuple[int, int]: ...
+    @property
+    def crossed(self) -> bool: ...
+    @property
+    def memory_bytes(self) -> int: ...
+    def check(self) -> None: ...
+    """Walks every structure and raises BookCorrupt where two of them disagree."""
+    def __len__(self) -> int: ...
+    def __contains__(self, order_id: OrderId) -> bool: ...
+
+class WindowResolver:
+    """Turns the statements of a windowed feed ("this order stands so", "this order left my window",
+    "a trade happened") into events, applying them to the book it was given."""
+
+    def __init__(
+        self,
+        book: OrderBook,
+        *,
+        orders_per_side: int,
+        horizon_ns: int,
+        evicted_max: int,
+        trades_max: int,
+    ) -> None: ...
+    orders_per_side: int
+    def clear(self, ts_recv: int, ts_event: int | None = None, venue_seq: int | None = None) -> None: ...
+    """The rows put before the next commit are a whole new book (a new era)."""
+    def put(
+        self,
+        order_id: OrderId,
+        price: Text,
+        amount: Text,
+        ts_recv: int,
+        ts_event: int | None = None,
+        venue_seq: int | None = None,
+        /,
+    ) -> None: ...
+    """amount > 0: bid, < 0: ask."""
+    def remove(
+        self, order_id: OrderId, ts_recv: int, ts_event: int | None = None, venue_seq: int | None = None, /
+    ) -> None: ...
+    def trade(
+        self,
+        trade_id: OrderId,
+        amount: Text,
+        price: Text,
+        ts_recv: int,
+        ts_event: int | None = None,
+        venue_seq: int | None = None,
+        /,
+    ) -> bool: ...
+    """amount > 0: the taker bought (the resting side is ask).  False: this trade was known."""
+    def known_trade(self, trade_id: OrderId) -> None: ...
+    """Marks a trade of the history as known."""
+    @property
+    def pending(self) -> int: ...
+    """Statements since the last commit (trades not counted)."""
+    @property
+    def waiting_trades(self) -> int: ...
+    def commit(self, first_seq: int, now_ns: int) -> EventBatch | None: ...
+    """The events of all statements since the last commit, already applied to the book;
+    None where there are none.  Trades older than the horizon become TRADE."""
+    def discard(self) -> None: ...
+    @property
+    def counters(self) -> dict[str, int]: ...
+    """unknown_id, unchanged, side_flips, evicted, reentered, ended, matched, late_matched,
+    unmatched_trades, known_trades, crossed (message ends)."""
+
+def encode_mark(payload: bytes, last_seq: int, ts_recv: int, synced: int) -> bytes:
+    """A MARK frame (type 3) around a JSON payload."""
+
+def decode_frame(
+    buffer: Buffer,
+    offset: int,
+    codec: IdCodec | None = None,
+    trade_codec: IdCodec | None = None,
+) -> tuple[int, int, int, EventBatch | bytes] | None:
+    """(type, length, synced, batch or payload) of the frame at offset; None where there is
+    no whole frame: zeroes, a wrong magic, a length beyond the buffer, a wrong crc32c."""
+
+def frame_header(buffer: Buffer, offset: int) -> tuple[int, int, int, int, int, int] | None:
+    """(type, length, rows, first_seq, last_seq, last_ts_recv) without checking the crc."""
+
+def parse_number(text: Text, scale: int) -> int:
+    """Exact value at a scale; NumberRefused where the grammar or int64 doesn't hold it."""
+
+def format_number(value: int, scale: int) -> str:
+    """Plain decimal text: no exponent, no trailing zeros."""

@@ -1,0 +1,117 @@
+"""Every error ordertape raises.
+
+    OrdertapeError
+    ├── NumberRefused       a venue's number is malformed or fits no int64 scale
+    ├── IdRefused           an id that no codec and no dictionary can hold
+    ├── BookCorrupt         two structures of the book disagree: a defect of ours
+    ├── BadFile             a source file is malformed; nothing of it was imported
+    ├── UnknownMarket       no tape, venue or product under that name
+    ├── MarketBusy          another process writes this market
+    ├── ImportRefused       the source is older than the tape's end, or the market is being collected
+    ├── TapeError
+    │   ├── TapeCorrupt     damage inside the synced part of a tape
+    │   └── SyncFailed      fdatasync failed: what was written may be lost
+    ├── VenueError          the venue refused or broke its own protocol
+    │   └── VenueRefused    it will refuse again: a retry can't help
+    └── SettingRefused      an environment variable or option has a value that can't be used
+
+``retryable`` says whether trying the same thing again, unchanged, can help.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadFile",
+    "BookCorrupt",
+    "IdRefused",
+    "ImportRefused",
+    "MarketBusy",
+    "NumberRefused",
+    "OrdertapeError",
+    "SettingRefused",
+    "SyncFailed",
+    "TapeCorrupt",
+    "TapeError",
+    "UnknownMarket",
+    "VenueError",
+    "VenueRefused",
+]
+
+
+class OrdertapeError(Exception):
+    """Base of all; its text is one sentence for people."""
+
+    retryable = False
+
+
+class NumberRefused(OrdertapeError, ValueError):
+    """``field``, ``text`` and ``reason`` of a number; ``market`` is added by who knows it."""
+
+    def __init__(self, field: str, text: str, reason: str, market: str | None = None) -> None:
+        super().__init__(field, text, reason, market)
+        self.field, self.text, self.reason, self.market = field, text, reason, market
+
+    def __str__(self) -> str:
+        where = f"{self.market}: " if self.market else ""
+        return f"{where}{self.field} {self.text!r} {self.reason}"
+
+
+class IdRefused(OrdertapeError, ValueError):
+    """An id can't be stored reversibly."""
+
+
+class BookCorrupt(OrdertapeError):
+    """The book's structures disagree with each other."""
+
+
+class BadFile(OrdertapeError):
+    """``path``, the line (from 1) or byte where it breaks, and what was expected and found."""
+
+    def __init__(self, path: object, where: str, problem: str) -> None:
+        super().__init__(path, where, problem)
+        self.path, self.where, self.problem = path, where, problem
+
+    def __str__(self) -> str:
+        return f"{self.path}, {self.where}: {self.problem}"
+
+
+class UnknownMarket(OrdertapeError, LookupError):
+    """Nothing is known under that name."""
+
+
+class MarketBusy(OrdertapeError):
+    """Another process holds the market's lock."""
+
+    retryable = True
+
+
+class ImportRefused(OrdertapeError):
+    """The source doesn't fit this tape."""
+
+
+class TapeError(OrdertapeError):
+    """A journal or archive can't do what was asked."""
+
+
+class TapeCorrupt(TapeError):
+    """Damage before the last sync: the tape can't be what was written."""
+
+
+class SyncFailed(TapeError):
+    """fdatasync failed; after that nothing about the file can be trusted."""
+
+
+class VenueError(OrdertapeError):
+    """A venue's answer that ends a connection."""
+
+    retryable = True
+
+
+class VenueRefused(VenueError):
+    """An answer that would come again: unknown pair, missing credentials."""
+
+    retryable = False
+
+
+class SettingRefused(OrdertapeError, ValueError):
+    """A setting has a value that can't be used."""

@@ -1,0 +1,66 @@
+"""Every bound of the house, unit last in the name, its policy beside it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Journal -----------------------------------------------------------------------------------------
+journal_segment_bytes: Final = 64 * 2**20
+"""Segments are allocated ahead at this size, so that a full disk is met at a roll.  Policy: roll."""
+journal_write_ms_max: Final = 5
+"""A frame is written at most this long after receipt.  Policy: a batch is written as it commits."""
+journal_sync_ms_max: Final = 100
+"""fdatasync begins at most this long after receipt.  Policy: its failure ends the process."""
+journal_frame_rows_max: Final = 1_000_000
+"""More rows become several frames.  Policy: split."""
+
+# Archive -----------------------------------------------------------------------------------------
+archive_file_rows_max: Final = 1_000_000
+"""A file closes here or at the end of the day (UTC).  Policy: close and begin the next."""
+archive_row_group_rows: Final = 131_072
+"""Rows a Parquet row group holds: what a reader decodes at once."""
+base_seconds_max: Final = 3600
+"""A base (a whole book) is written at least this often while events come.  Policy: write one."""
+
+# Streams -----------------------------------------------------------------------------------------
+snapshot_interval_seconds_default: Final = 60
+"""Seconds between marks (seq, orders, digest); see L3_SNAPSHOT_INTERVAL."""
+silence_stale_ms: Final = 30_000
+"""No frame at all for this long: STALE, then reconnect (Bitfinex heartbeats come every 15 s)."""
+commit_silence_ms: Final = 50
+"""Statements that nothing closes are committed after this silence.  Policy: commit."""
+attribution_horizon_ms: Final = 1_000
+"""How long a trade and an order's end may be apart and still be one.  Policy: then TRADE."""
+evicted_orders_max: Final = 100_000
+"""Evicted ids remembered for REENTRY.  Policy: the oldest is forgotten, it would come back as OPEN."""
+waiting_trades_max: Final = 10_000
+"""Trades and ends waiting for each other, and trade ids known.  Policy: the oldest becomes TRADE."""
+crossed_commits_max: Final = 1
+"""A book may stay crossed over this many commits in a row.  Policy: then resync."""
+checksum_misses_max: Final = 1
+"""Checksum mismatches in a row that only leave LIVE.  Policy: one more resyncs."""
+quarantine_frames_max: Final = 100
+"""Frames that could not be parsed, kept with their reason.  Policy: the oldest is dropped."""
+quarantine_frame_bytes_max: Final = 64 * 2**10
+"""Bytes kept of one such frame.  Policy: cut."""
+frame_bytes_max: Final = 64 * 2**20
+"""One message from a venue.  Policy: the connection is closed and the stream resyncs."""
+frames_before_subscribed_max: Final = 10_000
+"""Frames of a channel that came before its `subscribed`.  Policy: reconnect."""
+
+# Connections -------------------------------------------------------------------------------------
+connects_per_minute_max: Final = 18
+"""To one venue by one process (Bitfinex allows 20).  Policy: wait."""
+reconnect_backoff_ms_min: Final = 250
+reconnect_backoff_ms_max: Final = 30_000
+"""Waits between attempts double from min to max, with full jitter; LIVE resets them."""
+connect_timeout_ms: Final = 10_000
+"""To open a socket and finish its handshake.  Policy: give up, back off."""
+subscribe_timeout_ms: Final = 10_000
+"""From opened to the snapshot.  Policy: reconnect."""
+stop_timeout_ms: Final = 10_000
+"""From the wish to stop to the end of the process.  Policy: then it is ended."""
+
+# Ids ---------------------------------------------------------------------------------------------
+dictionary_terms_max: Final = 10_000_000
+"""Ids that no codec holds, a market.  Policy: refused, the stream is FAILED."""
