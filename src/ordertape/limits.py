@@ -25,6 +25,9 @@ base_seconds_max: Final = 3600
 # Streams -----------------------------------------------------------------------------------------
 snapshot_interval_seconds_default: Final = 60
 """Seconds between marks (seq, orders, digest); see L3_SNAPSHOT_INTERVAL."""
+snapshot_interval_seconds_min: Final = 10
+snapshot_interval_seconds_max: Final = 3_600
+"""What L3_SNAPSHOT_INTERVAL may be.  Policy: refused."""
 silence_stale_ms: Final = 30_000
 """No frame at all for this long: STALE, then reconnect (Bitfinex heartbeats come every 15 s)."""
 commit_silence_ms: Final = 50

@@ -1,0 +1,122 @@
+"""Settings from the environment and from ``.env`` in the working folder; the environment wins.
+
+An empty value is an unset one.  A value that can't be used raises :class:`SettingRefused` in one
+sentence that names the setting, what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ordertape import limits
+from ordertape.errors import SettingRefused
+
+__all__ = ["Settings", "described", "load_settings"]
+
+
+def _address(schemes: tuple[str, ...], example: str) -> AfterValidator:
+    """A validator of URLs with one of these schemes and a host."""
+
+    def check(value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise PydanticCustomError(
+                "address", "expected an address like {example}", {"example": example}
+            )
+        return value.rstrip("/")
+
+    return AfterValidator(check)
+
+
+SocketAddress = Annotated[str, _address(("ws", "wss"), "wss://api-pub.bitfinex.com/ws/2")]
+WebAddress = Annotated[str, _address(("http", "https"), "https://api-pub.bitfinex.com")]
+
+
+class Settings(BaseSettings):
+    """Every setting, one line of meaning each; the alias is its name in the environment."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=False,
+    )
+
+    data: Path = Field(
+        Path("data"),
+        validation_alias="ORDERTAPE_DATA",
+        description="folder of journal and archive",
+    )
+    logs: Path = Field(
+        Path("logs"),
+        validation_alias="ORDERTAPE_LOGS",
+        description="folder of app.log",
+    )
+    persist_enabled: bool = Field(
+        True,
+        validation_alias="L3_PERSIST_ENABLED",
+        description="whether streams persist at all",
+    )
+    snapshot_interval_seconds: int = Field(
+        limits.snapshot_interval_seconds_default,
+        validation_alias="L3_SNAPSHOT_INTERVAL",
+        ge=limits.snapshot_interval_seconds_min,
+        le=limits.snapshot_interval_seconds_max,
+        description="seconds between full snapshots and their marks, 10 to 3600",
+    )
+    bitfinex_ws_url: SocketAddress = Field(
+        "wss://api-pub.bitfinex.com/ws/2",
+        validation_alias="ORDERTAPE_BITFINEX_WS_URL",
+        description="Bitfinex's public WebSocket",
+    )
+    bitfinex_rest_url: WebAddress = Field(
+        "https://api-pub.bitfinex.com",
+        validation_alias="ORDERTAPE_BITFINEX_REST_URL",
+        description="Bitfinex's public REST interface, for its list of pairs",
+    )
+
+
+def described() -> list[tuple[str, str, str]]:
+    """(environment name, meaning, default) of every setting, in the order of the class."""
+    return [
+        (str(field.validation_alias), field.description or "", _shown(field.default))
+        for field in Settings.model_fields.values()
+    ]
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def load_settings(**given: Any) -> Settings:
+    """The settings as they are now; ``given`` (by field name) wins over the environment.
+
+    Raises SettingRefused for the first value that can't be used.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "a setting"
+        raise SettingRefused(
+            f"{name} is {str(first['input'])!r}: {_sentence(str(first['msg']))}"
+        ) from None
+    except UnicodeDecodeError:
+        raise SettingRefused(".env is not UTF-8 text") from None
+
+
+def _sentence(message: str) -> str:
+    return message[:1].lower() + message[1:]

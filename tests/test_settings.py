@@ -1,0 +1,80 @@
+"""Settings: where they come from, and how a bad one is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ordertape.errors import SettingRefused
+from ordertape.settings import Settings, described, load_settings
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, _, _ in described():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_defaults_need_no_environment() -> None:
+    settings = load_settings()
+    assert settings.data == Path("data")
+    assert settings.snapshot_interval_seconds == 60
+    assert settings.bitfinex_ws_url == "wss://api-pub.bitfinex.com/ws/2"
+    assert settings.persist_enabled
+
+
+def test_the_environment_wins_over_the_dotenv_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("ORDERTAPE_DATA=from-file\nL3_SNAPSHOT_INTERVAL=30\nOTHER=1\n")
+    assert load_settings().data == Path("from-file")
+    monkeypatch.setenv("ORDERTAPE_DATA", "from-environment")
+    settings = load_settings()
+    assert settings.data == Path("from-environment")
+    assert settings.snapshot_interval_seconds == 30
+
+
+def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERTAPE_DATA", "from-environment")
+    assert load_settings(data=Path("given")).data == Path("given")
+    assert load_settings(data=None).data == Path("from-environment")
+
+
+def test_an_empty_value_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERTAPE_BITFINEX_WS_URL", "")
+    monkeypatch.setenv("L3_SNAPSHOT_INTERVAL", "")
+    assert load_settings() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("L3_SNAPSHOT_INTERVAL", "5", "greater than or equal to 10"),
+        ("L3_SNAPSHOT_INTERVAL", "3601", "less than or equal to 3600"),
+        ("L3_SNAPSHOT_INTERVAL", "soon", "valid integer"),
+        ("L3_PERSIST_ENABLED", "perhaps", "valid boolean"),
+        ("ORDERTAPE_BITFINEX_WS_URL", "http://127.0.0.1:9", "wss://api-pub.bitfinex.com/ws/2"),
+        ("ORDERTAPE_BITFINEX_WS_URL", "ws://:80", "wss://api-pub.bitfinex.com/ws/2"),
+        ("ORDERTAPE_BITFINEX_WS_URL", "ws://host:port", "wss://api-pub.bitfinex.com/ws/2"),
+        ("ORDERTAPE_BITFINEX_REST_URL", "api", "https://api-pub.bitfinex.com"),
+    ],
+)
+def test_a_bad_value_is_one_sentence_with_name_found_and_expected(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingRefused) as refusal:
+        load_settings()
+    text = str(refusal.value)
+    assert text.startswith(f"{name} is {value!r}: ")
+    assert expected in text
+    assert "\n" not in text
+
+
+def test_every_setting_has_a_name_a_meaning_and_a_default() -> None:
+    rows = described()
+    assert len(rows) == len(Settings.model_fields)
+    assert all(name.isupper() and meaning for name, meaning, _ in rows)
+    assert ("ORDERTAPE_DATA", "folder of journal and archive", "data") in rows
