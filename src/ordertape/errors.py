@@ -13,6 +13,7 @@
     │   └── SyncFailed      fdatasync failed: what was written may be lost
     ├── VenueError          the venue refused or broke its own protocol
     │   └── VenueRefused    it will refuse again: a retry can't help
+    ├── ChildFailed         a child process did not start or ended on its own
     └── SettingRefused      an environment variable or option has a value that can't be used
 
 ``retryable`` says whether trying the same thing again, unchanged, can help.
@@ -23,6 +24,7 @@ from __future__ import annotations
 __all__ = [
     "BadFile",
     "BookCorrupt",
+    "ChildFailed",
     "IdRefused",
     "ImportRefused",
     "MarketBusy",
@@ -111,6 +113,10 @@ class VenueRefused(VenueError):
     """An answer that would come again: unknown pair, missing credentials."""
 
     retryable = False
+
+
+class ChildFailed(OrdertapeError):
+    """A child process did not start, or ended without being asked."""
 
 
 class SettingRefused(OrdertapeError, ValueError):

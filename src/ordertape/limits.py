@@ -63,6 +63,18 @@ subscribe_timeout_ms: Final = 10_000
 """From opened to the snapshot.  Policy: reconnect."""
 stop_timeout_ms: Final = 10_000
 """From the wish to stop to the end of the process.  Policy: then it is ended."""
+child_start_timeout_ms: Final = 30_000
+"""From starting a child process to its first line.  Policy: it is ended, the start has failed."""
+child_stop_ms_min: Final = 200
+"""What the last of several children gets to leave when the others took all the time."""
+child_lines_kept: Final = 20
+"""Last lines of a child's stderr that are kept to explain its end.  Policy: the oldest is dropped."""
+
+# Logs --------------------------------------------------------------------------------------------
+log_file_bytes_max: Final = 10 * 2**20
+"""app.log is rotated at this size.  Policy: rotate."""
+log_files_kept: Final = 5
+"""Rotated files kept.  Policy: the oldest is replaced."""
 
 # Ids ---------------------------------------------------------------------------------------------
 dictionary_terms_max: Final = 10_000_000

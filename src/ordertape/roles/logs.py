@@ -1,0 +1,122 @@
+"""Logs: warnings on the console, everything in ``logs/app.log``.
+
+Several processes write the same file: each line is one append, and who finds the file full
+rotates it under a lock while the others notice the new file and go on there.  Event names begin
+with ``L3_``.  Settings hold addresses and folders only, so no secret can reach a line.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import logging.handlers
+import os
+import sys
+from pathlib import Path
+
+import structlog
+
+from ordertape import limits
+
+__all__ = ["configure_logs", "logger"]
+
+
+def logger(room: str) -> structlog.stdlib.BoundLogger:
+    """The logger of a room, such as ``collector``."""
+    bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(f"ordertape.{room}")
+    return bound
+
+
+class SharedLogFile(logging.handlers.WatchedFileHandler):
+    """A rotated log file that several processes append to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8", delay=True)
+        self._path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if self._full():
+                self._rotate()
+            super().emit(record)
+        except OSError:
+            # A log that can't be written must not stop what it tells about.
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's name
+        """Says it once on the console instead of a traceback for every line."""
+        if not getattr(self, "_complained", False):
+            self._complained = True
+            error = sys.exc_info()[1]
+            sys.stderr.write(f"ordertape: {self._path} can't be written ({error})\n")
+
+    def _full(self) -> bool:
+        try:
+            return self._path.stat().st_size >= limits.log_file_bytes_max
+        except FileNotFoundError:
+            return False
+
+    def _rotate(self) -> None:
+        with self._path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self._full():  # another process rotated while this one waited
+                return
+            for number in range(limits.log_files_kept - 1, 0, -1):
+                older = self._path.with_name(f"{self._path.name}.{number}")
+                if older.exists():
+                    os.replace(older, self._path.with_name(f"{self._path.name}.{number + 1}"))
+            os.replace(self._path, self._path.with_name(f"{self._path.name}.1"))
+
+
+def configure_logs(folder: Path, *, console: bool = True) -> None:
+    """Sends every room's log to ``folder``/app.log and, with ``console``, warnings to stderr."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    root = logging.getLogger("ordertape")
+    root.setLevel(logging.INFO)
+    root.propagate = False
+    for handler in root.handlers[:]:
+        root.removeHandler(handler)
+        handler.close()
+    into_file = SharedLogFile(folder / "app.log")
+    into_file.setFormatter(
+        _formatter(
+            structlog.processors.LogfmtRenderer(
+                key_order=["timestamp", "level", "event", "logger"], drop_missing=True
+            )
+        )
+    )
+    root.addHandler(into_file)
+    if console:
+        to_console = logging.StreamHandler()
+        to_console.setLevel(logging.WARNING)
+        to_console.setFormatter(_formatter(_console_line))
+        root.addHandler(to_console)
+
+
+def _formatter(renderer: structlog.typing.Processor) -> structlog.stdlib.ProcessorFormatter:
+    return structlog.stdlib.ProcessorFormatter(
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+    )
+
+
+def _console_line(_logger: object, _name: str, event: structlog.typing.EventDict) -> str:
+    """``warning L3_stream_stale market=… reason=…``: no traceback ever reaches the console."""
+    hidden = {"event", "level", "timestamp", "logger", "exception", "stack"}
+    fields = " ".join(f"{key}={value}" for key, value in event.items() if key not in hidden)
+    return f"{event['level']} {event['event']} {fields}".rstrip()

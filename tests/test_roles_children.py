@@ -1,0 +1,132 @@
+"""Children can't outlive their parent, and say why they ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from ordertape.errors import ChildFailed
+from ordertape.roles.children import Child, Children
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the children's path; ``write(name, text)`` puts modules into it."""
+    inherited = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, [inherited])]))
+    return tmp_path
+
+
+def write(folder: Path, name: str, text: str) -> str:
+    (folder / f"{name}.py").write_text(textwrap.dedent(text))
+    return name
+
+
+READY_AND_WAITING = """
+    import signal, sys, threading
+    from ordertape.roles.children import when_parent_leaves
+    leave = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: leave.set())
+    when_parent_leaves(leave.set)
+    print("ready", flush=True)
+    leave.wait()
+"""
+
+
+def gone(pid: int, seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_a_child_says_its_first_line_and_leaves_when_asked(module: Path) -> None:
+    child = Child("waiter", write(module, "waiter", READY_AND_WAITING))
+    assert child.first_line() == "ready"
+    assert child.status is None
+    assert child.stop() == 0
+    assert gone(child.pid, 0.1)
+
+
+def test_a_child_that_ignores_the_wish_is_ended(module: Path) -> None:
+    child = Child(
+        "deaf",
+        write(
+            module,
+            "deaf",
+            """
+            import signal, time
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            print("ready", flush=True)
+            time.sleep(60)
+            """,
+        ),
+    )
+    child.first_line()
+    assert child.stop(timeout_ms=100) == -signal.SIGKILL
+
+
+def test_a_child_that_can_not_start_is_explained_by_its_last_words(module: Path) -> None:
+    child = Child("sorry", write(module, "sorry", "import sys; sys.exit('the port is taken')"))
+    with pytest.raises(ChildFailed, match=r"^sorry could not start: the port is taken$"):
+        child.first_line()
+    assert child.stop() == 1
+
+
+def test_children_leave_when_their_parent_is_killed(module: Path) -> None:
+    name = write(module, "orphan", READY_AND_WAITING)
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"from ordertape.roles.children import Child; c = Child('orphan', {name!r});"
+            "c.first_line(); print(c.pid, flush=True); import time; time.sleep(60)",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    assert gone(pid)
+
+
+def test_all_children_end_with_their_block_even_after_an_error(module: Path) -> None:
+    name = write(module, "waiter", READY_AND_WAITING)
+    pids = []
+
+    def fail_with_two_children() -> None:
+        with Children() as children:
+            for _ in range(2):
+                child = children.start("waiter", name)
+                child.first_line()
+                pids.append(child.pid)
+            assert children.ended() is None
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_with_two_children()
+    assert len(pids) == 2
+    assert all(gone(pid, 0.1) for pid in pids)
+
+
+def test_a_child_that_ended_on_its_own_is_found(module: Path) -> None:
+    with Children() as children:
+        child = children.start("brief", write(module, "brief", "import sys; sys.exit('enough')"))
+        assert gone(child.pid)
+        assert children.ended() is child
+    assert child.ending() == "enough"
