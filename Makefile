@@ -1,0 +1,49 @@
+# `make run` and `make test` set up what they need themselves; `make help` lists the rest.
+
+PYTHON = .venv/bin/python
+CARGO = cargo
+ENGINE = --manifest-path engine/Cargo.toml --locked
+# The engine's tests leave its Python face out, so that they link without a Python library.
+PURE = $(ENGINE) --no-default-features
+export PYO3_PYTHON = $(CURDIR)/.venv/bin/python
+
+.PHONY: help setup run test check format bench torture clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target meaning; do \
+		printf '%-14s%s\n' "$$target" "$$meaning"; done
+
+setup: ## Make .venv with pinned packages and build the engine; does nothing when nothing changed
+	@scripts/setup
+
+run: setup ## Collect a simulated market into data-demo and show its live book
+	@.venv/bin/ordertape demo
+
+test: setup ## Run every test: the engine's, then Python's
+	$(CARGO) test $(PURE)
+	$(PYTHON) -m pytest
+
+check: setup ## Look without running: format, lint, types, floors
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	$(CARGO) fmt --manifest-path engine/Cargo.toml --check
+	$(CARGO) clippy $(ENGINE) --all-targets -- -D warnings
+	$(PYTHON) -m pytest -q tests/test_house.py
+
+format: setup ## Put Python and Rust into their one format and renew the generated tables
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+	$(CARGO) fmt --manifest-path engine/Cargo.toml
+	$(PYTHON) scripts/tables.py --write
+
+bench: setup ## Measure engine, venue, journal, archive and rebuild against their peers
+	$(PYTHON) -m bench
+
+torture: setup ## Kill collectors at random times, many times over, and verify every tape
+	$(PYTHON) -m pytest -m torture
+
+clean: ## Remove what setup, tests and builds made; data and data-demo stay
+	rm -rf .venv build dist engine/target .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -f src/ordertape/_engine*.so
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
