@@ -1,0 +1,331 @@
+"""The public models: one object an order or a book, for people and for the edges.
+
+Inside, events travel as columns (``EventBatch``); an object an order exists only here.
+Numbers are ``Decimal``, in JSON plain numbers with every digit (no exponent, no trailing zeros);
+a float is refused, in both directions.  Times are aware UTC datetimes, which hold microseconds;
+the exact nanoseconds stand beside them and are what JSON shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+import msgspec
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+from ordertape._engine import EventBatch, OrderBook
+from ordertape.events import REASONS, EventKind, Flag, Side
+
+__all__ = [
+    "L3BookOrder",
+    "L3EventType",
+    "L3Order",
+    "L3Orderbook",
+    "L3Side",
+    "L3Snapshot",
+    "L3Statistics",
+    "datetime_from_ns",
+    "iso_from_ns",
+    "orders_of",
+]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class L3Side(StrEnum):
+    """``Side`` as the edges write it."""
+
+    BID = "bid"
+    ASK = "ask"
+
+    @property
+    def code(self) -> Side:
+        return Side[self.name]
+
+
+class L3EventType(StrEnum):
+    """``EventKind`` as the edges write it."""
+
+    OPEN = "open"
+    CHANGE = "change"
+    MATCH = "match"
+    DONE = "done"
+    CLEAR = "clear"
+    EVICT = "evict"
+    TRADE = "trade"
+
+    @property
+    def kind(self) -> EventKind:
+        return EventKind[self.name]
+
+
+def datetime_from_ns(ns: int) -> datetime:
+    """The moment ``ns`` nanoseconds after 1970 UTC, cut (not rounded) to microseconds."""
+    return _EPOCH + timedelta(microseconds=ns // 1000)
+
+
+def iso_from_ns(ns: int) -> str:
+    """``2026-11-22T07:00:00.123456789Z``: as many digits after the point as are needed."""
+    seconds, rest = divmod(ns, 1_000_000_000)
+    text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{rest:09d}".rstrip("0").rstrip(".") + "Z" if rest else f"{text}Z"
+
+
+def _ns(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def _without_float(value: Any) -> Any:
+    if isinstance(value, float):
+        # A float has already lost the digits that the sender wrote.
+        raise ValueError("is a float, expected a Decimal, an int or text")
+    return value
+
+
+def _utc(value: Any) -> Any:
+    """Naive times are UTC; times in another zone are turned into UTC."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return value
+
+
+Exact = Annotated[Decimal, BeforeValidator(_without_float)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_utc)]
+
+
+def _plain(value: Any) -> Any:
+    """A dumped value as msgspec has to see it to write exact JSON."""
+    if isinstance(value, Decimal):
+        text = format(value, "f")
+        if "." in text:
+            text = text.rstrip("0").rstrip(".")
+        return msgspec.Raw(("0" if text == "-0" else text).encode())
+    if isinstance(value, datetime):
+        return iso_from_ns(_ns(value))
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+_exact_json = msgspec.json.Decoder(float_hook=Decimal)
+
+
+class _Edge(BaseModel):
+    """JSON with every digit both ways: pydantic alone passes JSON numbers through a float."""
+
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True, validate_default=True)
+
+    def _exact_ns(self) -> int | None:
+        """The nanoseconds of ``timestamp`` where they are known."""
+        return None
+
+    def model_dump_json(self, *, indent: int | None = None, **options: Any) -> str:
+        """JSON text; ``options`` as for ``model_dump``."""
+        data = self.model_dump(**options)
+        exact, shown = self._exact_ns(), data.get("timestamp")
+        if exact is not None and shown == datetime_from_ns(exact):
+            data["timestamp"] = iso_from_ns(exact)
+        text = msgspec.json.encode(_plain(data))
+        if indent is not None:
+            text = msgspec.json.format(text, indent=indent)
+        return text.decode()
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """The model of a JSON text, without a float on the way."""
+        return cls.model_validate(_exact_json.decode(json_data), **options)
+
+
+class L3Order(_Edge):
+    """One event of a market.
+
+    ``price`` and ``size`` mean what ``EventKind`` says; of a ``clear`` they, ``order_id`` and
+    ``side`` are None.  ``timestamp`` is the venue's clock where it gives one, else ours;
+    ``metadata`` holds, absent when unknown: ``reason``, ``trade_id``, ``taker_order_id``,
+    ``taker_side``, ``old_price``, ``old_size``, ``venue_seq``, ``ts_event_ns``, ``ts_recv_ns``,
+    ``era``, ``inferred``, ``late``, ``reentry``.
+    """
+
+    exchange: str
+    symbol: str
+    order_id: str | None = None
+    sequence: int
+    side: L3Side | None = None
+    price: Exact | None = None
+    size: Exact | None = None
+    event_type: L3EventType
+    timestamp: Moment
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+    def _exact_ns(self) -> int | None:
+        ns = self.metadata.get("ts_event_ns", self.metadata.get("ts_recv_ns"))
+        return ns if isinstance(ns, int) else None
+
+    @classmethod
+    def from_row(
+        cls, exchange: str, symbol: str, row: Mapping[str, Any], era: int | None = None
+    ) -> Self:
+        """The order of one row of a batch (``batch[index]``)."""
+        metadata = _metadata(row, era)
+        side = row["side"]
+        return cls(
+            exchange=exchange,
+            symbol=symbol,
+            order_id=row["order_id"],
+            sequence=row["seq"],
+            side=None if side is None else L3Side[Side(side).name],
+            price=row["price"],
+            size=row["size"],
+            event_type=L3EventType[EventKind(row["kind"]).name],
+            timestamp=datetime_from_ns(metadata.get("ts_event_ns", row["ts_recv"])),
+            metadata=metadata,
+        )
+
+
+def _metadata(row: Mapping[str, Any], era: int | None) -> dict[str, Any]:
+    flags = Flag(row["flags"] or 0)
+    taker_side = row.get("taker_side")
+    found = {
+        "reason": REASONS.get(row.get("reason") or 0),
+        "trade_id": row.get("trade_id"),
+        "taker_order_id": row.get("taker_order_id"),
+        "taker_side": None if taker_side is None else L3Side[Side(taker_side).name].value,
+        "old_price": row.get("price_before"),
+        "old_size": row.get("size_before"),
+        "venue_seq": row.get("venue_seq"),
+        "ts_event_ns": row.get("ts_event"),
+        "ts_recv_ns": row["ts_recv"],
+        "era": era,
+        "inferred": True if flags & Flag.INFERRED else None,
+        "late": True if flags & Flag.LATE else None,
+        "reentry": True if flags & Flag.REENTRY else None,
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def orders_of(
+    batch: EventBatch, exchange: str, symbol: str, era: int | None = None
+) -> Iterator[L3Order]:
+    """The events of a batch one by one.  Rows flagged SNAPSHOT are state, not events: left out.
+
+    ``era`` is that of the first row where known; each CLEAR met begins the next.
+    """
+    for index in range(len(batch)):
+        row = batch[index]
+        if row["flags"] & Flag.SNAPSHOT:
+            continue
+        if row["kind"] == EventKind.CLEAR and era is not None and index > 0:
+            era += 1
+        yield L3Order.from_row(exchange, symbol, row, era)
+
+
+class L3BookOrder(_Edge):
+    """One resting order."""
+
+    order_id: str
+    price: Exact
+    size: Exact
+
+
+class L3Statistics(_Edge):
+    """Figures of one book; ``spread`` and ``mid_price`` need both sides."""
+
+    total_orders: int
+    bid_count: int
+    ask_count: int
+    total_bid_volume: Exact
+    total_ask_volume: Exact
+    best_bid: Exact | None = None
+    best_ask: Exact | None = None
+    spread: Exact | None = None
+    mid_price: Exact | None = None
+
+    @classmethod
+    def from_book(cls, book: OrderBook) -> Self:
+        bid_count, ask_count, bid_volume, ask_volume = book.totals()
+        best_bid, best_ask = book.best()
+        spread = mid_price = None
+        if best_bid is not None and best_ask is not None:
+            spread, mid_price = best_ask - best_bid, (best_ask + best_bid) / 2
+        return cls(
+            total_orders=bid_count + ask_count,
+            bid_count=bid_count,
+            ask_count=ask_count,
+            total_bid_volume=bid_volume,
+            total_ask_volume=ask_volume,
+            best_bid=best_bid,
+            best_ask=best_ask,
+            spread=spread,
+            mid_price=mid_price,
+        )
+
+
+class L3Orderbook(_Edge):
+    """A book order by order: best price first and, in a price, the front of the queue first.
+
+    ``sequence`` is that of the last event in it, ``timestamp`` our clock at that event
+    (``ts_recv_ns`` has all nine digits).
+    """
+
+    exchange: str
+    symbol: str
+    sequence: int
+    timestamp: Moment
+    ts_recv_ns: int | None = None
+    era: int | None = None
+    bids: list[L3BookOrder] = Field(default_factory=list)
+    asks: list[L3BookOrder] = Field(default_factory=list)
+
+    def _exact_ns(self) -> int | None:
+        return self.ts_recv_ns
+
+    @property
+    def best_bid(self) -> Decimal | None:
+        return self.bids[0].price if self.bids else None
+
+    @property
+    def best_ask(self) -> Decimal | None:
+        return self.asks[0].price if self.asks else None
+
+    @classmethod
+    def from_book(cls, exchange: str, symbol: str, book: OrderBook, depth: int = 0) -> Self:
+        """The book as it stands; ``depth`` orders a side, 0: all."""
+        return cls(**_book_fields(exchange, symbol, book, depth))
+
+
+class L3Snapshot(L3Orderbook):
+    """A book with its figures; ``statistics`` also counts the orders that ``depth`` left out."""
+
+    statistics: L3Statistics
+
+    @classmethod
+    def from_book(cls, exchange: str, symbol: str, book: OrderBook, depth: int = 0) -> Self:
+        statistics = L3Statistics.from_book(book)
+        return cls(statistics=statistics, **_book_fields(exchange, symbol, book, depth))
+
+
+def _book_fields(exchange: str, symbol: str, book: OrderBook, depth: int) -> dict[str, Any]:
+    def side(code: Side) -> list[L3BookOrder]:
+        return [
+            L3BookOrder.model_construct(order_id=order_id, price=price, size=size)
+            for order_id, price, size in book.orders(code, depth)
+        ]
+
+    return {
+        "exchange": exchange,
+        "symbol": symbol,
+        "sequence": book.seq,
+        "timestamp": datetime_from_ns(book.ts_recv),
+        "ts_recv_ns": book.ts_recv,
+        "era": book.era,
+        "bids": side(Side.BID),
+        "asks": side(Side.ASK),
+    }
