@@ -26,6 +26,7 @@ FLOORS = {
     "events": 1,
     "limits": 1,
     "models": 1,
+    "numbers": 1,
     "settings": 1,
     "simulator": 2,
     "tape": 2,

@@ -68,7 +68,24 @@ child_start_timeout_ms: Final = 30_000
 child_stop_ms_min: Final = 200
 """What the last of several children gets to leave when the others took all the time."""
 child_lines_kept: Final = 20
-"""Last lines of a child's stderr that are kept to explain its end.  Policy: the oldest is dropped."""
+"""Lines of a child's stderr kept to explain its end.  Policy: the oldest is dropped."""
+status_write_ms: Final = 1_000
+"""status.json of a stream is replaced this often."""
+status_stale_ms: Final = 5_000
+"""An older status.json says nothing about now.  Policy: its collector counts as gone."""
+
+# The terminal ------------------------------------------------------------------------------------
+view_levels_shown: Final = 20
+view_events_shown: Final = 25
+"""Levels a side and events of the live view, where the terminal is high enough."""
+view_wide_columns: Final = 100
+"""From this width on, book and events stand side by side."""
+view_rate_seconds: Final = 5
+"""Rates are means over this many whole seconds."""
+view_picture_ms: Final = 125
+view_line_ms: Final = 1_000
+view_wait_ms: Final = 100
+"""Pause between two pictures, two lines in a pipe, two looks for a market that has no tape yet."""
 
 # Logs --------------------------------------------------------------------------------------------
 log_file_bytes_max: Final = 10 * 2**20

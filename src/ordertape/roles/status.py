@@ -1,0 +1,73 @@
+"""``status.json``: what a collector knows about a stream beyond its tape, written once a second.
+
+It lies in the market's folder, is replaced whole (temporary file, then rename) and never synced:
+it explains a running collector and is worth nothing after a power cut.  The tape is the truth.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import msgspec
+
+from ordertape import limits
+
+__all__ = ["StreamReport", "read_report", "write_report"]
+
+_NAME = "status.json"
+
+
+class StreamReport(msgspec.Struct, kw_only=True):
+    """One stream of a running collector; times are ns since 1970 UTC, counts since its start."""
+
+    exchange: str
+    symbol: str
+    pid: int
+    simulated: bool
+    state: str
+    reason: str = ""
+    era: int = 0
+    sequence: int = 0
+    synced_sequence: int = 0
+    orders: int = 0
+    address: str = ""
+    started_at: int = 0
+    connected_at: int | None = None
+    last_frame_at: int | None = None
+    written_at: int = 0
+    frames: int = 0
+    frame_bytes: int = 0
+    events: int = 0
+    connects: int = 0
+    gaps: int = 0
+    integrity: dict[str, int | str | bool | None] = {}
+    errors: list[str] = []
+
+    def age_ms(self, now_ns: int | None = None) -> int | None:
+        """Milliseconds since the venue's last frame, None before the first."""
+        if self.last_frame_at is None:
+            return None
+        return max(0, (time.time_ns() if now_ns is None else now_ns) - self.last_frame_at) // 10**6
+
+    @property
+    def fresh(self) -> bool:
+        """Whether its collector runs: it reported lately and its process is there."""
+        age_ms = (time.time_ns() - self.written_at) // 10**6
+        return age_ms <= limits.status_stale_ms and Path(f"/proc/{self.pid}").exists()
+
+
+def write_report(folder: Path, report: StreamReport) -> None:
+    """Replaces the report in a market's folder."""
+    temporary = folder / f"{_NAME}.new"
+    temporary.write_bytes(msgspec.json.encode(report))
+    os.replace(temporary, folder / _NAME)
+
+
+def read_report(folder: Path) -> StreamReport | None:
+    """The last report in a market's folder, None where there is none that can be read."""
+    try:
+        return msgspec.json.decode((folder / _NAME).read_bytes(), type=StreamReport)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None

@@ -1,0 +1,222 @@
+"""The pictures of a replica: one line for a pipe, panels for a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from ordertape import limits
+from ordertape.events import REASONS, EventKind, Flag, Side
+from ordertape.numbers import plain
+from ordertape.roles.status import StreamReport
+
+__all__ = ["View", "line", "screen"]
+
+Level = tuple[Decimal, Decimal, int]
+
+STATE_STYLES = {
+    "LIVE": "bold green",
+    "CONNECTING": "yellow",
+    "SYNCING": "yellow",
+    "RESYNCING": "yellow",
+    "STALE": "bold red",
+    "FAILED": "bold red",
+    "STOPPED": "bold",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One moment of a market, ready to be drawn."""
+
+    exchange: str
+    symbol: str
+    simulated: bool
+    state: str
+    reason: str
+    era: int
+    sequence: int
+    age_ms: int | None
+    bids: list[Level]
+    asks: list[Level]
+    bid_orders: int
+    ask_orders: int
+    events: list[dict[str, Any]]
+    rates: Mapping[str, float]
+    gaps: int
+    faults: int
+    report: StreamReport | None
+
+    @property
+    def best(self) -> tuple[Decimal | None, Decimal | None]:
+        return (
+            self.bids[0][0] if self.bids else None,
+            self.asks[0][0] if self.asks else None,
+        )
+
+
+def line(view: View) -> str:
+    """The market in one plain line: what a pipe gets each second, and ``collect`` shows."""
+    bid, ask = view.best
+    parts = [
+        f"{view.exchange} {view.symbol}",
+        *(["SIMULATED"] if view.simulated else []),
+        view.state or "WAITING",
+        f"era {view.era}",
+        f"seq {view.sequence}",
+        f"bid {_number(bid)} ask {_number(ask)}",
+        f"{view.bid_orders}+{view.ask_orders} orders",
+        f"{sum(view.rates.values()):.0f} events/s",
+        integrity(view),
+        f"age {_age(view.age_ms)}",
+    ]
+    if view.reason and view.state != "LIVE":
+        parts.append(f"({view.reason})")
+    return "  ".join(parts)
+
+
+def integrity(view: View) -> str:
+    """What is proven about the book, in words."""
+    words = []
+    proof = view.report.integrity if view.report is not None else {}
+    for name, value in proof.items():
+        words.append(f"{name.replace('_', ' ')} {_proof(value)}")
+    words.append(f"gaps {view.gaps}")
+    if view.faults:
+        words.append(f"replica faults {view.faults}")
+    return ", ".join(words)
+
+
+def _proof(value: int | str | bool | None) -> str:
+    if value is None:
+        return "unproven"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def screen(view: View, *, width: int, height: int) -> RenderableType:
+    """Everything, fitted to a terminal of this size."""
+    rows = max(1, min(limits.view_levels_shown, height - 12))
+    side_by_side = width >= limits.view_wide_columns
+    book = Panel(ladder(view, rows), title="book: orders, size, price", box=box.ROUNDED)
+    last = max(1, min(limits.view_events_shown, rows + 1 if side_by_side else height - rows - 13))
+    tape = Panel(event_table(view, last), title="last events", box=box.ROUNDED)
+    if side_by_side:
+        middle = Table.grid(expand=True)
+        middle.add_column(ratio=1)
+        middle.add_column(ratio=1)
+        middle.add_row(book, tape)
+        body: list[RenderableType] = [middle]
+    else:
+        body = [book, tape]
+    return Group(heading(view), *body, footing(view))
+
+
+def heading(view: View) -> Panel:
+    text = Text()
+    text.append(f"{view.exchange} {view.symbol}", "bold")
+    if view.simulated:
+        text.append("   ")
+        text.append(" SIMULATED ", "bold black on yellow")
+    text.append("   ")
+    text.append(view.state or "WAITING", STATE_STYLES.get(view.state, "yellow"))
+    if view.reason and view.state != "LIVE":
+        text.append(f" ({view.reason})")
+    bid, ask = view.best
+    text.append(f"   era {view.era}   sequence {view.sequence:,}   age {_age(view.age_ms)}\n")
+    text.append("best bid ")
+    text.append(_number(bid), "bold green")
+    text.append("   best ask ")
+    text.append(_number(ask), "bold red")
+    if bid is not None and ask is not None:
+        text.append(f"   spread {plain(ask - bid)}")
+    text.append(f"   {view.bid_orders:,} bids, {view.ask_orders:,} asks")
+    return Panel(text, box=box.ROUNDED)
+
+
+def ladder(view: View, rows: int) -> Table:
+    """Bids on the left, asks on the right, best in the first row."""
+    table = Table(box=None, expand=True, pad_edge=False, show_header=False)
+    for justify, style in (
+        ("right", "dim"),
+        ("right", ""),
+        ("right", "green"),
+        ("left", "red"),
+        ("left", ""),
+        ("left", "dim"),
+    ):
+        table.add_column(justify=justify, style=style, no_wrap=True)  # type: ignore[arg-type]
+    for index in range(rows):
+        bid = view.bids[index] if index < len(view.bids) else None
+        ask = view.asks[index] if index < len(view.asks) else None
+        left = (str(bid[2]), plain(bid[1]), plain(bid[0])) if bid else ("", "", "")
+        right = (plain(ask[0]), plain(ask[1]), str(ask[2])) if ask else ("", "", "")
+        table.add_row(*left, *right)
+    return table
+
+
+def event_table(view: View, rows: int) -> Table:
+    """The newest events first."""
+    table = Table(box=None, expand=True, pad_edge=False, show_header=False)
+    for justify in ("left", "left", "left", "right", "right"):
+        table.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for row in view.events[:rows]:
+        kind = EventKind(row["kind"])
+        side = row.get("side")
+        price, size = row.get("price"), row.get("size")
+        table.add_row(
+            Text(f"{row['seq']:,}", "dim"),
+            kind.name.lower() + _detail(row),
+            "" if side is None else Text(*_side(Side(side))),
+            "" if price is None else plain(price),
+            "" if size is None else plain(size),
+        )
+    return table
+
+
+def _side(side: Side) -> tuple[str, str]:
+    return ("bid", "green") if side is Side.BID else ("ask", "red")
+
+
+def _detail(row: Mapping[str, Any]) -> str:
+    reason = REASONS.get(row.get("reason") or 0)
+    if reason is not None:
+        return f" {reason}"
+    return " again" if (row.get("flags") or 0) & Flag.REENTRY else ""
+
+
+def footing(view: View) -> Panel:
+    total = sum(view.rates.values())
+    kinds = "   ".join(f"{kind} {rate:.1f}" for kind, rate in view.rates.items() if rate)
+    text = Text(f"events/s {total:.1f}   {kinds}\n", no_wrap=True, overflow="ellipsis")
+    text.append(f"integrity: {integrity(view)}")
+    report = view.report
+    if report is None:
+        text.append("\nno collector writes this market now")
+    else:
+        hours = (time.time_ns() - report.started_at) / 3.6e12
+        text.append(
+            f"\ncollector {report.pid}: {report.frames:,} frames, {report.connects} connects, "
+            f"{hours:.1f} h, synced to {report.synced_sequence:,}"
+        )
+    return Panel(text, box=box.ROUNDED)
+
+
+def _number(value: Decimal | None) -> str:
+    return "–" if value is None else plain(value)
+
+
+def _age(age_ms: int | None) -> str:
+    if age_ms is None:
+        return "–"
+    return f"{age_ms} ms" if age_ms < 10_000 else f"{age_ms / 1000:.0f} s"

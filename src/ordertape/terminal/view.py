@@ -1,0 +1,91 @@
+"""The live view: panels in a terminal, a plain line a second in a pipe."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.live import Live
+
+from ordertape import limits
+from ordertape.terminal.replica import Replica
+from ordertape.terminal.tables import View, line, screen
+
+__all__ = ["show", "view_of"]
+
+
+def view_of(replica: Replica) -> View:
+    """What a replica holds now."""
+    report = replica.report
+    with replica.lock:
+        book = replica.book
+        bids, asks = book.depth(limits.view_levels_shown) if book is not None else ([], [])
+        bid_orders, ask_orders = book.totals()[:2] if book is not None else (0, 0)
+        return View(
+            exchange=replica.exchange,
+            symbol=replica.symbol,
+            simulated=replica.simulated,
+            state=replica.state,
+            reason=replica.reason,
+            era=book.era if book is not None else 0,
+            sequence=book.seq if book is not None else 0,
+            age_ms=report.age_ms() if report is not None else None,
+            bids=bids,
+            asks=asks,
+            bid_orders=bid_orders,
+            ask_orders=ask_orders,
+            events=replica.events(limits.view_events_shown),
+            rates=replica.rates(),
+            gaps=replica.gaps,
+            faults=replica.faults,
+            report=report,
+        )
+
+
+def show(
+    replica: Replica,
+    stop: threading.Event,
+    *,
+    check: Callable[[], None] = lambda: None,
+    console: Console | None = None,
+) -> None:
+    """Shows a started replica until ``stop`` is set.
+
+    ``check`` is called at every picture and ends the view by raising; so does a failed replica.
+    """
+    console = console or Console()
+    if console.is_terminal:
+        _panels(replica, stop, check, console)
+    else:
+        _lines(replica, stop, check, console)
+
+
+def _panels(
+    replica: Replica, stop: threading.Event, check: Callable[[], None], console: Console
+) -> None:
+    def draw() -> None:
+        live.update(
+            screen(view_of(replica), width=console.width, height=console.height), refresh=True
+        )
+
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while not stop.is_set():
+            _raise_failure(replica, check)
+            draw()
+            stop.wait(limits.view_picture_ms / 1000)
+
+
+def _lines(
+    replica: Replica, stop: threading.Event, check: Callable[[], None], console: Console
+) -> None:
+    while not stop.wait(limits.view_line_ms / 1000):
+        _raise_failure(replica, check)
+        console.file.write(line(view_of(replica)) + "\n")
+        console.file.flush()
+
+
+def _raise_failure(replica: Replica, check: Callable[[], None]) -> None:
+    check()
+    if replica.failure is not None:
+        raise replica.failure
