@@ -1,6 +1,6 @@
 # `make run` and `make test` set up what they need themselves; `make help` lists the rest.
 
-PYTHON = .venv/bin/python
+IN_VENV = .venv/bin/python
 CARGO = cargo
 ENGINE = --manifest-path engine/Cargo.toml --locked
 # The engine's tests leave its Python face out, so that they link without a Python library.
@@ -21,27 +21,27 @@ run: setup ## Collect a simulated market into data-demo and show its live book
 
 test: setup ## Run every test: the engine's, then Python's
 	$(CARGO) test $(PURE)
-	$(PYTHON) -m pytest
+	$(IN_VENV) -m pytest
 
 check: setup ## Look without running: format, lint, types, floors
-	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m ruff check .
-	$(PYTHON) -m mypy
+	$(IN_VENV) -m ruff format --check .
+	$(IN_VENV) -m ruff check .
+	$(IN_VENV) -m mypy
 	$(CARGO) fmt --manifest-path engine/Cargo.toml --check
 	$(CARGO) clippy $(ENGINE) --all-targets -- -D warnings
-	$(PYTHON) -m pytest -q tests/test_house.py
+	$(IN_VENV) -m pytest -q tests/test_house.py
 
 format: setup ## Put Python and Rust into their one format and renew the generated tables
-	$(PYTHON) -m ruff format .
-	$(PYTHON) -m ruff check --fix .
+	$(IN_VENV) -m ruff format .
+	$(IN_VENV) -m ruff check --fix .
 	$(CARGO) fmt --manifest-path engine/Cargo.toml
-	$(PYTHON) scripts/tables.py --write
+	$(IN_VENV) scripts/tables.py --write
 
 bench: setup ## Measure engine, venue, journal, archive and rebuild against their peers
-	$(PYTHON) -m bench
+	$(IN_VENV) -m bench
 
 torture: setup ## Kill collectors at random times, many times over, and verify every tape
-	$(PYTHON) -m pytest -m torture
+	$(IN_VENV) -m pytest -m torture
 
 clean: ## Remove what setup, tests and builds made; data and data-demo stay
 	rm -rf .venv build dist engine/target .mypy_cache .ruff_cache .pytest_cache .hypothesis
