@@ -1,0 +1,402 @@
+//! Events to the book: what each kind does, what is counted, what it changed.
+
+use std::sync::atomic::Ordering;
+
+use crate::batch::{Columns, Slice};
+use crate::book::{Book, Outcome};
+use crate::events::{ASK, BID, CHANGE, CLEAR, DONE, EVICT, LAST, LATE, MATCH, NULL, OPEN, TRADE};
+use crate::ids::Id;
+use crate::number::power_of_ten;
+use crate::table::{NIL, hash_id, prefetch};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    pub events: u64,
+    pub unknown_id: u64,
+    pub duplicate_id: u64,
+    pub negative: u64,
+    pub overflow: u64,
+    pub overfill: u64,
+    pub before_differs: u64,
+    pub late: u64,
+    pub crossed: u64,
+}
+
+impl Counters {
+    fn note(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Applied => {}
+            Outcome::UnknownId => self.unknown_id += 1,
+            Outcome::DuplicateId => self.duplicate_id += 1,
+            Outcome::Negative => self.negative += 1,
+            Outcome::Overflow => self.overflow += 1,
+            Outcome::Overfill => self.overfill += 1,
+            Outcome::Late => self.late += 1,
+        }
+    }
+
+    pub fn faults(&self) -> u64 {
+        self.unknown_id
+            + self.duplicate_id
+            + self.negative
+            + self.overflow
+            + self.overfill
+            + self.before_differs
+            + self.crossed
+    }
+}
+
+/// What each event did; NULL where a column does not apply.
+#[derive(Default)]
+pub struct Effects {
+    pub price_before: Vec<i64>,
+    pub size_before: Vec<i64>,
+    pub level_size: Vec<i64>,
+    pub level_orders: Vec<i64>,
+    pub best_bid: Vec<i64>,
+    pub best_ask: Vec<i64>,
+    pub orders_ahead: Vec<i64>,
+}
+
+impl Effects {
+    fn with_capacity(rows: usize) -> Self {
+        let column = || Vec::with_capacity(rows);
+        Self {
+            price_before: column(),
+            size_before: column(),
+            level_size: column(),
+            level_orders: column(),
+            best_bid: column(),
+            best_ask: column(),
+            orders_ahead: column(),
+        }
+    }
+
+    pub fn column(&self, name: &str) -> Option<&[i64]> {
+        Some(match name {
+            "price_before" => &self.price_before,
+            "size_before" => &self.size_before,
+            "level_size" => &self.level_size,
+            "level_orders" => &self.level_orders,
+            "best_bid" => &self.best_bid,
+            "best_ask" => &self.best_ask,
+            "orders_ahead" => &self.orders_ahead,
+            _ => return None,
+        })
+    }
+}
+
+/// An order's state before an event and the level it touches.
+#[derive(Clone, Copy)]
+struct Touch {
+    price_before: i64,
+    size_before: i64,
+    ahead: i64,
+    side: u8,
+    price: i64,
+}
+
+impl Touch {
+    const NOTHING: Self = Self {
+        price_before: NULL,
+        size_before: NULL,
+        ahead: NULL,
+        side: BID,
+        price: NULL,
+    };
+}
+
+/// One event at the book's scales.
+#[derive(Clone, Copy)]
+pub struct Event {
+    pub kind: u8,
+    pub side: u8,
+    pub flags: u16,
+    pub id: Id,
+    pub price: i64,
+    pub size: i64,
+}
+
+impl Book {
+    /// Applies a slice; the field that fits no scale of the book where there is one.
+    pub fn apply(&mut self, slice: &Slice) -> Result<Counters, &'static str> {
+        let mut none = Effects::default();
+        self.run::<false>(slice, &mut none)
+    }
+
+    pub fn apply_with_effects(
+        &mut self,
+        slice: &Slice,
+    ) -> Result<(Counters, Effects), &'static str> {
+        let mut effects = Effects::with_capacity(slice.len);
+        self.keep_ranks();
+        let counters = self.run::<true>(slice, &mut effects)?;
+        Ok((counters, effects))
+    }
+
+    fn run<const EFFECTS: bool>(
+        &mut self,
+        slice: &Slice,
+        effects: &mut Effects,
+    ) -> Result<Counters, &'static str> {
+        let columns = &*slice.columns;
+        self.adopt_scales(columns.price_scale, columns.size_scale)?;
+        let factors = (
+            power_of_ten(self.price_scale.unwrap_or(0) - columns.price_scale),
+            power_of_ten(self.size_scale.unwrap_or(0) - columns.size_scale),
+        );
+        let mut counters = Counters {
+            events: slice.len as u64,
+            ..Counters::default()
+        };
+        let range = slice.range();
+        for i in range.clone() {
+            self.prefetch(columns, i, range.end);
+            let event = Event {
+                kind: columns.kind[i],
+                side: columns.side[i],
+                flags: columns.flags[i],
+                id: columns.order_id[i],
+                price: scaled(columns.price[i], factors.0),
+                size: scaled(columns.size[i], factors.1),
+            };
+            let overflow = (event.price == NULL) != (columns.price[i] == NULL)
+                || (event.size == NULL) != (columns.size[i] == NULL);
+            let mut touch = Touch::NOTHING;
+            let outcome = if overflow {
+                Outcome::Overflow
+            } else {
+                self.apply_event::<EFFECTS>(event, &mut touch)
+            };
+            if outcome != Outcome::Applied {
+                counters.note(outcome);
+            }
+            if event.kind == CHANGE {
+                counters.before_differs += u64::from(!fill_before(columns, i, &touch, factors));
+            }
+            if event.flags & LAST != 0 {
+                counters.crossed += u64::from(self.crossed());
+            }
+            if EFFECTS {
+                self.push_effects(effects, touch);
+            }
+        }
+        if slice.len > 0 {
+            let last = range.end - 1;
+            self.seq = columns.seq[last];
+            self.ts_recv = columns.ts_recv[last];
+        }
+        Ok(counters)
+    }
+
+    #[inline]
+    fn prefetch(&self, columns: &Columns, i: usize, end: usize) {
+        const NEAR: usize = 6;
+        const FAR: usize = 12;
+        if i + FAR < end {
+            self.ids.prefetch(hash_id(columns.order_id[i + FAR]));
+            let near = i + NEAR;
+            let slot = self.ids.likely_slot(hash_id(columns.order_id[near]));
+            if slot != NIL {
+                prefetch(&self.orders[slot as usize]);
+            }
+            if columns.kind[near] == OPEN {
+                self.prefetch_price(columns.side[near], columns.price[near]);
+            }
+        }
+    }
+
+    /// One event without effects.
+    pub fn apply_one(&mut self, event: Event) -> Outcome {
+        let mut touch = Touch::NOTHING;
+        self.apply_event::<false>(event, &mut touch)
+    }
+
+    #[inline]
+    fn apply_event<const EFFECTS: bool>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
+        if event.flags & LATE != 0 {
+            return Outcome::Late;
+        }
+        match event.kind {
+            OPEN => self.open::<EFFECTS>(event, touch),
+            CHANGE => self.change::<EFFECTS>(event, touch),
+            MATCH => self.fill::<EFFECTS>(event, touch),
+            DONE | EVICT => self.end::<EFFECTS>(event, touch),
+            CLEAR => {
+                self.clear();
+                self.era += 1;
+                Outcome::Applied
+            }
+            TRADE => Outcome::Applied,
+            _ => Outcome::UnknownId,
+        }
+    }
+
+    #[inline]
+    fn open<const EFFECTS: bool>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
+        if event.size <= 0 || event.price == NULL {
+            return Outcome::Negative;
+        }
+        let twin = self.find(event.id);
+        if let Some((slot, at)) = twin {
+            // The venue says it stands so: the newer statement wins, the older one is the fault.
+            self.remove(slot, at);
+        }
+        let slot = self.add(event.id, event.side, event.price, event.size);
+        if EFFECTS {
+            let ahead = i64::from(self.level_of(slot).count) - 1;
+            *touch = Touch {
+                ahead,
+                side: event.side,
+                price: event.price,
+                ..Touch::NOTHING
+            };
+        }
+        if twin.is_some() {
+            Outcome::DuplicateId
+        } else {
+            Outcome::Applied
+        }
+    }
+
+    #[inline]
+    fn change<const EFFECTS: bool>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
+        let Some((slot, at)) = self.find(event.id) else {
+            return Outcome::UnknownId;
+        };
+        self.note_touch::<EFFECTS>(slot, touch);
+        if event.size < 0 {
+            return Outcome::Negative;
+        }
+        if event.size == 0 {
+            self.remove(slot, at);
+            return Outcome::Applied;
+        }
+        let (side, price, size) = (self.level_of(slot).side, touch.price, touch.size_before);
+        let new_price = if event.price == NULL {
+            price
+        } else {
+            event.price
+        };
+        if event.side == side && new_price == price && event.size <= size {
+            self.resize(slot, event.size);
+        } else {
+            self.requeue(slot, event.side, new_price, event.size);
+            touch.side = event.side;
+            touch.price = new_price;
+        }
+        Outcome::Applied
+    }
+
+    #[inline]
+    fn fill<const EFFECTS: bool>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
+        let Some((slot, at)) = self.find(event.id) else {
+            return Outcome::UnknownId;
+        };
+        self.note_touch::<EFFECTS>(slot, touch);
+        if event.size < 0 {
+            return Outcome::Negative;
+        }
+        let left = self.orders[slot as usize].size - event.size;
+        if left > 0 {
+            self.resize(slot, left);
+        } else {
+            self.remove(slot, at);
+        }
+        if left < 0 {
+            Outcome::Overfill
+        } else {
+            Outcome::Applied
+        }
+    }
+
+    #[inline]
+    fn end<const EFFECTS: bool>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
+        let Some((slot, at)) = self.find(event.id) else {
+            // DONE(filled, 0) after the MATCH that emptied it is no fault.
+            let emptied = event.kind == DONE && event.size == 0;
+            return if emptied {
+                Outcome::Applied
+            } else {
+                Outcome::UnknownId
+            };
+        };
+        if EFFECTS {
+            self.note_touch::<EFFECTS>(slot, touch);
+        }
+        self.remove(slot, at);
+        Outcome::Applied
+    }
+
+    #[inline]
+    fn note_touch<const EFFECTS: bool>(&self, slot: u32, touch: &mut Touch) {
+        let level = self.level_of(slot);
+        *touch = Touch {
+            price_before: level.price,
+            size_before: self.orders[slot as usize].size,
+            ahead: if EFFECTS { self.ahead(slot) } else { NULL },
+            side: level.side,
+            price: level.price,
+        };
+    }
+
+    #[inline]
+    fn push_effects(&self, effects: &mut Effects, touch: Touch) {
+        let level = if touch.price == NULL {
+            None
+        } else {
+            self.find_level(touch.side, touch.price)
+        };
+        let (size, orders) = match level {
+            Some((at, _)) => {
+                let level = &self.levels[at as usize];
+                (
+                    level.total.min(i128::from(i64::MAX)) as i64,
+                    i64::from(level.count),
+                )
+            }
+            None if touch.price == NULL => (NULL, NULL),
+            None => (0, 0),
+        };
+        effects.price_before.push(touch.price_before);
+        effects.size_before.push(touch.size_before);
+        effects.level_size.push(size);
+        effects.level_orders.push(orders);
+        effects.best_bid.push(self.best_price(BID).unwrap_or(NULL));
+        effects.best_ask.push(self.best_price(ASK).unwrap_or(NULL));
+        effects.orders_ahead.push(touch.ahead);
+    }
+}
+
+#[inline]
+fn scaled(value: i64, factor: i64) -> i64 {
+    if factor == 1 || value == NULL {
+        return value;
+    }
+    value.checked_mul(factor).unwrap_or(NULL)
+}
+
+/// Writes price and size before a CHANGE into the batch where they are not there yet;
+/// false where they are there and say something else.
+fn fill_before(columns: &Columns, i: usize, touch: &Touch, factors: (i64, i64)) -> bool {
+    let Some(before) = &columns.before else {
+        return true;
+    };
+    if touch.price_before == NULL {
+        return true;
+    }
+    let mut same = true;
+    for (cell, value, factor) in [
+        (&before.price[i], touch.price_before, factors.0),
+        (&before.size[i], touch.size_before, factors.1),
+    ] {
+        let known = cell.load(Ordering::Relaxed);
+        if known != NULL {
+            same &= scaled(known, factor) == value;
+        } else if value % factor == 0 {
+            // At the batch's scales; a value those don't hold stays null.
+            cell.store(value / factor, Ordering::Relaxed);
+        }
+    }
+    same
+}

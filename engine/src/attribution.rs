@@ -1,0 +1,170 @@
+//! Trades that name no order, and orders whose end nothing explained yet, waiting for each other.
+
+use std::collections::{HashSet, VecDeque};
+
+use crate::events::NULL;
+use crate::ids::Id;
+use crate::number::rescale;
+use crate::window::Stamp;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Trade {
+    pub id: Id,
+    /// The resting side.
+    pub side: u8,
+    pub price: i64,
+    /// What no order explains yet.
+    pub size: i64,
+    pub stamp: Stamp,
+}
+
+impl Trade {
+    /// Whether an order of this side and price, changed at this venue time, can be its maker.
+    pub fn fits(&self, side: u8, price: i64, ts_event: i64, exact: bool) -> bool {
+        let in_time =
+            ts_event == NULL || self.stamp.ts_event == NULL || ts_event >= self.stamp.ts_event;
+        let at_price = if exact {
+            price == self.price
+        } else {
+            rounds_to(price, self.price)
+        };
+        side == self.side && in_time && at_price
+    }
+}
+
+/// Bitfinex trades show five significant digits, its raw book up to eight decimals: whether an order's
+/// price rounds to a trade's.
+fn rounds_to(price: i64, trade: i64) -> bool {
+    let digits = trade.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
+    let unit = 10i64.pow(digits.saturating_sub(5));
+    trade % unit == 0 && price.abs_diff(trade) <= unit.unsigned_abs() / 2
+}
+
+/// Size that left an order and was not explained by a trade.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    pub id: Id,
+    pub side: u8,
+    pub price: i64,
+    pub size: i64,
+    pub ts_event: i64,
+    pub ts_recv: i64,
+}
+
+pub struct Trades {
+    pub waiting: VecDeque<Trade>,
+    ended: VecDeque<Ended>,
+    known: HashSet<Id>,
+    known_order: VecDeque<Id>,
+    horizon_ns: i64,
+    max: usize,
+}
+
+impl Trades {
+    pub fn new(horizon_ns: i64, max: usize) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            ended: VecDeque::new(),
+            known: HashSet::new(),
+            known_order: VecDeque::new(),
+            horizon_ns,
+            max: max.max(1),
+        }
+    }
+
+    /// False where the id is known; the oldest is forgotten at the bound.
+    pub fn remember(&mut self, id: Id) -> bool {
+        if !self.known.insert(id) {
+            return false;
+        }
+        self.known_order.push_back(id);
+        if self.known_order.len() > self.max
+            && let Some(oldest) = self.known_order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+
+    pub fn note_ended(&mut self, ended: Ended) {
+        if self.ended.len() >= self.max {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(ended);
+    }
+
+    pub fn prune_ended(&mut self, now: i64) {
+        while self
+            .ended
+            .front()
+            .is_some_and(|ended| now.saturating_sub(ended.ts_recv) > self.horizon_ns)
+        {
+            self.ended.pop_front();
+        }
+    }
+
+    /// Takes what a trade explains from ends that were published before it came.
+    pub fn take_ended(&mut self, trade: &mut Trade) -> Vec<(Ended, i64)> {
+        let mut taken = Vec::new();
+        for exact in [true, false] {
+            for ended in &mut self.ended {
+                if trade.size > 0
+                    && ended.size > 0
+                    && trade.fits(ended.side, ended.price, ended.ts_event, exact)
+                {
+                    let size = trade.size.min(ended.size);
+                    ended.size -= size;
+                    trade.size -= size;
+                    taken.push((*ended, size));
+                }
+            }
+        }
+        self.ended.retain(|ended| ended.size > 0);
+        taken
+    }
+
+    /// A trade past the horizon, or the oldest beyond the bound.
+    pub fn pop_expired(&mut self, now: i64) -> Option<Trade> {
+        let oldest = self.waiting.front()?;
+        let expired = now.saturating_sub(oldest.stamp.ts_recv) > self.horizon_ns;
+        if expired || self.waiting.len() > self.max {
+            self.waiting.pop_front()
+        } else {
+            None
+        }
+    }
+
+    /// The same at larger scales (price, size); None where something doesn't fit.
+    pub fn rescaled(&self, from: (u8, u8), to: (u8, u8)) -> Option<Self> {
+        let waiting = self.waiting.iter().map(|trade| {
+            let (price, size) = (
+                rescale(trade.price, from.0, to.0)?,
+                rescale(trade.size, from.1, to.1)?,
+            );
+            Some(Trade {
+                price,
+                size,
+                ..*trade
+            })
+        });
+        let ended = self.ended.iter().map(|ended| {
+            let (price, size) = (
+                rescale(ended.price, from.0, to.0)?,
+                rescale(ended.size, from.1, to.1)?,
+            );
+            Some(Ended {
+                price,
+                size,
+                ..*ended
+            })
+        });
+        Some(Self {
+            waiting: waiting.collect::<Option<_>>()?,
+            ended: ended.collect::<Option<_>>()?,
+            known: self.known.clone(),
+            known_order: self.known_order.clone(),
+            horizon_ns: self.horizon_ns,
+            max: self.max,
+        })
+    }
+}

@@ -1,0 +1,22 @@
+//! The engine of ordertape: what runs once per event, and nothing else.
+//!
+//! Pure Rust below, thin Python faces in `python/`.  The names are those of `src/ordertape/_engine.pyi`.
+
+#[cfg(target_endian = "big")]
+compile_error!("columns are little-endian in memory and on disk");
+
+pub mod apply;
+pub mod attribution;
+pub mod batch;
+pub mod book;
+pub mod digest;
+pub mod events;
+pub mod frame;
+pub mod ids;
+pub mod ladder;
+pub mod number;
+pub mod ranks;
+pub mod table;
+pub mod window;
+
+mod python;

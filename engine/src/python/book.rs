@@ -1,0 +1,633 @@
+//! `OrderBook`, `Counters`, `Effects`.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+
+use crate::apply::{self, Event};
+use crate::batch::{Columns, Row, Slice};
+use crate::book::Book;
+use crate::events::{ASK, BID, CLEAR, LAST, NO_SIDE, NULL, OPEN, PLACE_ASSUMED, SNAPSHOT};
+use crate::ids::{Codec, Form, Id, NULL_ID};
+use crate::number::{NumberError, decimal_digits};
+use crate::python::batch::EventBatch;
+use crate::python::codec::{IdCodec, codec_of};
+use crate::python::column::{Column, Owner};
+use crate::python::convert::{BookCorrupt, Number, decimal, id_of, number_of, refused, scale_of};
+
+/// Batches of this many rows are applied with the interpreter released.
+const DETACH_ROWS: usize = 512;
+
+#[pyclass(frozen, module = "ordertape")]
+pub struct Counters(apply::Counters);
+
+#[pymethods]
+impl Counters {
+    #[getter]
+    fn events(&self) -> u64 {
+        self.0.events
+    }
+    #[getter]
+    fn unknown_id(&self) -> u64 {
+        self.0.unknown_id
+    }
+    #[getter]
+    fn duplicate_id(&self) -> u64 {
+        self.0.duplicate_id
+    }
+    #[getter]
+    fn negative(&self) -> u64 {
+        self.0.negative
+    }
+    #[getter]
+    fn overflow(&self) -> u64 {
+        self.0.overflow
+    }
+    #[getter]
+    fn overfill(&self) -> u64 {
+        self.0.overfill
+    }
+    #[getter]
+    fn before_differs(&self) -> u64 {
+        self.0.before_differs
+    }
+    #[getter]
+    fn late(&self) -> u64 {
+        self.0.late
+    }
+    #[getter]
+    fn crossed(&self) -> u64 {
+        self.0.crossed
+    }
+    #[getter]
+    fn faults(&self) -> u64 {
+        self.0.faults()
+    }
+
+    fn as_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        for (name, value) in [
+            ("events", self.0.events),
+            ("unknown_id", self.0.unknown_id),
+            ("duplicate_id", self.0.duplicate_id),
+            ("negative", self.0.negative),
+            ("overflow", self.0.overflow),
+            ("overfill", self.0.overfill),
+            ("before_differs", self.0.before_differs),
+            ("late", self.0.late),
+            ("crossed", self.0.crossed),
+        ] {
+            dict.set_item(name, value)?;
+        }
+        Ok(dict)
+    }
+
+    fn __add__(&self, other: &Self) -> Self {
+        Self(apply::Counters {
+            events: self.0.events + other.0.events,
+            unknown_id: self.0.unknown_id + other.0.unknown_id,
+            duplicate_id: self.0.duplicate_id + other.0.duplicate_id,
+            negative: self.0.negative + other.0.negative,
+            overflow: self.0.overflow + other.0.overflow,
+            overfill: self.0.overfill + other.0.overfill,
+            before_differs: self.0.before_differs + other.0.before_differs,
+            late: self.0.late + other.0.late,
+            crossed: self.0.crossed + other.0.crossed,
+        })
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("Counters({})", self.as_dict(py)?))
+    }
+}
+
+#[pyclass(frozen, module = "ordertape")]
+pub struct Effects(Arc<apply::Effects>);
+
+#[pymethods]
+impl Effects {
+    fn column(&self, name: &str) -> PyResult<Column> {
+        let values = self.0.column(name);
+        let values = values
+            .ok_or_else(|| PyKeyError::new_err(format!("effects have no column {name:?}")))?;
+        Ok(Column::new(
+            name,
+            values.into(),
+            Owner::Effects(self.0.clone()),
+        ))
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.best_bid.len()
+    }
+}
+
+#[pyclass(module = "ordertape")]
+pub struct OrderBook {
+    pub book: Book,
+    pub codec: Arc<Codec>,
+}
+
+impl OrderBook {
+    fn price_scale_or_0(&self) -> u8 {
+        self.book.price_scale.unwrap_or(0)
+    }
+
+    fn size_scale_or_0(&self) -> u8 {
+        self.book.size_scale.unwrap_or(0)
+    }
+
+    fn price<'py>(&self, py: Python<'py>, price: i64) -> PyResult<Bound<'py, PyAny>> {
+        decimal(py, i128::from(price), self.price_scale_or_0())
+    }
+
+    fn size<'py>(&self, py: Python<'py>, size: i128) -> PyResult<Bound<'py, PyAny>> {
+        decimal(py, size, self.size_scale_or_0())
+    }
+
+    fn id_text(&self, id: Id) -> String {
+        self.codec.decode(id).unwrap_or_default()
+    }
+
+    /// The batch with ids of this book's codec; a book that has met no id yet takes the batch's.
+    fn translated(&mut self, slice: &Slice) -> PyResult<Slice> {
+        let columns = &slice.columns;
+        if self.codec.form() == Form::Auto {
+            self.codec = columns.codec.clone();
+        }
+        if self.codec.same_keys(&columns.codec) {
+            return Ok(slice.clone());
+        }
+        let translate = |id: Id| match columns.codec.decode(id) {
+            Some(text) => self.codec.encode(text.as_bytes()).unwrap_or(NULL_ID),
+            None => NULL_ID,
+        };
+        let rows: Vec<Row> = slice
+            .range()
+            .map(|i| {
+                let row = columns.row(i);
+                Row {
+                    order_id: translate(row.order_id),
+                    taker_order_id: translate(row.taker_order_id),
+                    ..row
+                }
+            })
+            .collect();
+        let scales = (columns.price_scale, columns.size_scale);
+        let mut translated = Columns::from_rows(
+            &rows,
+            1,
+            scales,
+            self.codec.clone(),
+            columns.trade_codec.clone(),
+        );
+        translated.seq = columns.seq[slice.range()].to_vec();
+        Ok(Slice::whole(translated))
+    }
+
+    fn apply_slice(&mut self, slice: &Slice) -> PyResult<apply::Counters> {
+        self.book
+            .apply(slice)
+            .map_err(|field| refused(field, b"", NumberError::TooLarge))
+    }
+
+    /// Price or size of `apply_one` at the book's scale, which grows where it must.
+    fn one_number(&mut self, field: &str, number: Option<&Bound<'_, PyAny>>) -> PyResult<i64> {
+        let Some(object) = number else {
+            return Ok(NULL);
+        };
+        let scale = if field == "price" {
+            self.book.price_scale
+        } else {
+            self.book.size_scale
+        };
+        let (parsed, text) = match number_of(field, object)? {
+            Number::Scaled(_) if scale.is_none() => {
+                return Err(PyValueError::new_err(format!(
+                    "{field}: an int is scaled, but the book has no scale yet"
+                )));
+            }
+            Number::Scaled(value) => return Ok(value),
+            Number::Exact(parsed, text) => (parsed, text),
+        };
+        if let Some(value) = scale.and_then(|scale| parsed.at_scale(scale)) {
+            return Ok(value);
+        }
+        let wrong = |error| refused(field, text.as_bytes(), error);
+        let needed = parsed
+            .scale_needed()
+            .map_err(wrong)?
+            .max(scale.unwrap_or(0));
+        let value = parsed
+            .at_scale(needed)
+            .ok_or_else(|| wrong(NumberError::TooLarge))?;
+        let scales = if field == "price" {
+            (needed, self.size_scale_or_0())
+        } else {
+            (self.price_scale_or_0(), needed)
+        };
+        let undecided = (
+            self.book.price_scale.is_none(),
+            self.book.size_scale.is_none(),
+        );
+        self.book
+            .adopt_scales(scales.0, scales.1)
+            .map_err(|_| wrong(NumberError::TooLarge))?;
+        // The other number has not decided its scale by this one.
+        if undecided.0 && field != "price" {
+            self.book.price_scale = None;
+        }
+        if undecided.1 && field == "price" {
+            self.book.size_scale = None;
+        }
+        Ok(value)
+    }
+
+    fn levels_of<T>(
+        &self,
+        side: u8,
+        levels: usize,
+        row: impl Fn(i64, i128, u32) -> PyResult<T>,
+    ) -> PyResult<Vec<T>> {
+        let ladder = &self.book.halves[usize::from(side == ASK)].ladder;
+        ladder
+            .iter()
+            .take(levels)
+            .map(|step| {
+                let level = &self.book.levels[step.level as usize];
+                row(level.price, level.total, level.count)
+            })
+            .collect()
+    }
+}
+
+#[pymethods]
+impl OrderBook {
+    #[new]
+    #[pyo3(signature = (price_scale = None, size_scale = None, codec = None))]
+    fn new(
+        price_scale: Option<u8>,
+        size_scale: Option<u8>,
+        codec: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let mut book = Book::new();
+        book.price_scale = scale_of("price_scale", price_scale)?;
+        book.size_scale = scale_of("size_scale", size_scale)?;
+        Ok(Self {
+            book,
+            codec: codec_of(codec)?,
+        })
+    }
+
+    #[getter]
+    fn price_scale(&self) -> Option<u8> {
+        self.book.price_scale
+    }
+
+    #[getter]
+    fn size_scale(&self) -> Option<u8> {
+        self.book.size_scale
+    }
+
+    #[getter]
+    fn codec(&self) -> IdCodec {
+        IdCodec(self.codec.clone())
+    }
+
+    #[getter]
+    fn seq(&self) -> i64 {
+        self.book.seq
+    }
+
+    #[getter]
+    fn ts_recv(&self) -> i64 {
+        self.book.ts_recv
+    }
+
+    #[getter]
+    fn era(&self) -> i64 {
+        self.book.era
+    }
+
+    #[setter]
+    fn set_era(&mut self, era: i64) {
+        self.book.era = era;
+    }
+
+    #[pyo3(signature = (batch, effects = false))]
+    fn apply<'py>(
+        &mut self,
+        batch: &Bound<'py, EventBatch>,
+        effects: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = batch.py();
+        let slice = self.translated(&batch.get().0)?;
+        if effects {
+            let mut run = || self.book.apply_with_effects(&slice);
+            let done = if slice.len < DETACH_ROWS {
+                run()
+            } else {
+                py.detach(run)
+            };
+            let (counters, effects) =
+                done.map_err(|field| refused(field, b"", NumberError::TooLarge))?;
+            return Ok((Counters(counters), Effects(Arc::new(effects)))
+                .into_pyobject(py)?
+                .into_any());
+        }
+        let counters = if slice.len < DETACH_ROWS {
+            self.apply_slice(&slice)?
+        } else {
+            py.detach(|| self.apply_slice(&slice))?
+        };
+        Ok(Bound::new(py, Counters(counters))?.into_any())
+    }
+
+    #[pyo3(signature = (kind, side, order_id, price, size, /))]
+    fn apply_one(
+        &mut self,
+        kind: u8,
+        side: Option<u8>,
+        order_id: Option<&Bound<'_, PyAny>>,
+        price: Option<&Bound<'_, PyAny>>,
+        size: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<u8> {
+        if !(OPEN..=7).contains(&kind) {
+            return Err(PyValueError::new_err(format!(
+                "kind {kind}: expected 1 to 7"
+            )));
+        }
+        let side = side.unwrap_or(NO_SIDE);
+        if side > ASK && kind != CLEAR {
+            return Err(PyValueError::new_err(format!(
+                "side {side}: expected 0 (bid) or 1 (ask)"
+            )));
+        }
+        let id = order_id.map_or(Ok(NULL_ID), |id| id_of(&self.codec, id))?;
+        let price = self.one_number("price", price)?;
+        let size = self.one_number("size", size)?;
+        let outcome = self.book.apply_one(Event {
+            kind,
+            side,
+            flags: 0,
+            id,
+            price,
+            size,
+        });
+        self.book.seq += 1;
+        Ok(outcome as u8)
+    }
+
+    fn depth<'py>(&self, py: Python<'py>, levels: usize) -> PyResult<Bound<'py, PyTuple>> {
+        let side = |side| {
+            let row =
+                |price, total, count| Ok((self.price(py, price)?, self.size(py, total)?, count));
+            PyList::new(py, self.levels_of(side, levels, row)?)
+        };
+        (side(BID)?, side(ASK)?).into_pyobject(py)
+    }
+
+    fn depth_scaled<'py>(&self, py: Python<'py>, levels: usize) -> PyResult<Bound<'py, PyTuple>> {
+        let side = |side| {
+            PyList::new(
+                py,
+                self.levels_of(side, levels, |price, total, count| {
+                    Ok((price, total, count))
+                })?,
+            )
+        };
+        (side(BID)?, side(ASK)?).into_pyobject(py)
+    }
+
+    fn best<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let price = |side| {
+            self.book
+                .best_price(side)
+                .map(|price| self.price(py, price))
+                .transpose()
+        };
+        (price(BID)?, price(ASK)?).into_pyobject(py)
+    }
+
+    fn best_scaled(&self) -> (Option<i64>, Option<i64>) {
+        (self.book.best_price(BID), self.book.best_price(ASK))
+    }
+
+    #[pyo3(signature = (price, side = None))]
+    fn queue<'py>(
+        &self,
+        py: Python<'py>,
+        price: &Bound<'py, PyAny>,
+        side: Option<u8>,
+    ) -> PyResult<Vec<(String, Bound<'py, PyAny>)>> {
+        let price = match number_of("price", price)? {
+            Number::Scaled(price) => price,
+            // A price that the scale doesn't hold has no queue.
+            Number::Exact(parsed, _) => parsed.at_scale(self.price_scale_or_0()).unwrap_or(NULL),
+        };
+        let sides = side.map_or(vec![BID, ASK], |side| vec![side]);
+        let levels = sides
+            .into_iter()
+            .filter_map(|side| self.book.find_level(side, price));
+        levels
+            .flat_map(|(level, _)| self.book.walk_level(level))
+            .map(|slot| {
+                let order = &self.book.orders[slot as usize];
+                Ok((
+                    self.id_text(order.id()),
+                    self.size(py, i128::from(order.size))?,
+                ))
+            })
+            .collect()
+    }
+
+    fn place<'py>(&self, order_id: &Bound<'py, PyAny>) -> PyResult<(i64, Bound<'py, PyAny>)> {
+        let (slot, _) = self
+            .book
+            .find(id_of(&self.codec, order_id)?)
+            .ok_or_else(|| {
+                PyKeyError::new_err(format!("no order {order_id} rests in this book"))
+            })?;
+        let level = self.book.orders[slot as usize].level;
+        let ahead = self.book.walk_level(level).take_while(|&at| at != slot);
+        let (orders, size) = ahead.fold((0, 0), |(orders, size), at| {
+            (
+                orders + 1,
+                size + i128::from(self.book.orders[at as usize].size),
+            )
+        });
+        Ok((orders, self.size(order_id.py(), size)?))
+    }
+
+    #[allow(clippy::type_complexity)] // (side, price, size)
+    fn get<'py>(
+        &self,
+        order_id: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<(u8, Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+        let Some((slot, _)) = self.book.find(id_of(&self.codec, order_id)?) else {
+            return Ok(None);
+        };
+        let (py, level) = (order_id.py(), self.book.level_of(slot));
+        let size = i128::from(self.book.orders[slot as usize].size);
+        Ok(Some((
+            level.side,
+            self.price(py, level.price)?,
+            self.size(py, size)?,
+        )))
+    }
+
+    #[pyo3(signature = (side, limit = 0))]
+    fn orders<'py>(
+        &self,
+        py: Python<'py>,
+        side: u8,
+        limit: usize,
+    ) -> PyResult<Vec<(String, Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+        let limit = if limit == 0 { usize::MAX } else { limit };
+        let row = |(level, order): (&crate::book::Level, &crate::book::Order)| {
+            let size = self.size(py, i128::from(order.size))?;
+            Ok((self.id_text(order.id()), self.price(py, level.price)?, size))
+        };
+        self.book.walk(side).take(limit).map(row).collect()
+    }
+
+    fn snapshot(&self) -> EventBatch {
+        let row = |(level, order): (&crate::book::Level, &crate::book::Order)| Row {
+            kind: OPEN,
+            side: level.side,
+            flags: SNAPSHOT | PLACE_ASSUMED,
+            ts_recv: self.book.ts_recv,
+            order_id: order.id(),
+            price: level.price,
+            size: order.size,
+            ..Row::EMPTY
+        };
+        let mut rows: Vec<Row> = self
+            .book
+            .walk(BID)
+            .chain(self.book.walk(ASK))
+            .map(row)
+            .collect();
+        if let Some(last) = rows.last_mut() {
+            last.flags |= LAST;
+        }
+        let scales = (self.price_scale_or_0(), self.size_scale_or_0());
+        let codecs = (self.codec.clone(), Codec::new(Form::Auto));
+        EventBatch::of(Columns::from_rows(
+            &rows,
+            self.book.seq + 1,
+            scales,
+            codecs.0,
+            codecs.1,
+        ))
+    }
+
+    #[pyo3(signature = (batch, era, seq = None, ts_recv = None))]
+    fn restore(
+        &mut self,
+        batch: &Bound<'_, EventBatch>,
+        era: i64,
+        seq: Option<i64>,
+        ts_recv: Option<i64>,
+    ) -> PyResult<()> {
+        let slice = self.translated(&batch.get().0)?;
+        let columns = &slice.columns;
+        if columns.kind[slice.range()].iter().any(|&kind| kind != OPEN) {
+            return Err(PyValueError::new_err(
+                "restore takes the rows of a snapshot, all of them OPEN",
+            ));
+        }
+        self.book.clear();
+        let counters = self.apply_slice(&slice)?;
+        if counters.faults() > counters.crossed {
+            return Err(BookCorrupt::new_err(
+                "the snapshot names an order twice or holds an impossible number",
+            ));
+        }
+        self.book.era = era;
+        self.book.seq = seq.unwrap_or(self.book.seq);
+        self.book.ts_recv = ts_recv.unwrap_or(self.book.ts_recv);
+        Ok(())
+    }
+
+    fn digest(&self) -> String {
+        self.book.digest()
+    }
+
+    #[pyo3(signature = (orders = 25))]
+    fn top_text(&self, orders: usize) -> String {
+        String::from_utf8_lossy(&self.top_bytes(orders)).into_owned()
+    }
+
+    #[pyo3(signature = (orders = 25))]
+    fn top_crc32(&self, orders: usize) -> i32 {
+        crc32fast::hash(&self.top_bytes(orders)) as i32
+    }
+
+    fn totals<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(usize, usize, Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let [bids, asks] = &self.book.halves;
+        Ok((
+            bids.orders,
+            asks.orders,
+            self.size(py, bids.total)?,
+            self.size(py, asks.total)?,
+        ))
+    }
+
+    #[getter]
+    fn levels(&self) -> (usize, usize) {
+        (
+            self.book.halves[0].ladder.len(),
+            self.book.halves[1].ladder.len(),
+        )
+    }
+
+    #[getter]
+    fn crossed(&self) -> bool {
+        self.book.crossed()
+    }
+
+    #[getter]
+    fn memory_bytes(&self) -> usize {
+        self.book.memory_bytes()
+    }
+
+    fn check(&self) -> PyResult<()> {
+        self.book.check().map_err(BookCorrupt::new_err)
+    }
+
+    fn __len__(&self) -> usize {
+        self.book.len()
+    }
+
+    fn __contains__(&self, order_id: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(self.book.find(id_of(&self.codec, order_id)?).is_some())
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "OrderBook({} orders, seq {}, era {})",
+            self.book.len(),
+            self.book.seq,
+            self.book.era
+        )
+    }
+}
+
+impl OrderBook {
+    fn top_bytes(&self, orders: usize) -> Vec<u8> {
+        let integers = self.codec.form() == Form::Int;
+        self.book
+            .top_text(orders, |out, id| match u64::try_from(id) {
+                Ok(number) if integers => {
+                    out.extend_from_slice(decimal_digits(number, &mut [0; 20]))
+                }
+                _ => out.extend_from_slice(self.id_text(id).as_bytes()),
+            })
+    }
+}

@@ -1,0 +1,32 @@
+//! The Python face of the engine.
+
+mod arrays;
+mod batch;
+mod book;
+mod builder;
+mod codec;
+mod column;
+mod convert;
+mod frames;
+mod window;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("NULL", crate::events::NULL)?;
+    module.add_class::<codec::IdCodec>()?;
+    module.add_class::<column::Column>()?;
+    module.add_class::<batch::EventBatch>()?;
+    module.add_class::<builder::BatchBuilder>()?;
+    module.add_class::<book::Counters>()?;
+    module.add_class::<book::Effects>()?;
+    module.add_class::<book::OrderBook>()?;
+    module.add_class::<window::WindowResolver>()?;
+    module.add_function(wrap_pyfunction!(frames::encode_mark, module)?)?;
+    module.add_function(wrap_pyfunction!(frames::decode_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(frames::frame_header, module)?)?;
+    module.add_function(wrap_pyfunction!(convert::parse_number, module)?)?;
+    module.add_function(wrap_pyfunction!(convert::format_number, module)?)?;
+    Ok(())
+}

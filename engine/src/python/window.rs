@@ -1,0 +1,190 @@
+//! `WindowResolver`.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::events::NULL;
+use crate::ids::{Codec, Form};
+use crate::python::batch::EventBatch;
+use crate::python::book::OrderBook;
+use crate::python::convert::{id_of, refused, with_text};
+use crate::window::{Stamp, Window};
+
+#[pyclass(module = "ordertape")]
+pub struct WindowResolver {
+    window: Window,
+    book: Py<OrderBook>,
+    codec: Arc<Codec>,
+    trade_codec: Arc<Codec>,
+}
+
+fn stamp(ts_recv: i64, ts_event: Option<i64>, venue_seq: Option<i64>) -> Stamp {
+    Stamp {
+        ts_recv,
+        ts_event: ts_event.unwrap_or(NULL),
+        venue_seq: venue_seq.unwrap_or(NULL),
+    }
+}
+
+#[pymethods]
+impl WindowResolver {
+    #[new]
+    #[pyo3(signature = (book, *, orders_per_side, horizon_ns, evicted_max, trades_max))]
+    fn new(
+        book: Bound<'_, OrderBook>,
+        orders_per_side: usize,
+        horizon_ns: i64,
+        evicted_max: usize,
+        trades_max: usize,
+    ) -> Self {
+        let codec = book.borrow().codec.clone();
+        Self {
+            window: Window::new(orders_per_side, horizon_ns, evicted_max, trades_max),
+            book: book.unbind(),
+            codec,
+            trade_codec: Codec::new(Form::Int),
+        }
+    }
+
+    #[getter]
+    fn orders_per_side(&self) -> usize {
+        self.window.orders_per_side
+    }
+
+    #[setter]
+    fn set_orders_per_side(&mut self, orders: usize) {
+        self.window.orders_per_side = orders;
+    }
+
+    #[pyo3(signature = (ts_recv, ts_event = None, venue_seq = None))]
+    fn clear(&mut self, ts_recv: i64, ts_event: Option<i64>, venue_seq: Option<i64>) {
+        self.window.clear(stamp(ts_recv, ts_event, venue_seq));
+    }
+
+    #[pyo3(signature = (order_id, price, amount, ts_recv, ts_event = None, venue_seq = None, /))]
+    #[allow(clippy::too_many_arguments)] // positional on purpose: one call per statement
+    fn put(
+        &mut self,
+        order_id: &Bound<'_, PyAny>,
+        price: &Bound<'_, PyAny>,
+        amount: &Bound<'_, PyAny>,
+        ts_recv: i64,
+        ts_event: Option<i64>,
+        venue_seq: Option<i64>,
+    ) -> PyResult<()> {
+        let id = id_of(&self.codec, order_id)?;
+        let mut book = self.book.borrow_mut(order_id.py());
+        with_text(price, |price| {
+            with_text(amount, |amount| {
+                let text = |field| if field == "price" { price } else { amount };
+                self.window
+                    .put(
+                        &mut book.book,
+                        id,
+                        price,
+                        amount,
+                        stamp(ts_recv, ts_event, venue_seq),
+                    )
+                    .map_err(|(field, error)| refused(field, text(field), error))
+            })
+        })
+    }
+
+    #[pyo3(signature = (order_id, ts_recv, ts_event = None, venue_seq = None, /))]
+    fn remove(
+        &mut self,
+        order_id: &Bound<'_, PyAny>,
+        ts_recv: i64,
+        ts_event: Option<i64>,
+        venue_seq: Option<i64>,
+    ) -> PyResult<()> {
+        let id = id_of(&self.codec, order_id)?;
+        self.window.remove(id, stamp(ts_recv, ts_event, venue_seq));
+        Ok(())
+    }
+
+    #[pyo3(signature = (trade_id, amount, price, ts_recv, ts_event = None, venue_seq = None, /))]
+    #[allow(clippy::too_many_arguments)] // positional on purpose: one call per trade
+    fn trade(
+        &mut self,
+        trade_id: &Bound<'_, PyAny>,
+        amount: &Bound<'_, PyAny>,
+        price: &Bound<'_, PyAny>,
+        ts_recv: i64,
+        ts_event: Option<i64>,
+        venue_seq: Option<i64>,
+    ) -> PyResult<bool> {
+        let id = id_of(&self.trade_codec, trade_id)?;
+        let mut book = self.book.borrow_mut(trade_id.py());
+        with_text(price, |price| {
+            with_text(amount, |amount| {
+                let text = |field| if field == "price" { price } else { amount };
+                self.window
+                    .trade(
+                        &mut book.book,
+                        id,
+                        amount,
+                        price,
+                        stamp(ts_recv, ts_event, venue_seq),
+                    )
+                    .map_err(|(field, error)| refused(field, text(field), error))
+            })
+        })
+    }
+
+    fn known_trade(&mut self, trade_id: &Bound<'_, PyAny>) -> PyResult<()> {
+        let id = id_of(&self.trade_codec, trade_id)?;
+        self.window.known_trade(id);
+        Ok(())
+    }
+
+    #[getter]
+    fn pending(&self) -> usize {
+        self.window.pending()
+    }
+
+    #[getter]
+    fn waiting_trades(&self) -> usize {
+        self.window.waiting_trades()
+    }
+
+    fn commit(&mut self, py: Python<'_>, first_seq: i64, now_ns: i64) -> Option<EventBatch> {
+        let mut book = self.book.borrow_mut(py);
+        let columns = self.window.commit(
+            &mut book.book,
+            &self.codec,
+            &self.trade_codec,
+            first_seq,
+            now_ns,
+        );
+        columns.map(EventBatch::of)
+    }
+
+    fn discard(&mut self) {
+        self.window.discard();
+    }
+
+    #[getter]
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counters = &self.window.counters;
+        let dict = PyDict::new(py);
+        for (name, value) in [
+            ("unknown_id", counters.unknown_id),
+            ("unchanged", counters.unchanged),
+            ("side_flips", counters.side_flips),
+            ("evicted", counters.evicted),
+            ("reentered", counters.reentered),
+            ("ended", counters.ended),
+            ("matched", counters.matched),
+            ("late_matched", counters.late_matched),
+            ("unmatched_trades", counters.unmatched_trades),
+            ("known_trades", counters.known_trades),
+            ("crossed", counters.crossed),
+        ] {
+            dict.set_item(name, value)?;
+        }
+        Ok(dict)
+    }
+}

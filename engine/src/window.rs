@@ -1,0 +1,690 @@
+//! A windowed feed (Bitfinex raw books) says only how an order stands now or that it left the window.
+//! Here those statements become events, once the venue's own iteration is complete.
+//!
+//! Left or evicted: an order that was removed although its side of the window is full again and its key
+//! (price, then id) is worse than the worst in the window was pushed out, it did not end.
+//! Traded or cancelled: trades come on another channel and name no order; one with the side and price of
+//! an order that shrank or ended, not later than it on the venue's clock, is inferred to be its match.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use crate::attribution::{Ended, Trade, Trades};
+use crate::batch::{Columns, Row};
+use crate::book::Book;
+use crate::events::*;
+use crate::ids::{Codec, Form, Id, NULL_ID};
+use crate::number::{NumberError, Parsed, parse, rescale};
+
+/// What the feed said of one order.
+#[derive(Clone, Copy)]
+struct Statement {
+    id: Id,
+    /// None: it left the window.
+    put: Option<(u8, i64, i64)>,
+    snapshot: bool,
+    stamp: Stamp,
+}
+
+/// When and as which message something was said.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    pub ts_recv: i64,
+    pub ts_event: i64,
+    pub venue_seq: i64,
+}
+
+/// What a statement did to the book.
+#[derive(Clone, Copy)]
+struct Change {
+    stamp: Stamp,
+    id: Id,
+    what: What,
+    old: (u8, i64, i64),
+    new: (u8, i64, i64),
+    /// Orders ahead before the commit; only where trades wait.
+    ahead: i64,
+    /// Size still to be explained by trades.
+    unexplained: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Snapshot,
+    Opened { reentry: bool, older: bool },
+    Amended,
+    Shrunk,
+    Ended,
+    Evicted,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WindowCounters {
+    pub unknown_id: u64,
+    pub unchanged: u64,
+    pub side_flips: u64,
+    pub evicted: u64,
+    pub reentered: u64,
+    pub ended: u64,
+    pub matched: u64,
+    pub late_matched: u64,
+    pub unmatched_trades: u64,
+    pub known_trades: u64,
+    pub crossed: u64,
+}
+
+/// Ids that were evicted and may come back; the oldest is forgotten at the bound.
+#[derive(Default)]
+struct Evicted {
+    stamps: HashMap<Id, u64>,
+    order: VecDeque<(Id, u64)>,
+    next: u64,
+}
+
+impl Evicted {
+    fn remember(&mut self, id: Id, max: usize) {
+        self.next += 1;
+        self.stamps.insert(id, self.next);
+        self.order.push_back((id, self.next));
+        while self.stamps.len() > max || self.order.len() > 2 * max + 16 {
+            let Some((id, stamp)) = self.order.pop_front() else {
+                break;
+            };
+            if self.stamps.get(&id) == Some(&stamp) {
+                self.stamps.remove(&id);
+            }
+        }
+    }
+
+    fn take(&mut self, id: Id) -> bool {
+        self.stamps.remove(&id).is_some()
+    }
+}
+
+pub struct Window {
+    pub orders_per_side: usize,
+    evicted_max: usize,
+    statements: Vec<Statement>,
+    /// A CLEAR stands before the statements.
+    clear: Option<Stamp>,
+    in_snapshot: bool,
+    trades: Trades,
+    evicted: Evicted,
+    newest_id: Id,
+    pub counters: WindowCounters,
+    changes: Vec<Change>,
+    rows: Vec<Row>,
+}
+
+impl Window {
+    pub fn new(
+        orders_per_side: usize,
+        horizon_ns: i64,
+        evicted_max: usize,
+        trades_max: usize,
+    ) -> Self {
+        Self {
+            orders_per_side,
+            evicted_max,
+            statements: Vec::new(),
+            clear: None,
+            in_snapshot: false,
+            trades: Trades::new(horizon_ns, trades_max),
+            evicted: Evicted::default(),
+            newest_id: 0,
+            counters: WindowCounters::default(),
+            changes: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    pub fn pending(&self) -> usize {
+        self.statements.len() + usize::from(self.clear.is_some())
+    }
+
+    pub fn waiting_trades(&self) -> usize {
+        self.trades.waiting.len()
+    }
+
+    /// The statements that follow are a whole new book; what was not committed of the old one is void.
+    pub fn clear(&mut self, stamp: Stamp) {
+        self.statements.clear();
+        self.clear = Some(stamp);
+        self.in_snapshot = true;
+    }
+
+    pub fn discard(&mut self) {
+        self.statements.clear();
+        self.clear = None;
+        self.in_snapshot = false;
+    }
+
+    /// An order stands so now; a positive amount is a bid.  The field that fits no scale, where one does not.
+    pub fn put(
+        &mut self,
+        book: &mut Book,
+        id: Id,
+        price: &[u8],
+        amount: &[u8],
+        stamp: Stamp,
+    ) -> Result<(), (&'static str, NumberError)> {
+        let (price, amount) = self.numbers(book, price, amount)?;
+        let side = if amount < 0 { ASK } else { BID };
+        self.statements.push(Statement {
+            id,
+            put: Some((side, price, amount.abs())),
+            snapshot: self.in_snapshot,
+            stamp,
+        });
+        Ok(())
+    }
+
+    pub fn remove(&mut self, id: Id, stamp: Stamp) {
+        self.in_snapshot = false;
+        self.statements.push(Statement {
+            id,
+            put: None,
+            snapshot: false,
+            stamp,
+        });
+    }
+
+    /// A trade; a positive amount was bought by the taker, so an ask was resting.  False: known already.
+    pub fn trade(
+        &mut self,
+        book: &mut Book,
+        id: Id,
+        amount: &[u8],
+        price: &[u8],
+        stamp: Stamp,
+    ) -> Result<bool, (&'static str, NumberError)> {
+        let (price, amount) = self.numbers(book, price, amount)?;
+        if !self.trades.remember(id) {
+            self.counters.known_trades += 1;
+            return Ok(false);
+        }
+        let side = if amount > 0 { ASK } else { BID };
+        self.trades.waiting.push_back(Trade {
+            id,
+            side,
+            price,
+            size: amount.abs(),
+            stamp,
+        });
+        Ok(true)
+    }
+
+    pub fn known_trade(&mut self, id: Id) {
+        self.trades.remember(id);
+    }
+
+    /// Price and amount at scales that hold them; the book and all that waits are rescaled where they grow.
+    #[inline]
+    fn numbers(
+        &mut self,
+        book: &mut Book,
+        price: &[u8],
+        amount: &[u8],
+    ) -> Result<(i64, i64), (&'static str, NumberError)> {
+        let price = parse(price).map_err(|error| ("price", error))?;
+        let amount = parse(amount).map_err(|error| ("amount", error))?;
+        if let (Some(price_scale), Some(size_scale)) = (book.price_scale, book.size_scale)
+            && let (Some(price), Some(amount)) =
+                (price.at_scale(price_scale), amount.at_scale(size_scale))
+        {
+            return Ok((price, amount));
+        }
+        self.grow(book, price, amount)
+    }
+
+    #[cold]
+    fn grow(
+        &mut self,
+        book: &mut Book,
+        price: Parsed,
+        amount: Parsed,
+    ) -> Result<(i64, i64), (&'static str, NumberError)> {
+        let old = (book.price_scale.unwrap_or(0), book.size_scale.unwrap_or(0));
+        let price_scale = old
+            .0
+            .max(price.scale_needed().map_err(|error| ("price", error))?);
+        let size_scale = old
+            .1
+            .max(amount.scale_needed().map_err(|error| ("amount", error))?);
+        let values = (
+            price
+                .at_scale(price_scale)
+                .ok_or(("price", NumberError::TooLarge))?,
+            amount
+                .at_scale(size_scale)
+                .ok_or(("amount", NumberError::TooLarge))?,
+        );
+        let refused = |field| (field, NumberError::TooLarge);
+        let statements: Option<Vec<Statement>> = self
+            .statements
+            .iter()
+            .map(|statement| {
+                let put = match statement.put {
+                    Some((side, price, size)) => Some((
+                        side,
+                        rescale(price, old.0, price_scale)?,
+                        rescale(size, old.1, size_scale)?,
+                    )),
+                    None => None,
+                };
+                Some(Statement { put, ..*statement })
+            })
+            .collect();
+        let statements = statements.ok_or(refused("price"))?;
+        let trades = self
+            .trades
+            .rescaled(old, (price_scale, size_scale))
+            .ok_or(refused("price"))?;
+        book.adopt_scales(price_scale, size_scale)
+            .map_err(refused)?;
+        self.statements = statements;
+        self.trades = trades;
+        Ok(values)
+    }
+
+    /// The events of everything said since the last commit, applied to the book; None where nothing came.
+    pub fn commit(
+        &mut self,
+        book: &mut Book,
+        codec: &Arc<Codec>,
+        trade_codec: &Arc<Codec>,
+        first_seq: i64,
+        now: i64,
+    ) -> Option<Columns> {
+        self.rows.clear();
+        self.changes.clear();
+        let newest_before = self.newest_id;
+        let ids_grow = codec.form() == Form::Int;
+        if let Some(stamp) = self.clear.take() {
+            book.clear();
+            book.era += 1;
+            self.rows.push(Row {
+                kind: CLEAR,
+                ..row_at(stamp)
+            });
+        }
+        self.in_snapshot = false;
+        let statements = std::mem::take(&mut self.statements);
+        let returned = returned_ids(&statements);
+        for (nth, statement) in statements.iter().enumerate() {
+            match statement.put {
+                Some(put) => {
+                    self.apply_put(book, statement, put, ids_grow.then_some(newest_before))
+                }
+                None if returned.contains(&(statement.id, nth)) => {}
+                None => self.apply_remove(book, statement),
+            }
+        }
+        self.statements = statements;
+        self.statements.clear();
+        self.classify_ends(book);
+        self.trades.prune_ended(now);
+        self.attribute(book);
+        self.push_changes(book);
+        self.push_expired(now);
+        self.finish(book, codec, trade_codec, first_seq)
+    }
+
+    fn apply_put(
+        &mut self,
+        book: &mut Book,
+        statement: &Statement,
+        new: (u8, i64, i64),
+        newest_before: Option<Id>,
+    ) {
+        let Statement {
+            id,
+            stamp,
+            snapshot,
+            ..
+        } = *statement;
+        let (side, price, size) = new;
+        let mut change = Change {
+            stamp,
+            id,
+            what: What::Amended,
+            old: new,
+            new,
+            ahead: 0,
+            unexplained: 0,
+        };
+        let Some((slot, at)) = book.find(id) else {
+            if size == 0 {
+                return;
+            }
+            let reentry = self.evicted.take(id);
+            let older = newest_before.is_some_and(|newest| id <= newest);
+            book.add(id, side, price, size);
+            self.newest_id = self.newest_id.max(id);
+            change.what = if snapshot {
+                What::Snapshot
+            } else {
+                What::Opened { reentry, older }
+            };
+            self.counters.reentered += u64::from(reentry && !snapshot);
+            self.changes.push(change);
+            return;
+        };
+        let level = book.level_of(slot);
+        change.old = (level.side, level.price, book.orders[slot as usize].size);
+        if change.old == new {
+            self.counters.unchanged += 1;
+            return;
+        }
+        if size == 0 {
+            book.remove(slot, at);
+            change.what = What::Ended;
+            change.unexplained = change.old.2;
+        } else if (side, price) == (change.old.0, change.old.1) && size < change.old.2 {
+            change.what = What::Shrunk;
+            change.unexplained = change.old.2 - size;
+            change.ahead = self.ahead(book, slot);
+            book.resize(slot, size);
+        } else {
+            self.counters.side_flips += u64::from(side != change.old.0);
+            book.requeue(slot, side, price, size);
+        }
+        self.changes.push(change);
+    }
+
+    fn apply_remove(&mut self, book: &mut Book, statement: &Statement) {
+        let Statement { id, stamp, .. } = *statement;
+        let Some((slot, at)) = book.find(id) else {
+            self.counters.unknown_id += 1;
+            return;
+        };
+        let level = book.level_of(slot);
+        let old = (level.side, level.price, book.orders[slot as usize].size);
+        let ahead = self.ahead(book, slot);
+        book.remove(slot, at);
+        self.changes.push(Change {
+            stamp,
+            id,
+            what: What::Ended,
+            old,
+            new: old,
+            ahead,
+            unexplained: old.2,
+        });
+    }
+
+    /// Place in the queue, where trades may have to be shared out among several orders.
+    fn ahead(&self, book: &Book, slot: u32) -> i64 {
+        if self.trades.waiting.is_empty() {
+            0
+        } else {
+            book.ahead(slot)
+        }
+    }
+
+    /// Tells evictions from ends, now that the window stands as it will.
+    fn classify_ends(&mut self, book: &Book) {
+        let mut worst: [Option<Option<(i64, Id)>>; 2] = [None, None];
+        for change in self
+            .changes
+            .iter_mut()
+            .filter(|change| change.what == What::Ended)
+        {
+            let (side, price, _) = change.old;
+            let half = usize::from(side == ASK);
+            let worst =
+                *worst[half].get_or_insert_with(|| worst_key(book, side, self.orders_per_side));
+            let sign = if side == ASK { 1 } else { -1 };
+            if worst.is_some_and(|worst| (sign * price, change.id) > worst) {
+                change.what = What::Evicted;
+                change.unexplained = 0;
+                self.counters.evicted += 1;
+                self.evicted.remember(change.id, self.evicted_max);
+            } else {
+                self.counters.ended += 1;
+            }
+        }
+    }
+
+    /// Shares waiting trades out: first to orders whose end was published before, then to this commit's.
+    fn attribute(&mut self, book: &Book) {
+        if self.trades.waiting.is_empty() {
+            return;
+        }
+        let mut places: Vec<usize> = (0..self.changes.len())
+            .filter(|&i| self.changes[i].unexplained > 0)
+            .collect();
+        places.sort_by_key(|&i| self.changes[i].ahead);
+        let mut matches: Vec<(usize, Trade, i64)> = Vec::new();
+        for nth in 0..self.trades.waiting.len() {
+            let mut trade = self.trades.waiting[nth];
+            for (ended, size) in self.trades.take_ended(&mut trade) {
+                self.counters.late_matched += 1;
+                let row = match_row(&trade, ended.id, ended.price, size, book.ts_recv);
+                self.rows.push(Row {
+                    flags: INFERRED | LATE,
+                    ..row
+                });
+            }
+            for exact in [true, false] {
+                for &i in &places {
+                    let change = &mut self.changes[i];
+                    let (side, price, _) = change.old;
+                    if trade.fits(side, price, change.stamp.ts_event, exact)
+                        && change.unexplained > 0
+                        && trade.size > 0
+                    {
+                        let size = trade.size.min(change.unexplained);
+                        change.unexplained -= size;
+                        trade.size -= size;
+                        matches.push((i, trade, size));
+                    }
+                }
+            }
+            self.trades.waiting[nth].size = trade.size;
+        }
+        self.trades.waiting.retain(|trade| trade.size > 0);
+        self.counters.matched += matches.len() as u64;
+        self.push_matched(&matches);
+    }
+
+    /// Rows of the changes that trades explain go in their turn; so the matches are kept by change.
+    fn push_matched(&mut self, matches: &[(usize, Trade, i64)]) {
+        let late = std::mem::take(&mut self.rows);
+        let changes = std::mem::take(&mut self.changes);
+        let (head, late): (Vec<Row>, Vec<Row>) =
+            late.into_iter().partition(|row| row.kind == CLEAR);
+        self.rows = head;
+        for (nth, change) in changes.iter().enumerate() {
+            for (_, trade, size) in matches.iter().filter(|(i, _, _)| *i == nth) {
+                let row = match_row(trade, change.id, change.old.1, *size, change.stamp.ts_recv);
+                self.rows.push(Row {
+                    flags: INFERRED,
+                    ..row
+                });
+            }
+            self.push_change(change);
+        }
+        self.rows.extend(late);
+    }
+
+    /// Rows of all changes where no trade waited.
+    fn push_changes(&mut self, book: &Book) {
+        let changes = std::mem::take(&mut self.changes);
+        for change in &changes {
+            self.push_change(change);
+        }
+        self.changes = changes;
+        self.counters.crossed += u64::from(book.crossed());
+    }
+
+    fn push_change(&mut self, change: &Change) {
+        let (side, price, size) = change.new;
+        let row = Row {
+            side,
+            order_id: change.id,
+            price,
+            size,
+            ..row_at(change.stamp)
+        };
+        let row = match change.what {
+            What::Snapshot => Row {
+                kind: OPEN,
+                flags: SNAPSHOT | PLACE_ASSUMED,
+                ..row
+            },
+            What::Opened { reentry, older } => {
+                let place = if older || reentry { PLACE_ASSUMED } else { 0 };
+                let back = if reentry { REENTRY } else { 0 };
+                Row {
+                    kind: OPEN,
+                    flags: place | back,
+                    ..row
+                }
+            }
+            What::Amended => Row {
+                kind: CHANGE,
+                flags: PLACE_ASSUMED,
+                reason: REASON_AMENDED,
+                price_before: change.old.1,
+                size_before: change.old.2,
+                ..row
+            },
+            What::Shrunk if change.unexplained == 0 => return,
+            What::Shrunk => Row {
+                kind: CHANGE,
+                reason: REASON_AMENDED,
+                price_before: price,
+                size_before: size + change.unexplained,
+                ..row
+            },
+            What::Evicted => Row { kind: EVICT, ..row },
+            What::Ended if change.unexplained == 0 => Row {
+                kind: DONE,
+                flags: INFERRED,
+                reason: REASON_FILLED,
+                size: 0,
+                ..row
+            },
+            What::Ended => Row {
+                kind: DONE,
+                reason: REASON_UNKNOWN,
+                size: change.unexplained,
+                ..row
+            },
+        };
+        if change.unexplained > 0 {
+            self.trades.note_ended(Ended {
+                id: change.id,
+                side: change.old.0,
+                price: change.old.1,
+                size: change.unexplained,
+                ts_event: change.stamp.ts_event,
+                ts_recv: change.stamp.ts_recv,
+            });
+        }
+        self.rows.push(row);
+    }
+
+    /// Trades that waited past the horizon had no resting order that we saw.
+    fn push_expired(&mut self, now: i64) {
+        while let Some(trade) = self.trades.pop_expired(now) {
+            self.counters.unmatched_trades += 1;
+            let row = match_row(
+                &trade,
+                NULL_ID,
+                trade.price,
+                trade.size,
+                trade.stamp.ts_recv,
+            );
+            self.rows.push(Row { kind: TRADE, ..row });
+        }
+    }
+
+    fn finish(
+        &mut self,
+        book: &mut Book,
+        codec: &Arc<Codec>,
+        trade_codec: &Arc<Codec>,
+        first_seq: i64,
+    ) -> Option<Columns> {
+        self.rows.last_mut()?.flags |= LAST;
+        let mut latest = book.ts_recv;
+        for row in &mut self.rows {
+            latest = latest.max(row.ts_recv);
+            row.ts_recv = latest;
+        }
+        let scales = (book.price_scale.unwrap_or(0), book.size_scale.unwrap_or(0));
+        let columns = Columns::from_rows(
+            &self.rows,
+            first_seq,
+            scales,
+            codec.clone(),
+            trade_codec.clone(),
+        );
+        book.seq = columns.seq.last().copied().unwrap_or(book.seq);
+        book.ts_recv = latest;
+        Some(columns)
+    }
+}
+
+fn row_at(stamp: Stamp) -> Row {
+    Row {
+        ts_recv: stamp.ts_recv,
+        ts_event: stamp.ts_event,
+        venue_seq: stamp.venue_seq,
+        ..Row::EMPTY
+    }
+}
+
+fn match_row(trade: &Trade, order_id: Id, price: i64, size: i64, ts_recv: i64) -> Row {
+    Row {
+        kind: MATCH,
+        side: trade.side,
+        order_id,
+        price,
+        size,
+        trade_id: trade.id,
+        taker_side: if trade.side == ASK { BID } else { ASK },
+        ..row_at(Stamp {
+            ts_recv,
+            ..trade.stamp
+        })
+    }
+}
+
+/// Removals of ids that the same commit puts again later: those orders never left.
+fn returned_ids(statements: &[Statement]) -> HashSet<(Id, usize)> {
+    let mut removed: HashMap<Id, usize> = HashMap::new();
+    let mut returned = HashSet::new();
+    if !statements.iter().any(|s| s.put.is_none()) || !statements.iter().any(|s| s.put.is_some()) {
+        return returned;
+    }
+    for (nth, statement) in statements.iter().enumerate() {
+        match statement.put {
+            None => {
+                removed.insert(statement.id, nth);
+            }
+            Some(_) => {
+                if let Some(at) = removed.remove(&statement.id) {
+                    returned.insert((statement.id, at));
+                }
+            }
+        }
+    }
+    returned
+}
+
+/// The worst (price towards worse, id) in a full window; None where the side has room.
+fn worst_key(book: &Book, side: u8, orders_per_side: usize) -> Option<(i64, Id)> {
+    let half = &book.halves[usize::from(side == ASK)];
+    if half.orders < orders_per_side {
+        return None;
+    }
+    let step = half.ladder.worst()?;
+    let newest = book
+        .walk_level(step.level)
+        .map(|slot| book.orders[slot as usize].id())
+        .max()?;
+    Some((-step.key, newest))
+}
