@@ -110,7 +110,7 @@ def _decimals(rows: int, column: Column | None, scale: int) -> pa.Array[Any]:
     wide = np.empty((rows, 2), np.int64)
     wide[:, 0] = values
     wide[:, 1] = values >> 63
-    return pa.Array.from_buffers(kind, rows, [_validity(column), pa.py_buffer(memoryview(wide))])
+    return pa.Array.from_buffers(kind, rows, [_validity(column), pa.py_buffer(wide.data)])
 
 
 def _ids(batch: EventBatch, name: str, column: Column | None) -> pa.Array[Any]:
