@@ -11,8 +11,20 @@ journal_write_ms_max: Final = 5
 """A frame is written at most this long after receipt.  Policy: a batch is written as it commits."""
 journal_sync_ms_max: Final = 100
 """fdatasync begins at most this long after receipt.  Policy: its failure ends the process."""
-journal_frame_rows_max: Final = 1_000_000
-"""More rows become several frames.  Policy: split."""
+journal_frame_rows_max: Final = 131_072
+"""More rows become several frames, also where one would fill a quarter of a segment.  Policy: split."""
+journal_reserve_bytes: Final = 64 * 2**10
+"""The end of a segment that events leave free, so that marks can still be written when the disk is
+full.  Policy: events roll, marks go in."""
+journal_read_bytes_min: Final = 64 * 2**10
+journal_read_bytes_max: Final = 4 * 2**20
+"""What a reader reads at once; doubles from min to max while it goes on, min again at the tail."""
+follow_poll_ms_max: Final = 5
+"""How often a follower looks for new frames when none came.  Policy: from 0.5 ms, doubling."""
+follow_scan_ms: Final = 1_000
+"""Stuck so long at a place where a frame began: look behind it.  Policy: once a place."""
+terms_mark_bytes_max: Final = 4 * 2**20
+"""Dictionary text in one mark.  Policy: several marks."""
 
 # Archive -----------------------------------------------------------------------------------------
 archive_file_rows_max: Final = 1_000_000
@@ -50,6 +62,18 @@ frame_bytes_max: Final = 64 * 2**20
 """One message from a venue.  Policy: the connection is closed and the stream resyncs."""
 frames_before_subscribed_max: Final = 10_000
 """Frames of a channel that came before its `subscribed`.  Policy: reconnect."""
+maintenance_ms_max: Final = 120_000
+"""A venue's announced pause (Bitfinex: at most 120 s); the book is kept, STALE.  Policy: reconnect."""
+resyncs_in_row_max: Final = 3
+"""Resyncs on one connection, none of which led to a settled LIVE.  Policy: reconnect."""
+live_settled_ms: Final = 10_000
+"""LIVE for this long: the connection proved itself; resyncs and backoff count from zero."""
+stream_errors_kept: Final = 20
+"""Errors of a stream kept as text.  Policy: the oldest is dropped."""
+stream_batches_kept: Final = 50
+"""Batches of a stream kept for whoever asks for its last events.  Policy: the oldest is dropped."""
+stream_rate_seconds: Final = 10
+"""Rates of a stream are means over this many whole seconds."""
 
 # Connections -------------------------------------------------------------------------------------
 connects_per_minute_max: Final = 18
@@ -96,3 +120,15 @@ log_files_kept: Final = 5
 # Ids ---------------------------------------------------------------------------------------------
 dictionary_terms_max: Final = 10_000_000
 """Ids that no codec holds, a market.  Policy: refused, the stream is FAILED."""
+
+# Simulator ---------------------------------------------------------------------------------------
+simulator_client_buffer_bytes_max: Final = 8 * 2**20
+"""Bytes that wait for one client of the simulated venue.  Policy: it is disconnected."""
+simulator_channels_max: Final = 25
+"""Channels of one connection, as at the venue.  Policy: error 10305."""
+simulator_request_bytes_max: Final = 64 * 2**10
+"""One message from a client of the simulated venue.  Policy: it is disconnected."""
+simulator_lag_ms_max: Final = 1_000
+"""How far the simulated venue may fall behind the wall clock.  Policy: its time stands still."""
+simulator_segment_bytes: Final = 1_448
+"""Payload of a TCP segment, for receive times of frames made without sockets.  Policy: none."""
