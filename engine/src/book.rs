@@ -87,7 +87,7 @@ impl Default for Book {
 impl Book {
     pub fn new() -> Self {
         let half = || Half {
-            prices: Table::new(),
+            prices: Table::default(),
             ladder: Ladder::default(),
             orders: 0,
             total: 0,
@@ -102,14 +102,14 @@ impl Book {
             free_order: NIL,
             levels: Vec::new(),
             free_level: NIL,
-            ids: Table::new(),
+            ids: Table::default(),
             halves: [half(), half()],
             ranks: None,
         }
     }
 
     pub fn len(&self) -> usize {
-        self.ids.len()
+        self.ids.count()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -513,10 +513,10 @@ impl Book {
             }
             seen += orders;
         }
-        if seen == self.ids.len() {
+        if seen == self.ids.count() {
             Ok(())
         } else {
-            Err(format!("{seen} orders, {} ids", self.ids.len()))
+            Err(format!("{seen} orders, {} ids", self.ids.count()))
         }
     }
 

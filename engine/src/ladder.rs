@@ -27,7 +27,7 @@ impl Ladder {
         self.chunks.first().and_then(|chunk| chunk.first()).copied()
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.len
     }
 
@@ -46,7 +46,10 @@ impl Ladder {
     pub fn insert(&mut self, key: i64, level: u32) {
         self.len += 1;
         if self.chunks.is_empty() {
-            self.chunks.push(Vec::with_capacity(CHUNK_MAX));
+            let mut first = Vec::with_capacity(CHUNK_MAX);
+            first.push(Step { key, level });
+            self.chunks.push(first);
+            return;
         }
         let nth = self.chunk_of(key);
         let chunk = &mut self.chunks[nth];
@@ -128,7 +131,7 @@ mod tests {
                 }
                 prop_assert_eq!(ladder.best().map(|s| s.key), model.keys().next_back().copied());
                 prop_assert_eq!(ladder.worst().map(|s| s.key), model.keys().next().copied());
-                prop_assert_eq!(ladder.len(), model.len());
+                prop_assert_eq!(ladder.count(), model.len());
             }
             let keys: Vec<i64> = ladder.iter().map(|s| s.key).collect();
             prop_assert_eq!(keys, model.keys().rev().copied().collect::<Vec<_>>());

@@ -234,7 +234,7 @@ pub fn write_plain(out: &mut String, value: i128, scale: u8) {
         return;
     }
     let mut width = scale as usize;
-    while fraction % 10 == 0 {
+    while fraction.is_multiple_of(10) {
         fraction /= 10;
         width -= 1;
     }

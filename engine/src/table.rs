@@ -33,15 +33,17 @@ pub struct Table {
     used: usize,
 }
 
-impl Table {
-    pub fn new() -> Self {
+impl Default for Table {
+    fn default() -> Self {
         Self {
             entries: vec![EMPTY; 16],
             mask: 15,
             used: 0,
         }
     }
+}
 
+impl Table {
     /// The slot of a key, and where its entry stands.
     #[inline]
     pub fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<(u32, usize)> {
@@ -124,7 +126,7 @@ impl Table {
         self.used = 0;
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.used
     }
 
@@ -156,7 +158,7 @@ mod tests {
         #[test]
         fn a_table_is_a_map(steps in prop::collection::vec((any::<bool>(), 0u128..200), 1..2000)) {
             let mut keys: Vec<u128> = Vec::new();
-            let mut table = Table::new();
+            let mut table = Table::default();
             let mut model: HashMap<u128, u32> = HashMap::new();
             for (add, key) in steps {
                 let found = table.find(hash_id(key), |slot| keys[slot as usize] == key);
@@ -173,7 +175,7 @@ mod tests {
                     }
                     _ => {}
                 }
-                prop_assert_eq!(table.len(), model.len());
+                prop_assert_eq!(table.count(), model.len());
             }
         }
     }

@@ -20,6 +20,9 @@ use crate::python::convert::{BookCorrupt, Number, decimal, id_of, number_of, ref
 /// Batches of this many rows are applied with the interpreter released.
 const DETACH_ROWS: usize = 512;
 
+/// (order_id, price, size)
+type OrderRow<'py> = (String, Bound<'py, PyAny>, Bound<'py, PyAny>);
+
 #[pyclass(frozen, module = "ordertape")]
 pub struct Counters(apply::Counters);
 
@@ -479,12 +482,7 @@ impl OrderBook {
     }
 
     #[pyo3(signature = (side, limit = 0))]
-    fn orders<'py>(
-        &self,
-        py: Python<'py>,
-        side: u8,
-        limit: usize,
-    ) -> PyResult<Vec<(String, Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+    fn orders<'py>(&self, py: Python<'py>, side: u8, limit: usize) -> PyResult<Vec<OrderRow<'py>>> {
         let limit = if limit == 0 { usize::MAX } else { limit };
         let row = |(level, order): (&crate::book::Level, &crate::book::Order)| {
             let size = self.size(py, i128::from(order.size))?;
@@ -582,8 +580,8 @@ impl OrderBook {
     #[getter]
     fn levels(&self) -> (usize, usize) {
         (
-            self.book.halves[0].ladder.len(),
-            self.book.halves[1].ladder.len(),
+            self.book.halves[0].ladder.count(),
+            self.book.halves[1].ladder.count(),
         )
     }
 

@@ -76,6 +76,15 @@ impl IdCodec {
         )))
     }
 
+    /// Whether both are one codec with one dictionary, not merely of one spec.
+    fn __eq__(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn __hash__(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+
     fn __repr__(&self) -> String {
         format!("IdCodec({:?})", self.0.form().spec())
     }
