@@ -19,4 +19,5 @@ pub mod ranks;
 pub mod table;
 pub mod window;
 
+#[cfg(feature = "python")]
 mod python;
