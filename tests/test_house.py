@@ -39,7 +39,6 @@ FLOORS = {
     "__main__": 5,
     "cli": 5,
     "commands": 5,
-    "commands": 5,
 }
 """The floor of every room (a folder or a module of the package); see ARCHITECTURE.md."""
 
