@@ -13,6 +13,7 @@
     │   └── SyncFailed      fdatasync failed: what was written may be lost
     ├── VenueError          the venue refused or broke its own protocol
     │   └── VenueRefused    it will refuse again: a retry can't help
+    ├── TransitionRefused   a stream's state does not allow what was asked
     ├── ChildFailed         a child process did not start or ended on its own
     └── SettingRefused      an environment variable or option has a value that can't be used
 
@@ -34,6 +35,7 @@ __all__ = [
     "SyncFailed",
     "TapeCorrupt",
     "TapeError",
+    "TransitionRefused",
     "UnknownMarket",
     "VenueError",
     "VenueRefused",
@@ -117,6 +119,10 @@ class VenueRefused(VenueError):
 
 class ChildFailed(OrdertapeError):
     """A child process did not start, or ended without being asked."""
+
+
+class TransitionRefused(OrdertapeError):
+    """A stream was asked for a step that its state does not allow; the text names both."""
 
 
 class SettingRefused(OrdertapeError, ValueError):

@@ -74,6 +74,8 @@ stream_batches_kept: Final = 50
 """Batches of a stream kept for whoever asks for its last events.  Policy: the oldest is dropped."""
 stream_rate_seconds: Final = 10
 """Rates of a stream are means over this many whole seconds."""
+stream_tick_ms: Final = 10
+"""A connected stream is told this often that time passes."""
 
 # Connections -------------------------------------------------------------------------------------
 connects_per_minute_max: Final = 18
@@ -85,6 +87,12 @@ connect_timeout_ms: Final = 10_000
 """To open a socket and finish its handshake.  Policy: give up, back off."""
 subscribe_timeout_ms: Final = 10_000
 """From opened to the snapshot.  Policy: reconnect."""
+products_timeout_ms: Final = 5_000
+"""To fetch a venue's list of markets.  Policy: symbols are resolved without it."""
+products_bytes_max: Final = 16 * 2**20
+"""Such a list.  Policy: as if there were none."""
+keeper_pause_ms: Final = 1_000
+"""Between two rounds of the keeper over all markets, and two looks for its lock."""
 stop_timeout_ms: Final = 10_000
 """From the wish to stop to the end of the process.  Policy: then it is ended."""
 child_start_timeout_ms: Final = 30_000

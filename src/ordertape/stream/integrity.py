@@ -1,0 +1,85 @@
+"""What a stream has proved about its book, and what it could not."""
+
+from __future__ import annotations
+
+from ordertape import limits
+from ordertape.venues.session import Checksum, Proofs
+
+__all__ = ["Integrity"]
+
+
+class Integrity:
+    """Sequence and checksums of one stream since its start.
+
+    A book is *proven* while the venue's numbering is checked and its last checksum was equal.
+    """
+
+    def __init__(self) -> None:
+        self.proofs = Proofs(sequence=False, checksum=False, venue_time=False)
+        self.compared = 0
+        self.equal = 0
+        self.last: Checksum | None = None
+        self.last_equal_ns: int | None = None
+        self.misses = 0
+        """Checksums in a row that differed."""
+        self.crossed = 0
+        """Commits in a row that left the book crossed."""
+
+    def new_book(self, proofs: Proofs) -> None:
+        """A snapshot: what was counted about the book before says nothing of this one."""
+        self.proofs = proofs
+        self.last = self.last_equal_ns = None
+        self.misses = self.crossed = 0
+
+    def compare(self, checksum: Checksum, now: int) -> bool:
+        """Whether the venue's checksum is ours."""
+        self.last = checksum
+        self.compared += 1
+        if checksum.sent == checksum.ours:
+            self.equal += 1
+            self.misses = 0
+            self.last_equal_ns = now
+            return True
+        self.misses += 1
+        return False
+
+    @property
+    def misses_exhausted(self) -> bool:
+        return self.misses > limits.checksum_misses_max
+
+    def note_commit(self, crossed: bool) -> bool:
+        """Whether the book was crossed over more commits in a row than it may be."""
+        self.crossed = self.crossed + 1 if crossed else 0
+        return self.crossed > limits.crossed_commits_max
+
+    @property
+    def proven(self) -> bool:
+        return self.proofs.sequence and self.last_equal_ns is not None and self.misses == 0
+
+    @property
+    def summary(self) -> str:
+        """One sentence for people."""
+        if self.misses:
+            return f"in doubt: {self.misses} checksum(s) in a row differ"
+        if self.proven:
+            return f"proven: sequence checked, {self.equal} of {self.compared} checksums equal"
+        lacking = []
+        if not self.proofs.sequence:
+            lacking.append("the venue gives no sequence")
+        if not self.proofs.checksum:
+            lacking.append("the venue gives no checksum")
+        elif self.last_equal_ns is None:
+            lacking.append("no checksum yet")
+        return f"unproven: {', '.join(lacking)}"
+
+    def as_dict(self) -> dict[str, int | str | bool | None]:
+        return {
+            "proven": self.proven,
+            "summary": self.summary,
+            "sequence_checked": self.proofs.sequence,
+            "checksums_given": self.proofs.checksum,
+            "checksums_compared": self.compared,
+            "checksums_equal": self.equal,
+            "last_checksum": self.last.sent if self.last else None,
+            "last_equal_ns": self.last_equal_ns,
+        }

@@ -1,0 +1,359 @@
+"""One market's life: its book, its venue's session, its eras, gaps, marks and proofs.
+
+The stream is handed what happens (a connection opened, a frame, its end, time) and answers with
+texts to send and a wish; the sockets are the collector's, the capture is the replay's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from typing import Any, Final
+
+from msgspec import Struct
+
+from ordertape import limits
+from ordertape._engine import EventBatch, OrderBook
+from ordertape.models import iso_from_ns
+from ordertape.stream.integrity import Integrity
+from ordertape.stream.quarantine import Quarantine
+from ordertape.stream.rates import Rate
+from ordertape.stream.record import Record, Recovered, Sink
+from ordertape.stream.state import StateMachine, StreamState
+from ordertape.venues.registry import Venue
+from ordertape.venues.session import Action, Checksum, Fault, Outcome
+
+__all__ = ["MarketStream", "Step", "Wish"]
+
+_HAS_BOOK: Final = (StreamState.LIVE, StreamState.STALE)
+_NS_PER_MS: Final = 1_000_000
+_NS_PER_SECOND: Final = 1_000_000_000
+
+
+class Wish(Enum):
+    """What the stream asks of whoever holds its connection."""
+
+    RECONNECT = "reconnect"
+    """Close it; connect again after the backoff."""
+    END = "end"
+    """Close it; the stream is FAILED."""
+
+
+class Step(Struct):
+    """What the stream asks for: texts to send, in order, and a wish."""
+
+    send: list[bytes] = []
+    wish: Wish | None = None
+    reason: str = ""
+
+
+class MarketStream:
+    """All times are ns since 1970 UTC of one clock; they are raised where they run backwards."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        symbol: str,
+        *,
+        sink: Sink | None = None,
+        recovered: Recovered | None = None,
+        snapshot_interval_seconds: int = limits.snapshot_interval_seconds_default,
+        simulated: bool = False,
+    ) -> None:
+        self.venue, self.symbol, self.simulated = venue, symbol, simulated
+        codec = recovered.codec if recovered else None
+        self.book = OrderBook(
+            price_scale=recovered.price_scale if recovered else None,
+            size_scale=recovered.size_scale if recovered else None,
+            codec=codec or venue.id_codec,
+        )
+        self.session = venue.make_session(symbol, self.book)
+        self.record = Record(sink, self.session, snapshot_interval_seconds * _NS_PER_SECOND)
+        self.first_sequence = 1
+        self.last_ts = 0
+        if recovered and recovered.last_seq:
+            self.book.era = recovered.era
+            self.session.next_seq = self.first_sequence = recovered.last_seq + 1
+            self.last_ts = recovered.last_ts_recv
+        self._machine = StateMachine()
+        self._frame = self._refuse_frame
+        self._step = Step()
+        self._since = self._live_since = self._last_commit = 0
+        self._paused_since: int | None = None
+        self._resyncs_in_row = 0
+        self.integrity = Integrity()
+        self.quarantine = Quarantine()
+        self.rate = Rate()
+        self.errors: deque[str] = deque(maxlen=limits.stream_errors_kept)
+        self.recent: deque[EventBatch] = deque(maxlen=limits.stream_batches_kept)
+        self.started_at = 0
+        self.connected_at: int | None = None
+        self.frames = self.frame_bytes = self.connects = self.resyncs = 0
+
+    # What happens ---------------------------------------------------------------------------------
+    def start(self, now: int) -> None:
+        """Somebody wants it to run: STOPPED or FAILED to CONNECTING."""
+        self._go("start", "asked to run", now)
+        self.started_at = now
+        if self.simulated and self.sequence == 0:
+            self.record.mark("simulated", now, {"simulated": True})
+        self.record.lose("not collected", self.last_ts, now)
+
+    def on_open(self, now: int) -> Step:
+        """A connection opened."""
+        self._go("open", "connected", now)
+        self.connects += 1
+        self.connected_at = now
+        self._paused_since = None
+        self._resyncs_in_row = 0
+        self._frame = self.session.frame
+        return Step(self.session.opened())
+
+    def on_frame(self, text: bytes, ts_recv: int) -> Step | None:
+        """One text frame, and when it was received.  None: nothing to do, as for most."""
+        if ts_recv < self.last_ts:
+            ts_recv = self.last_ts
+        self.last_ts = ts_recv
+        self.frames += 1
+        self.frame_bytes += len(text)
+        outcome = self._frame(text, ts_recv)
+        return None if outcome is None else self._settle(outcome, ts_recv)
+
+    def on_close(self, reason: str, now: int) -> None:
+        """The connection ended, whoever ended it."""
+        if self._machine.connected:
+            self._error(f"connection lost: {reason}", now)
+            self._disconnect(reason, now)
+
+    def tick(self, now: int, *, liveness: bool = True) -> Step | None:
+        """Time passed: to be called every few milliseconds.
+
+        ``liveness``: whether silence says something about the connection; in a replay it does not.
+        """
+        if not self._machine.connected:
+            return None
+        now = max(now, self.last_ts)
+        outcome = self.session.tick(now)
+        if outcome is not None:
+            self._settle_all(outcome, now)
+        if self.state is StreamState.LIVE and now >= self.record.next_marks:
+            self.record.marks(self.integrity, now)
+        if liveness and self._machine.connected:
+            self._check_liveness(now)
+        return self._answer()
+
+    def stop(self, now: int) -> None:
+        """Nobody wants it any more: its last book is marked, the state is STOPPED."""
+        if self.state is StreamState.LIVE:
+            self.record.marks(self.integrity, now)
+        self.session.closed()
+        self._frame = self._refuse_frame
+        if self.state is not StreamState.STOPPED:
+            self._go("stop", "asked to stop", now)
+
+    # What came of it ------------------------------------------------------------------------------
+    def _settle(self, outcome: Outcome, now: int) -> Step | None:
+        self._settle_all(outcome, now)
+        return self._answer()
+
+    def _settle_all(self, outcome: Outcome | None, now: int) -> None:
+        while outcome is not None:
+            if outcome.send:
+                self._step.send += outcome.send
+            if outcome.batch is not None:
+                self._take(outcome.batch, outcome.synced, now)
+            if outcome.checksum is not None:
+                self._compare(outcome.checksum, now)
+            if outcome.fault is not None:
+                self._suffer(outcome.fault, now)
+            outcome = outcome.then
+
+    def _answer(self) -> Step | None:
+        """What has gathered since the last answer; None where nothing has."""
+        step = self._step
+        if not step.send and step.wish is None:
+            return None
+        self._step = Step()
+        return step
+
+    def _take(self, batch: EventBatch, synced: bool, now: int) -> None:
+        self.record.append(batch)
+        self.recent.append(batch)
+        if now >= self.rate.next_sample:
+            self.rate.sample(now, batch.first_seq - 1)
+        if synced:
+            self._synced(batch, now)
+        elif self.integrity.note_commit(self.book.crossed):
+            self._resync("the book stayed crossed", self._last_commit, now)
+        elif now >= self.record.next_marks and self._machine.state is StreamState.LIVE:
+            self.record.marks(self.integrity, now)
+        self._last_commit = now
+
+    def _synced(self, batch: EventBatch, now: int) -> None:
+        if self.state in _HAS_BOOK:
+            self.record.lose("the venue sent a new snapshot", self._last_commit, now)
+            self._go("resync", "the venue sent a new snapshot", now)
+        self.integrity.new_book(self.session.proofs)
+        self._paused_since = None
+        self._live_since = now
+        self._go("sync", "snapshot received", now)
+        self.record.new_era(batch, now)
+
+    def _compare(self, checksum: Checksum, now: int) -> None:
+        if self._machine.state not in _HAS_BOOK:
+            return
+        agreed_before = self.integrity.last_equal_ns or self._live_since
+        if self.integrity.compare(checksum, now):
+            if self._machine.state is StreamState.STALE and self._paused_since is None:
+                self._go("restore", "the checksum agrees again", now)
+            return
+        reason = f"checksum {checksum.sent}, ours is {checksum.ours}"
+        self._error(reason, now)
+        if self.state is StreamState.LIVE:
+            self._go("doubt", reason, now)
+        if self.integrity.misses_exhausted:
+            self._resync(f"{self.integrity.misses} checksums in a row differ", agreed_before, now)
+
+    def _suffer(self, fault: Fault, now: int) -> None:
+        self._error(fault.reason, now)
+        if fault.unreadable is not None:
+            self.quarantine.add(now, fault.reason, fault.unreadable)
+        if not self._machine.connected:
+            return
+        if fault.action is Action.RESYNC:
+            self._resync(fault.reason, self._last_commit, now)
+        elif fault.action is Action.RECONNECT:
+            self._reconnect(fault.reason, now)
+        elif fault.action is Action.PAUSE:
+            self._paused_since = now
+            if self.state is StreamState.LIVE:
+                self._go("doubt", fault.reason, now)
+        elif fault.action is Action.FAIL:
+            self._fail(fault.reason, now)
+
+    def _resync(self, reason: str, from_ns: int, now: int) -> None:
+        if self.state is StreamState.LIVE and now - self._live_since > _ns(limits.live_settled_ms):
+            self._resyncs_in_row = 0
+        if self._resyncs_in_row >= limits.resyncs_in_row_max:
+            self._reconnect(f"{reason}; {self._resyncs_in_row} resyncs did not help", now)
+            return
+        self._resyncs_in_row += 1
+        self.resyncs += 1
+        self.record.lose(reason, from_ns, now)
+        self._go("resync", reason, now)
+        self._paused_since = None
+        self._step.send += self.session.resync()
+
+    def _reconnect(self, reason: str, now: int) -> None:
+        self._disconnect(reason, now)
+        self._step.wish, self._step.reason = Wish.RECONNECT, reason
+
+    def _disconnect(self, reason: str, now: int) -> None:
+        self.record.lose(reason, self._last_commit, now)
+        self._go("disconnect", reason, now)
+        self.session.closed()
+        self._frame = self._refuse_frame
+        self.connected_at = None
+
+    def _fail(self, reason: str, now: int) -> None:
+        self.record.lose(reason, self._last_commit, now)
+        self._go("fail", reason, now)
+        self.session.closed()
+        self._frame = self._refuse_frame
+        self._step.wish, self._step.reason = Wish.END, reason
+
+    def _check_liveness(self, now: int) -> None:
+        silent_ms = (now - max(self.last_ts, self.connected_at or 0)) // _NS_PER_MS
+        waited_ms = (now - self._since) // _NS_PER_MS
+        if self._paused_since is not None:
+            if now - self._paused_since > _ns(limits.maintenance_ms_max):
+                reason = f"the venue's pause lasts over {limits.maintenance_ms_max} ms"
+                self._reconnect(reason, now)
+        elif silent_ms > limits.silence_stale_ms or self.session.stalled(now):
+            reason = self.session.stalled(now) or f"no frame for {silent_ms} ms"
+            self._error(reason, now)
+            if self.state is StreamState.LIVE:
+                self._go("doubt", reason, now)
+            self._reconnect(reason, now)
+        elif (
+            self.state in (StreamState.SYNCING, StreamState.RESYNCING)
+            and waited_ms > limits.subscribe_timeout_ms
+        ):
+            reason = f"no snapshot within {limits.subscribe_timeout_ms} ms"
+            self._error(reason, now)
+            self._reconnect(reason, now)
+
+    def _refuse_frame(self, _text: bytes, _ts_recv: int, /) -> Outcome | None:
+        """What the venue still sends on a connection that is given up."""
+        self.session.counters["frames of a connection given up"] += 1
+        return None
+
+    def _go(self, transition: str, reason: str, now: int) -> None:
+        before, after = self._machine.go(transition, reason)
+        self._since = now
+        self.record.state(before, after, reason, now)
+
+    def _error(self, text: str, now: int) -> None:
+        self.errors.append(f"{iso_from_ns(now)} {text}")
+
+    # What is known --------------------------------------------------------------------------------
+    @property
+    def state(self) -> StreamState:
+        return self._machine.state
+
+    @property
+    def reason(self) -> str:
+        """Why it is in this state."""
+        return self._machine.reason
+
+    @property
+    def sequence(self) -> int:
+        """The seq of the last event, 0 before the first."""
+        return self.session.next_seq - 1
+
+    @property
+    def events(self) -> int:
+        """Events since the stream was made."""
+        return self.session.next_seq - self.first_sequence
+
+    @property
+    def last_frame_at(self) -> int | None:
+        """ns of the last frame, None before the first."""
+        return self.last_ts if self.frames else None
+
+    def events_per_second(self, now: int) -> float:
+        """Mean over the last ``limits.stream_rate_seconds``."""
+        return self.rate.per_second(now, self.sequence)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Everything counted, by name."""
+        return {
+            "frames": self.frames,
+            "frame_bytes": self.frame_bytes,
+            "connects": self.connects,
+            "resyncs": self.resyncs,
+            "gaps": self.record.gaps,
+            "snapshots_taken": self.record.snapshots_taken,
+            "unreadable_frames": self.quarantine.total,
+            **{name.replace(" ", "_"): count for name, count in self.session.counters.items()},
+            **self.session.window_counters,
+        }
+
+    def settled(self, now: int) -> bool:
+        """LIVE long enough to say that this connection works: the backoff may begin anew."""
+        live = self.state is StreamState.LIVE
+        return live and now - self._live_since >= _ns(limits.live_settled_ms)
+
+    def last_events(self, count: int) -> list[dict[str, Any]]:
+        """The last events as rows, newest last; as many as are still held."""
+        rows: list[dict[str, Any]] = []
+        for batch in reversed(self.recent):
+            rows[:0] = [batch[index] for index in range(max(0, len(batch) - count), len(batch))]
+            if len(rows) >= count:
+                break
+        return rows[-count:] if count else []
+
+
+def _ns(milliseconds: int) -> int:
+    return milliseconds * _NS_PER_MS

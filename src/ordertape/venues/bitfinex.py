@@ -1,0 +1,392 @@
+"""Bitfinex raw books (precision R0) over WebSocket v2: parser and sync rule.
+
+Source: docs.bitfinex.com, "WebSocket: general", "raw books", "trades", "checksum".  A raw book
+shows the best ``len`` orders a side.  With our flags ``cs`` closes each iteration of the book: then
+its statements are committed, the window rule is applied and the checksum compared.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from ordertape import limits
+from ordertape._engine import EventBatch, OrderBook, WindowResolver
+from ordertape.errors import IdRefused, NumberRefused
+from ordertape.venues import bitfinex_wire as wire
+from ordertape.venues.bitfinex_control import BOOK_LENGTHS, Control
+from ordertape.venues.capability import Capability
+from ordertape.venues.session import Action, Checksum, Fault, Foreign, Outcome, Proofs
+
+__all__ = ["CAPABILITY", "BitfinexSession", "CommitRule"]
+
+CAPABILITY = Capability(
+    exchange="bitfinex",
+    feed="raw book R0 and trades, WebSocket v2",
+    symbols="BTC/USDT (tBTCUST), AVAX/USD (tAVAX:USD)",
+    credentials="none",
+    depth=f"the best {BOOK_LENGTHS[0]} orders a side ({BOOK_LENGTHS[1]} where that is refused)",
+    sequence="all frames of a connection; not the matching engine's",
+    checksum="ids and sizes of the best 25 a side; no price, nothing below",
+    event_time="milliseconds, when the venue made the frame",
+    end_reasons="none; fills are inferred from trades, leaving the window is told apart by rank",
+    trade_link="none; inferred by price, size and time",
+    commit="the checksum frame that closes an iteration of the book",
+)
+
+
+class CommitRule(Enum):
+    """Where the statements about a book are complete: the best rule that the flags allow."""
+
+    CHECKSUM = "at the checksum frame"
+    TIME = "at a change of the venue's time"
+    TURN = "at the turn from adds to deletes"
+
+
+_Handler = Callable[[wire.Arrival], Outcome | None]
+_AT_CHECKSUM = CommitRule.CHECKSUM
+_ROW, _QUOTE, _C = b'["c'
+_ZERO: Final = wire.ZERO
+_decode_update, _decode_closing = wire.decode_update, wire.decode_closing
+_NEVER: Final = 1 << 62
+_NS_PER_MS: Final = 1_000_000
+_COMMIT_SILENCE_NS: Final = limits.commit_silence_ms * _NS_PER_MS
+_HORIZON_NS: Final = limits.attribution_horizon_ms * _NS_PER_MS
+
+
+class _TailError(Exception):
+    """The tail of a frame shows that something is lost."""
+
+
+_FAULTS = (_TailError, NumberRefused, IdRefused, msgspec.DecodeError, ValueError, OverflowError)
+
+
+class BitfinexSession:
+    """One market of Bitfinex on one connection; a ``VenueSession``."""
+
+    def __init__(self, symbol: str, book: OrderBook) -> None:
+        self.market = f"{CAPABILITY.exchange} {symbol}"
+        self.book = book
+        self.next_seq = book.seq + 1
+        self.counters: Counter[str] = Counter()
+        self.resolver = WindowResolver(
+            book,
+            orders_per_side=BOOK_LENGTHS[0],
+            horizon_ns=_HORIZON_NS,
+            evicted_max=limits.evicted_orders_max,
+            trades_max=limits.waiting_trades_max,
+        )
+        self._put, self._remove = self.resolver.put, self.resolver.remove
+        self._control = Control(self.market, wire.pair(symbol), self, self.counters)
+        self.opened()
+
+    # The connection -------------------------------------------------------------------------------
+    def opened(self) -> list[bytes]:
+        self.closed()
+        self.rule = CommitRule.TURN
+        self._granted = 0
+        self._all_granted = False
+        self._expected: int | None = None
+        self._book = -1
+        self._channels: dict[int, _Handler] = {}
+        self._early: dict[int, list[wire.Arrival]] = {}
+        self._early_frames = 0
+        self._last_time: int | None = None
+        self._adding = False
+        self._book_heard = 0
+        self._trades_due = _NEVER
+        return self._control.opened()
+
+    def closed(self) -> None:
+        """Forgets the statements of a message that will never be complete."""
+        self.resolver.discard()
+        self._awaits_snapshot = True
+        self._mark_at = _NEVER
+
+    def resync(self) -> list[bytes]:
+        self.closed()
+        return self._control.resubscribe()
+
+    def begins(self, text: bytes) -> bool:
+        """``{"event":"info","version":2,…}`` greets."""
+        if b'"info"' not in text or b'"version"' not in text:
+            return False
+        try:
+            event = wire.decode_event(text)
+        except msgspec.DecodeError:
+            return False
+        return event.event == "info" and event.version is not None and event.code is None
+
+    def stalled(self, now: int) -> str | None:
+        """A book channel without its heartbeat (every 15 s of silence) while others go on."""
+        silent_ms = (now - self._book_heard) // _NS_PER_MS
+        if self._awaits_snapshot or silent_ms <= limits.silence_stale_ms:
+            return None
+        return f"no frame and no heartbeat of the book for {silent_ms} ms"
+
+    @property
+    def foreign(self) -> list[Foreign]:
+        return self._control.foreign
+
+    @property
+    def window_counters(self) -> dict[str, int]:
+        return self.resolver.counters
+
+    @property
+    def proofs(self) -> Proofs:
+        return Proofs(
+            sequence=bool(self._granted & wire.SEQ_ALL),
+            checksum=self.rule is _AT_CHECKSUM,
+            venue_time=bool(self._granted & wire.TIMESTAMP),
+        )
+
+    # What the control part tells ------------------------------------------------------------------
+    def on_granted(self, flags: int) -> None:
+        self._granted = flags
+        self._all_granted = flags == wire.FLAGS
+        if flags & wire.OB_CHECKSUM:
+            self.rule = CommitRule.CHECKSUM
+        else:
+            self.rule = CommitRule.TIME if flags & wire.TIMESTAMP else CommitRule.TURN
+
+    def on_channel(self, name: str, channel: int, length: int) -> Outcome | None:
+        """``subscribed``: frames of the channel that came before it are taken now."""
+        if name == "book":
+            self.closed()
+            self._book = channel
+            self.resolver.orders_per_side = length
+        handlers: dict[str, _Handler] = {"book": self._on_book, "trades": self._on_trades}
+        handler = self._channels[channel] = handlers.get(name, self._ignore)
+        first: Outcome | None = None
+        last: Outcome | None = None
+        for arrival in self._early.pop(channel, ()):
+            outcome = handler(arrival)
+            if outcome is None:
+                continue
+            if last is None:
+                first = outcome
+            else:
+                last.then = outcome
+            last = outcome
+        return first
+
+    def leave_channel(self, channel: int) -> None:
+        """About to be unsubscribed: what still comes is old."""
+        self._channels[channel] = self._ignore
+
+    def off_channel(self, channel: int) -> None:
+        """Unsubscribed: its number may come back with another subscription."""
+        self._channels.pop(channel, None)
+
+    # Frames ---------------------------------------------------------------------------------------
+    def frame(self, text: bytes, ts_recv: int, /) -> Outcome | None:
+        """The short way is one row of the book, or its checksum, in order and with every flag;
+        everything else takes the long way."""
+        try:
+            mark = text[self._mark_at]
+            if mark == _ROW:
+                update = _decode_update(text)
+            elif mark == _QUOTE and text[self._mark_at + 1] == _C:
+                return self._checksum_frame(text, ts_recv)
+            else:
+                return self._other(text, ts_recv)
+        except (IndexError, msgspec.DecodeError):
+            return self._other(text, ts_recv)
+        if update.channel != self._book:
+            return self._other(text, ts_recv)
+        try:
+            order, sequence, milliseconds = update.order, update.first, update.second
+            removes = order.price == _ZERO
+            if self._all_granted and sequence == self._expected and milliseconds is not None:
+                self._expected = sequence + 1  # type: ignore[operator]  # it equals an int
+                time: int | None = milliseconds * _NS_PER_MS
+                outcome = None
+            else:
+                sequence, time = self._advance(sequence, milliseconds)
+                outcome = self._close_before(removes, ts_recv, time)
+            if removes:
+                self._remove(order.order_id, ts_recv, time, sequence)
+            else:
+                self._put(order.order_id, order.price, order.amount, ts_recv, time, sequence)
+            self._book_heard = ts_recv
+            return outcome
+        except _FAULTS as error:
+            return self._failed(error, text)
+
+    def _checksum_frame(self, text: bytes, ts_recv: int) -> Outcome | None:
+        closing = _decode_closing(text)
+        if closing.channel != self._book:
+            return self._other(text, ts_recv)
+        try:
+            self._advance(closing.first, closing.second)
+            return self._on_checksum(closing.value, ts_recv)
+        except _FAULTS as error:
+            return self._failed(error, text)
+
+    def _other(self, text: bytes, ts_recv: int) -> Outcome | None:
+        try:
+            if text.lstrip()[:1] == b"{":
+                return self._control.on_event(wire.decode_event(text))
+            frame = wire.decode_frame(text)
+            payload = bytes(frame.payload)
+            if payload[:1] == b'"' and payload != b'"hb"':
+                tail = frame.third, frame.fourth
+            else:
+                tail = frame.second, frame.third
+            sequence, time = self._advance(wire.integer(tail[0]), wire.integer(tail[1]))
+            handler = self._channels.get(frame.channel, self._keep)
+            return handler(
+                wire.Arrival(frame.channel, payload, frame.second, ts_recv, sequence, time)
+            )
+        except _FAULTS as error:
+            return self._failed(error, text)
+
+    def _advance(self, first: int | None, second: int | None) -> tuple[int | None, int | None]:
+        """(sequence, venue's time in ns) of a frame's tail.  All channels share one sequence,
+        heartbeats and checksums included."""
+        sequence = None
+        if self._granted & wire.SEQ_ALL:
+            sequence, first = first, second
+            if sequence is None:
+                raise _TailError("a frame without the sequence that was granted")
+            if self._expected is not None and sequence != self._expected:
+                raise _TailError(f"sequence {sequence}, expected {self._expected}")
+            self._expected = sequence + 1
+        if not self._granted & wire.TIMESTAMP:
+            return sequence, None
+        if first is None:
+            raise _TailError("a frame without the time that was granted")
+        return sequence, first * _NS_PER_MS
+
+    def _failed(self, error: Exception, text: bytes) -> Outcome:
+        if isinstance(error, _TailError):
+            return Outcome(fault=Fault(Action.RECONNECT, str(error)))
+        if isinstance(error, NumberRefused) and wire.is_number(error.text):
+            error.market = self.market
+            return Outcome(fault=Fault(Action.FAIL, str(error)))
+        if isinstance(error, IdRefused):
+            return Outcome(fault=Fault(Action.FAIL, f"{self.market}: {error}"))
+        self._expected = None  # its own can't be known: the next frame's is taken as it comes
+        return Outcome(fault=Fault(Action.RESYNC, f"unreadable frame: {error}", text))
+
+    def _keep(self, arrival: wire.Arrival) -> Outcome | None:
+        """A channel whose `subscribed` has not been seen yet."""
+        self._early_frames += 1
+        if self._early_frames > limits.frames_before_subscribed_max:
+            raise _TailError(f"{self._early_frames} frames of channels that nothing subscribed")
+        self._early.setdefault(arrival.channel, []).append(arrival)
+        return None
+
+    def _ignore(self, _: wire.Arrival) -> Outcome | None:
+        self.counters["frames of other channels"] += 1
+        return None
+
+    def _count_code(self, code: bytes) -> None:
+        self.counters["heartbeats" if code == b'"hb"' else "unknown codes"] += 1
+
+    # The book -------------------------------------------------------------------------------------
+    def tick(self, now: int, /) -> Outcome | None:
+        """Commits what nothing closed, and trades whose horizon has passed."""
+        if self._awaits_snapshot:
+            return None
+        resolver = self.resolver
+        if resolver.pending:
+            if now - self._book_heard < _COMMIT_SILENCE_NS:
+                return None
+        elif now <= self._trades_due:
+            return None
+        batch = self._commit(now)
+        self._trades_due = now + _HORIZON_NS if resolver.waiting_trades else _NEVER
+        return None if batch is None else Outcome(batch)
+
+    def _commit(self, now: int) -> EventBatch | None:
+        batch = self.resolver.commit(self.next_seq, now)
+        if batch is not None:
+            self.next_seq = batch.last_seq + 1
+        return batch
+
+    def _close_before(self, removes: bool, ts_recv: int, time: int | None) -> Outcome | None:
+        """Commits what stands, where this statement begins the next message."""
+        if self.rule is _AT_CHECKSUM:
+            return None
+        if self.rule is CommitRule.TIME:
+            begins = time != self._last_time
+        else:
+            begins = removes and self._adding
+        self._adding, self._last_time = not removes, time
+        if not begins or not self.resolver.pending:
+            return None
+        return Outcome(self._commit(ts_recv))
+
+    def _on_book(self, arrival: wire.Arrival) -> Outcome | None:
+        self._book_heard = arrival.ts_recv
+        payload = arrival.payload
+        if payload == b'"cs"':
+            sent = wire.integer(arrival.second)
+            if sent is None:
+                raise ValueError("`cs` without its value")
+            return self._on_checksum(sent, arrival.ts_recv)
+        if payload[:1] == b'"':
+            self._count_code(payload)
+            return None
+        if self._awaits_snapshot:  # the first rows after `subscribed`, whatever their shape
+            return self._on_snapshot(arrival)
+        if wire.is_list_of_rows(payload):
+            rows = wire.decode_orders(payload)
+        else:
+            rows = [wire.decode_order(payload)]
+        if not rows:
+            return None
+        ts_recv, sequence, time = arrival.ts_recv, arrival.sequence, arrival.time
+        outcome = self._close_before(rows[0].price == wire.ZERO, ts_recv, time)
+        for order in rows:
+            if order.price == wire.ZERO:
+                self._remove(order.order_id, ts_recv, time, sequence)
+            else:
+                self._put(order.order_id, order.price, order.amount, ts_recv, time, sequence)
+        self._adding = rows[-1].price != wire.ZERO
+        return outcome
+
+    def _on_snapshot(self, arrival: wire.Arrival) -> Outcome:
+        ts_recv, sequence, time = arrival.ts_recv, arrival.sequence, arrival.time
+        rows = wire.decode_orders(arrival.payload)
+        self.resolver.clear(ts_recv, time, sequence)
+        for order in rows:
+            self._put(order.order_id, order.price, order.amount, ts_recv, time, sequence)
+        batch = self._commit(ts_recv)
+        self._awaits_snapshot = False
+        self._mark_at = len(f"[{self._book},")
+        self._adding, self._last_time = False, None
+        return Outcome(batch, synced=True)
+
+    def _on_checksum(self, sent: int, ts_recv: int) -> Outcome | None:
+        if self._awaits_snapshot:
+            return None
+        self._book_heard = ts_recv
+        self.rule = CommitRule.CHECKSUM
+        batch = self._commit(ts_recv)
+        return Outcome(batch, False, Checksum(sent, self.book.top_crc32()))
+
+    # Trades ---------------------------------------------------------------------------------------
+    def _on_trades(self, arrival: wire.Arrival) -> Outcome | None:
+        """``te`` comes first, ``tu`` repeats it; either may be missing: the id tells repeats.
+        A list is the history before the subscription."""
+        payload = arrival.payload
+        if payload in (b'"te"', b'"tu"'):
+            trade, ts_recv = wire.decode_trade(arrival.second), arrival.ts_recv
+            made = trade.milliseconds * _NS_PER_MS
+            new = self.resolver.trade(
+                trade.trade_id, trade.amount, trade.price, ts_recv, made, arrival.sequence
+            )
+            if new:
+                self._trades_due = min(self._trades_due, ts_recv + _HORIZON_NS)
+        elif payload[:1] == b'"':
+            self._count_code(payload)
+        else:
+            for trade in wire.decode_trades(payload):
+                self.resolver.known_trade(trade.trade_id)
+        return None

@@ -1,0 +1,70 @@
+"""The venues by name: what each can prove, its symbols, its session, its addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ordertape._engine import OrderBook
+from ordertape.errors import UnknownMarket
+from ordertape.venues import bitfinex_wire
+from ordertape.venues.bitfinex import CAPABILITY as BITFINEX
+from ordertape.venues.bitfinex import BitfinexSession
+from ordertape.venues.capability import Capability
+from ordertape.venues.session import VenueSession
+from ordertape.venues.symbols import Products, resolve
+
+__all__ = ["VENUES", "Venue", "venue_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """One venue.  Addresses are settings; these are the venue's own."""
+
+    capability: Capability
+    id_codec: str
+    """The engine's codec that holds every order id of the venue."""
+    ws_url: str
+    rest_url: str
+    products_paths: tuple[str, ...]
+    """The lists of markets, below ``rest_url``."""
+    read_products: Callable[[bytes], Products]
+    """Our symbols in one such list; msgspec.DecodeError where the text is none."""
+    native: Callable[[str], str | None]
+    join: Callable[[str, str], str]
+    pair: Callable[[str], str]
+    """The venue's own form of our symbol."""
+    make_session: Callable[[str, OrderBook], VenueSession]
+
+    @property
+    def name(self) -> str:
+        return self.capability.exchange
+
+    def resolve(self, symbol: str, products: Products | None = None) -> str:
+        """Our one form of any usual one; UnknownMarket in one sentence."""
+        return resolve(self.name, symbol, self.native, self.join, products)
+
+
+VENUES: dict[str, Venue] = {
+    BITFINEX.exchange: Venue(
+        capability=BITFINEX,
+        id_codec="int",
+        ws_url="wss://api-pub.bitfinex.com/ws/2",
+        rest_url="https://api-pub.bitfinex.com",
+        products_paths=("/v2/conf/pub:list:pair:exchange", "/v2/conf/pub:list:pair:futures"),
+        read_products=bitfinex_wire.read_products,
+        native=bitfinex_wire.native,
+        join=bitfinex_wire.join,
+        pair=bitfinex_wire.pair,
+        make_session=BitfinexSession,
+    )
+}
+
+
+def venue_of(exchange: str) -> Venue:
+    """The venue of that name; UnknownMarket in one sentence."""
+    venue = VENUES.get(exchange.strip().lower())
+    if venue is None:
+        known = ", ".join(sorted(VENUES))
+        raise UnknownMarket(f"there is no venue {exchange!r}; there is {known}")
+    return venue

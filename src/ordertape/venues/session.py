@@ -1,0 +1,130 @@
+"""What every venue's session is to the stream that owns it: pure, bytes in, outcomes out.
+
+A session knows one venue's protocol on one connection.  It opens no socket and reads no clock;
+times are handed in.  It puts what it reads into the engine's resolver, which applies each complete
+message to the book.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+
+from ordertape._engine import EventBatch, OrderBook
+
+__all__ = ["Action", "Checksum", "Fault", "Foreign", "Outcome", "Proofs", "VenueSession"]
+
+
+class Action(Enum):
+    """What a fault asks of the stream."""
+
+    NOTE = "note"
+    """Nothing: it is recorded among the errors."""
+    RESYNC = "resync"
+    """The book can't be trusted: a new snapshot on the same connection."""
+    RECONNECT = "reconnect"
+    """The connection can't be trusted."""
+    PAUSE = "pause"
+    """The venue stands still: the book is kept, and is stale."""
+    FAIL = "fail"
+    """A retry can't help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something went wrong; ``reason`` is one sentence for people."""
+
+    action: Action
+    reason: str
+    unreadable: bytes | None = None
+    """The frame that could not be parsed, if that was it."""
+
+
+class Checksum(Struct, frozen=True, gc=False):
+    """The venue's checksum beside our own of the same moment."""
+
+    sent: int
+    ours: int
+
+
+class Proofs(NamedTuple):
+    """What the venue granted on this connection: the evidence that can be had."""
+
+    sequence: bool
+    checksum: bool
+    venue_time: bool
+
+
+class Foreign(NamedTuple):
+    """A subscription that is none of ours, as a capture may hold."""
+
+    channel: str
+    symbol: str
+    detail: str
+
+
+class Outcome(Struct):
+    """What one frame, or the passing of time, led to.  Most frames lead to nothing: None."""
+
+    batch: EventBatch | None = None
+    """Events of a complete message, already applied to the book."""
+    synced: bool = False
+    """The batch begins with a CLEAR: a new era."""
+    checksum: Checksum | None = None
+    fault: Fault | None = None
+    send: list[bytes] = []
+    then: Outcome | None = None
+    """What followed in the same frame: one `subscribed` may release many frames kept."""
+
+
+class VenueSession(Protocol):
+    """One market on one connection of a venue; see ``venues/bitfinex.py``."""
+
+    book: OrderBook
+    next_seq: int
+    """The seq of the next event; the stream sets it from the tape."""
+    counters: Counter[str]
+    """What was ignored, by kind."""
+
+    @property
+    def proofs(self) -> Proofs: ...
+
+    @property
+    def foreign(self) -> list[Foreign]: ...
+
+    @property
+    def window_counters(self) -> dict[str, int]:
+        """What the engine counted while it made events of the venue's statements."""
+        ...
+
+    def opened(self) -> list[bytes]:
+        """A connection opened: forgets the one before; the texts to send."""
+        ...
+
+    def closed(self) -> None:
+        """The connection is gone: forgets what was not yet complete."""
+        ...
+
+    def frame(self, text: bytes, ts_recv: int, /) -> Outcome | None:
+        """One text frame as it came off the wire.  ``ts_recv`` (ns) never decreases."""
+        ...
+
+    def tick(self, now: int, /) -> Outcome | None:
+        """Time passed (ns, the same clock as ``ts_recv``): what only silence can end."""
+        ...
+
+    def resync(self) -> list[bytes]:
+        """Gives up the book's state; the texts that ask for a new snapshot."""
+        ...
+
+    def stalled(self, now: int) -> str | None:
+        """Why the connection can't be alive although frames may come, None where it can."""
+        ...
+
+    def begins(self, text: bytes) -> bool:
+        """Whether this frame is the first of a connection, as a capture of several shows it."""
+        ...
