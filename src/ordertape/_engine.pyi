@@ -9,19 +9,22 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias, overload
 
+import numpy as np
 import pyarrow as pa
 from typing_extensions import Buffer
 
 Text: TypeAlias = str | Buffer
 Number: TypeAlias = Text | Decimal | int
 OrderId: TypeAlias = Text | int
+Integers: TypeAlias = Buffer | Sequence[int] | np.ndarray[Any, Any]
 
 NULL: int
 """The int64 that stands for "no value" inside columns; every edge shows null."""
 
 class IdCodec:
     """A reversible text <-> 128-bit key.  ``spec``: "auto", "int", "uuid", "kraken", "hex:N",
-    "base62:N", "ascii" or "intern".  An id that a codec can't hold goes to its dictionary."""
+    "base62:N", "ascii" or "intern".  An id that a codec can't hold goes to its dictionary.
+    Equal where both are one codec with one dictionary, not merely of one spec."""
 
     def __init__(self, spec: str = "auto") -> None: ...
     spec: str
@@ -55,24 +58,24 @@ class EventBatch:
     def from_arrays(
         cls,
         *,
-        kind: Buffer,
-        side: Buffer,
+        kind: Integers,
+        side: Integers,
         order_id: Any,
-        price: Buffer,
-        size: Buffer,
-        ts_event: Buffer | None = None,
+        price: Integers,
+        size: Integers,
+        ts_event: Integers | None = None,
         price_scale: int,
         size_scale: int,
-        seq: Buffer | None = None,
-        ts_recv: Buffer | None = None,
-        flags: Buffer | None = None,
-        reason: Buffer | None = None,
-        venue_seq: Buffer | None = None,
+        seq: Integers | None = None,
+        ts_recv: Integers | None = None,
+        flags: Integers | None = None,
+        reason: Integers | None = None,
+        venue_seq: Integers | None = None,
         trade_id: Any = None,
         taker_order_id: Any = None,
-        taker_side: Buffer | None = None,
-        price_before: Buffer | None = None,
-        size_before: Buffer | None = None,
+        taker_side: Integers | None = None,
+        price_before: Integers | None = None,
+        size_before: Integers | None = None,
         codec: IdCodec | str | None = None,
         trade_codec: IdCodec | str | None = None,
     ) -> EventBatch: ...
@@ -216,8 +219,11 @@ class OrderBook:
     def snapshot(self) -> EventBatch: ...
     """The whole book as OPEN rows flagged SNAPSHOT, bids then asks, best first, in queue order,
     every row with the book's seq and ts_recv."""
-    def restore(self, batch: EventBatch, era: int) -> None: ...
-    """Replaces everything by a snapshot(); seq and ts_recv become the batch's."""
+    def restore(
+        self, batch: EventBatch, era: int, seq: int | None = None, ts_recv: int | None = None
+    ) -> None: ...
+    """Replaces everything by the rows of a snapshot; seq and ts_recv become the given ones,
+    else the batch's."""
     def digest(self) -> str: ...
     """32 hex digits over ids, prices, sizes, sides and queue order; equal at any scale and machine."""
     def top_text(self, orders: int = 25) -> str: ...

@@ -1,0 +1,171 @@
+"""The files of an archive: their names, what they say about themselves, and how they get there.
+
+A file is written under a temporary name, made durable and renamed; the names are the cursor.
+Several files that belong together are listed in ``commit.json`` first, so that a crash between
+two renames leaves nothing half done.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ordertape._engine import IdCodec
+from ordertape.errors import TapeCorrupt
+from ordertape.tape.codecs import MarketCodecs
+from ordertape.tape.folder import MarketFolder, sync_directory
+from ordertape.tape.marks import Mark
+
+__all__ = [
+    "METADATA_KEY",
+    "ArchiveFile",
+    "ArchivedMark",
+    "FileInfo",
+    "commit_files",
+    "finish_commit",
+    "information",
+    "last_file",
+    "list_files",
+    "load_codecs",
+    "sync_file",
+]
+
+METADATA_KEY = b"ordertape"
+_NAME = re.compile(r"events-(\d{20})-(\d{20})\.parquet")
+_COMMIT = "commit.json"
+
+
+class ArchivedMark(msgspec.Struct, array_like=True, frozen=True):
+    """A mark after event ``after``; in the journal it stood at ``place``, where it was in one."""
+
+    after: int
+    place: tuple[int, int] | None
+    mark: Mark
+
+
+class FileInfo(msgspec.Struct, frozen=True):
+    """What a file of events says about itself in its Parquet metadata."""
+
+    version: int
+    exchange: str
+    symbol: str
+    first_seq: int
+    last_seq: int
+    first_ts_recv: int
+    last_ts_recv: int
+    era: int
+    """At its end."""
+    clears: list[int]
+    """seq of each CLEAR in it; a base holds the rows that followed."""
+    price_scale: int
+    size_scale: int
+    codec: str
+    trade_codec: str
+    terms: tuple[int, int]
+    """Dictionary terms known at its end, of orders and of trades."""
+    journal: tuple[int, int] | None
+    """Where the journal goes on behind it: segment and offset."""
+    marks: list[ArchivedMark]
+
+
+class ArchiveFile(NamedTuple):
+    first_seq: int
+    last_seq: int
+    path: Path
+
+    @property
+    def info(self) -> FileInfo:
+        info: FileInfo = information(self.path, FileInfo)
+        return info
+
+    @staticmethod
+    def name(first_seq: int, last_seq: int) -> str:
+        return f"events-{first_seq:020d}-{last_seq:020d}.parquet"
+
+
+def list_files(folder: Path) -> list[ArchiveFile]:
+    """The files of events in an archive folder, by seq."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    found = (_NAME.fullmatch(name) for name in names)
+    return sorted(ArchiveFile(int(n[1]), int(n[2]), folder / n[0]) for n in found if n)
+
+
+def last_file(folder: Path) -> ArchiveFile | None:
+    files = list_files(folder)
+    return files[-1] if files else None
+
+
+@lru_cache(maxsize=512)
+def information(path: Path, kind: type[Any]) -> Any:
+    """What a file (it never changes) says about itself.  Raises TapeCorrupt."""
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+        return msgspec.json.decode(metadata[METADATA_KEY], type=kind)
+    except (pa.ArrowInvalid, msgspec.MsgspecError, KeyError) as error:
+        raise TapeCorrupt(f"{path}: expected a file of our archive: {error}") from None
+
+
+def load_codecs(folder: MarketFolder) -> MarketCodecs:
+    """The market's codecs with every dictionary term the archive holds."""
+    newest = last_file(folder.archive)
+    if newest is None:
+        return MarketCodecs()
+    info = newest.info
+    codecs = MarketCodecs(IdCodec(info.codec), IdCodec(info.trade_codec))
+    if any(info.terms):
+        for file in list_files(folder.archive):
+            for archived in file.info.marks:
+                if archived.mark.kind == "terms":
+                    codecs.load(archived.mark)
+    return codecs
+
+
+# Getting there ------------------------------------------------------------------------------------
+
+
+def sync_file(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def commit_files(folder: Path, moves: Sequence[tuple[Path, Path]]) -> None:
+    """Renames files that are durable under temporary names, all or, after a crash, later all."""
+    if not moves:
+        return
+    if len(moves) > 1:
+        plan = [(source.name, target.name) for source, target in moves]
+        temporary = folder / f"{_COMMIT}.tmp"
+        temporary.write_bytes(msgspec.json.encode(plan))
+        sync_file(temporary)
+        temporary.rename(folder / _COMMIT)
+    for source, target in moves:
+        source.rename(target)
+    sync_directory(folder)
+    (folder / _COMMIT).unlink(missing_ok=True)
+
+
+def finish_commit(folder: Path) -> None:
+    """Does what a crash left undone and removes what nobody committed."""
+    plan = folder / _COMMIT
+    if plan.exists():
+        for source, target in msgspec.json.decode(plan.read_bytes(), type=list[tuple[str, str]]):
+            if (folder / source).exists():
+                (folder / source).rename(folder / target)
+        sync_directory(folder)
+        plan.unlink()
+    for left in folder.glob("*.tmp"):
+        left.unlink()

@@ -1,0 +1,106 @@
+"""Where a market's tape lies, and who may write it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import string
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote
+
+from ordertape.errors import MarketBusy, TapeError, UnknownMarket
+
+__all__ = ["MarketFolder", "markets", "slug", "sync_directory"]
+
+_PLAIN = frozenset(string.ascii_letters + string.digits + "._-")
+
+
+def slug(name: str) -> str:
+    """A folder name for a symbol or exchange, reversible: what is not [A-Za-z0-9._-] is %XX."""
+    if not name:
+        raise TapeError("expected the name of a market, found an empty one")
+    if not name.strip("."):
+        return name.replace(".", "%2E")
+    return "".join(
+        char if char in _PLAIN else "".join(f"%{byte:02X}" for byte in char.encode())
+        for char in name
+    )
+
+
+class MarketFolder:
+    """``data/<exchange>/<symbol>``: journal, archive and the locks of their writers."""
+
+    def __init__(self, data: str | os.PathLike[str], exchange: str, symbol: str) -> None:
+        self.data = Path(data)
+        self.exchange = exchange
+        self.symbol = symbol
+        self.root = self.data / slug(exchange) / slug(symbol)
+        self.journal = self.root / "journal"
+        self.archive = self.root / "archive"
+        self.lock = self.root / "writer.lock"
+
+    @property
+    def market(self) -> str:
+        """As errors name it."""
+        return f"{self.exchange} {self.symbol}"
+
+    @property
+    def exists(self) -> bool:
+        return self.journal.is_dir() or self.archive.is_dir()
+
+    def require(self) -> None:
+        """Raises UnknownMarket where nothing was ever recorded."""
+        if not self.exists:
+            raise UnknownMarket(f"no tape of {self.market} in {self.data}")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Holds the right to write this market's events.  Raises MarketBusy."""
+        with self._held(self.lock, "is being written"):
+            yield
+
+    @contextmanager
+    def archiving(self) -> Iterator[None]:
+        """Holds the right to write this market's archive.  Raises MarketBusy."""
+        with self._held(self.root / "archive.lock", "is being archived"):
+            yield
+
+    @contextmanager
+    def _held(self, path: Path, what: str) -> Iterator[None]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+                raise MarketBusy(f"{self.market} {what} by process {owner} ({path})") from None
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+            yield
+        finally:
+            os.close(fd)
+
+    def __repr__(self) -> str:
+        return f"MarketFolder({str(self.data)!r}, {self.exchange!r}, {self.symbol!r})"
+
+
+def markets(data: str | os.PathLike[str]) -> list[MarketFolder]:
+    """The markets that have a tape under ``data``, by exchange and symbol."""
+    found = []
+    for path in sorted(Path(data).glob("*/*")):
+        folder = MarketFolder(data, unquote(path.parent.name), unquote(path.name))
+        if folder.root == path and folder.exists:
+            found.append(folder)
+    return found
+
+
+def sync_directory(path: Path) -> None:
+    """Makes names that were created, renamed or removed in a folder durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
