@@ -105,7 +105,7 @@ COLUMNS: dict[str, str] = {
     "ts_event": "ns, the venue's clock, null where it gives none",
     "ts_recv": "ns, our clock at receipt, never decreasing within a market",
     "kind": "EventKind",
-    "side": "Side, null on CLEAR",
+    "side": "Side, null on CLEAR and on a TRADE of which the source tells none",
     "reason": "Reason, 0 where none",
     "flags": "Flag bits",
     "order_id": "128-bit key of the codec, null on CLEAR and TRADE",

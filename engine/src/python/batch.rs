@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PySlice, PyType};
 
 use crate::batch::{Before, Columns, Row, Slice, filled};
-use crate::events::{CHANGE, CLEAR, LAST, NO_SIDE, NULL, SNAPSHOT};
+use crate::events::{CHANGE, CLEAR, LAST, NO_SIDE, NULL, SNAPSHOT, TRADE};
 use crate::frame;
 use crate::ids::{Codec, Id};
 use crate::number::NumberError;
@@ -398,7 +398,8 @@ fn check_codes(kind: &[u8], side: &[u8]) -> PyResult<()> {
                 "kind {kind}: expected 1 to 7"
             )));
         }
-        if side > 1 && !(kind == CLEAR && side == NO_SIDE) {
+        // A cross or an auction's trade has no resting side that a source could tell.
+        if side > 1 && !((kind == CLEAR || kind == TRADE) && side == NO_SIDE) {
             return Err(PyValueError::new_err(format!(
                 "side {side}: expected 0 (bid) or 1 (ask)"
             )));
