@@ -86,14 +86,14 @@ impl Effects {
     }
 }
 
-/// An order's state before an event and the level it touches.
+/// An order's state before an event and the level it touches; a level that the event emptied
+/// keeps its number and holds nothing.
 #[derive(Clone, Copy)]
 struct Touch {
     price_before: i64,
     size_before: i64,
     ahead: i64,
-    side: u8,
-    price: i64,
+    level: u32,
 }
 
 impl Touch {
@@ -101,10 +101,14 @@ impl Touch {
         price_before: NULL,
         size_before: NULL,
         ahead: NULL,
-        side: BID,
-        price: NULL,
+        level: NIL,
     };
 }
+
+/// How many events ahead the steps of `look_ahead` are; hashes are kept by place modulo AHEAD.
+const FAR: usize = 12;
+const NEAR: usize = 6;
+const AHEAD: usize = 16;
 
 /// One event at the book's scales.
 #[derive(Clone, Copy)]
@@ -113,6 +117,8 @@ pub struct Event {
     pub side: u8,
     pub flags: u16,
     pub id: Id,
+    /// `hash_id` of the id.
+    pub hash: u32,
     pub price: i64,
     pub size: i64,
 }
@@ -150,18 +156,32 @@ impl Book {
             ..Counters::default()
         };
         let range = slice.range();
-        for i in range.clone() {
-            self.prefetch(columns, i, range.end);
+        let (kind, side) = (&columns.kind[range.clone()], &columns.side[range.clone()]);
+        let (flags, id) = (
+            &columns.flags[range.clone()],
+            &columns.order_id[range.clone()],
+        );
+        let (price, size) = (&columns.price[range.clone()], &columns.size[range.clone()]);
+        let mut hashes = [0; AHEAD];
+        for (hash, &id) in hashes.iter_mut().zip(id).take(FAR) {
+            *hash = hash_id(id);
+        }
+        for i in 0..kind.len() {
+            let hash = hashes[i % AHEAD];
+            if i + FAR < kind.len() {
+                self.look_ahead(&mut hashes, kind, id, i);
+            }
             let event = Event {
-                kind: columns.kind[i],
-                side: columns.side[i],
-                flags: columns.flags[i],
-                id: columns.order_id[i],
-                price: scaled(columns.price[i], factors.0),
-                size: scaled(columns.size[i], factors.1),
+                kind: kind[i],
+                side: side[i],
+                flags: flags[i],
+                id: id[i],
+                hash,
+                price: scaled(price[i], factors.0),
+                size: scaled(size[i], factors.1),
             };
-            let overflow = (event.price == NULL) != (columns.price[i] == NULL)
-                || (event.size == NULL) != (columns.size[i] == NULL);
+            let overflow = (event.price == NULL && price[i] != NULL)
+                || (event.size == NULL && size[i] != NULL);
             let mut touch = Touch::NOTHING;
             let outcome = if overflow {
                 Outcome::Overflow
@@ -172,7 +192,8 @@ impl Book {
                 counters.note(outcome);
             }
             if event.kind == CHANGE {
-                counters.before_differs += u64::from(!fill_before(columns, i, &touch, factors));
+                let same = fill_before(columns, range.start + i, &touch, factors);
+                counters.before_differs += u64::from(!same);
             }
             if event.flags & LAST != 0 {
                 counters.crossed += u64::from(self.crossed());
@@ -189,19 +210,18 @@ impl Book {
         Ok(counters)
     }
 
-    #[inline]
-    fn prefetch(&self, columns: &Columns, i: usize, end: usize) {
-        const NEAR: usize = 6;
-        const FAR: usize = 12;
-        if i + FAR < end {
-            self.ids.prefetch(hash_id(columns.order_id[i + FAR]));
-            let near = i + NEAR;
-            let slot = self.ids.likely_slot(hash_id(columns.order_id[near]));
-            if slot != NIL {
-                prefetch(&self.orders[slot as usize]);
-            }
-            if columns.kind[near] == OPEN {
-                self.prefetch_price(columns.side[near], columns.price[near]);
+    /// Brings what the events ahead will touch towards the cache: first the entry in the table, some
+    /// events later the order it seems to name.  (Going on to its level cost more than it saved.)
+    #[inline(always)]
+    fn look_ahead(&self, hashes: &mut [u32; AHEAD], kind: &[u8], id: &[Id], i: usize) {
+        let (near, far) = (i + NEAR, i + FAR);
+        let hash = hash_id(id[far]);
+        hashes[far % AHEAD] = hash;
+        self.ids.prefetch(hash);
+        if kind[near] != OPEN {
+            let slot = self.ids.likely_slot(hashes[near % AHEAD]);
+            if let Some(order) = self.orders.get(slot as usize) {
+                prefetch(order);
             }
         }
     }
@@ -237,20 +257,15 @@ impl Book {
         if event.size <= 0 || event.price == NULL {
             return Outcome::Negative;
         }
-        let twin = self.find(event.id);
+        let twin = self.find_hashed(event.id, event.hash);
         if let Some((slot, at)) = twin {
             // The venue says it stands so: the newer statement wins, the older one is the fault.
             self.remove(slot, at);
         }
-        let slot = self.add(event.id, event.side, event.price, event.size);
+        let slot = self.add_hashed(event.id, event.hash, event.side, event.price, event.size);
         if EFFECTS {
-            let ahead = i64::from(self.level_of(slot).count) - 1;
-            *touch = Touch {
-                ahead,
-                side: event.side,
-                price: event.price,
-                ..Touch::NOTHING
-            };
+            touch.level = self.orders[slot as usize].level;
+            touch.ahead = i64::from(self.level_of(slot).count) - 1;
         }
         if twin.is_some() {
             Outcome::DuplicateId
@@ -261,7 +276,7 @@ impl Book {
 
     #[inline]
     fn change<const EFFECTS: bool>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
-        let Some((slot, at)) = self.find(event.id) else {
+        let Some((slot, at)) = self.find_hashed(event.id, event.hash) else {
             return Outcome::UnknownId;
         };
         self.note_touch::<EFFECTS>(slot, touch);
@@ -272,7 +287,11 @@ impl Book {
             self.remove(slot, at);
             return Outcome::Applied;
         }
-        let (side, price, size) = (self.level_of(slot).side, touch.price, touch.size_before);
+        let (side, price, size) = (
+            self.level_of(slot).side,
+            touch.price_before,
+            touch.size_before,
+        );
         let new_price = if event.price == NULL {
             price
         } else {
@@ -282,15 +301,14 @@ impl Book {
             self.resize(slot, event.size);
         } else {
             self.requeue(slot, event.side, new_price, event.size);
-            touch.side = event.side;
-            touch.price = new_price;
+            touch.level = self.orders[slot as usize].level;
         }
         Outcome::Applied
     }
 
     #[inline]
     fn fill<const EFFECTS: bool>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
-        let Some((slot, at)) = self.find(event.id) else {
+        let Some((slot, at)) = self.find_hashed(event.id, event.hash) else {
             return Outcome::UnknownId;
         };
         self.note_touch::<EFFECTS>(slot, touch);
@@ -312,7 +330,7 @@ impl Book {
 
     #[inline]
     fn end<const EFFECTS: bool>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
-        let Some((slot, at)) = self.find(event.id) else {
+        let Some((slot, at)) = self.find_hashed(event.id, event.hash) else {
             // DONE(filled, 0) after the MATCH that emptied it is no fault.
             let emptied = event.kind == DONE && event.size == 0;
             return if emptied {
@@ -330,33 +348,23 @@ impl Book {
 
     #[inline]
     fn note_touch<const EFFECTS: bool>(&self, slot: u32, touch: &mut Touch) {
-        let level = self.level_of(slot);
+        let order = &self.orders[slot as usize];
         *touch = Touch {
-            price_before: level.price,
-            size_before: self.orders[slot as usize].size,
+            price_before: self.levels[order.level as usize].price,
+            size_before: order.size,
             ahead: if EFFECTS { self.ahead(slot) } else { NULL },
-            side: level.side,
-            price: level.price,
+            level: order.level,
         };
     }
 
     #[inline]
     fn push_effects(&self, effects: &mut Effects, touch: Touch) {
-        let level = if touch.price == NULL {
-            None
-        } else {
-            self.find_level(touch.side, touch.price)
-        };
-        let (size, orders) = match level {
-            Some((at, _)) => {
-                let level = &self.levels[at as usize];
-                (
-                    level.total.min(i128::from(i64::MAX)) as i64,
-                    i64::from(level.count),
-                )
-            }
-            None if touch.price == NULL => (NULL, NULL),
-            None => (0, 0),
+        let (size, orders) = match self.levels.get(touch.level as usize) {
+            Some(level) => (
+                level.total.min(i128::from(i64::MAX)) as i64,
+                i64::from(level.count),
+            ),
+            None => (NULL, NULL),
         };
         effects.price_before.push(touch.price_before);
         effects.size_before.push(touch.size_before);

@@ -171,13 +171,21 @@ fn encode_int(text: &[u8]) -> Option<Id> {
     Some(Id::from(value))
 }
 
+/// Values of lower-case hex digits; 255 elsewhere.
+const HEX: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut i = 0;
+    while i < 16 {
+        values[b"0123456789abcdef"[i] as usize] = i as u8;
+        i += 1;
+    }
+    values
+};
+
 #[inline]
 fn hex_digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    }
+    let value = HEX[byte as usize];
+    (value < 16).then_some(value)
 }
 
 fn base36_digit(byte: u8) -> Option<u8> {
@@ -201,7 +209,7 @@ fn encode_groups(
     text: &[u8],
     groups: &[usize],
     base: u64,
-    digit: fn(u8) -> Option<u8>,
+    digit: impl Fn(u8) -> Option<u8>,
 ) -> Option<Id> {
     if text.len() != groups.iter().sum::<usize>() + groups.len() - 1 {
         return None;

@@ -16,6 +16,7 @@ use crate::python::batch::EventBatch;
 use crate::python::codec::{IdCodec, codec_of};
 use crate::python::column::{Column, Owner};
 use crate::python::convert::{BookCorrupt, Number, decimal, id_of, number_of, refused, scale_of};
+use crate::table::hash_id;
 
 /// Batches of this many rows are applied with the interpreter released.
 const DETACH_ROWS: usize = 512;
@@ -376,6 +377,7 @@ impl OrderBook {
             side,
             flags: 0,
             id,
+            hash: hash_id(id),
             price,
             size,
         });
@@ -572,8 +574,8 @@ impl OrderBook {
         Ok((
             bids.orders,
             asks.orders,
-            self.size(py, bids.total)?,
-            self.size(py, asks.total)?,
+            self.size(py, self.book.total(BID))?,
+            self.size(py, self.book.total(ASK))?,
         ))
     }
 
