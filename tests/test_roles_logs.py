@@ -35,6 +35,13 @@ def test_everything_goes_to_the_file_and_warnings_to_the_console(
     assert capsys.readouterr().err == "warning L3_stream_stale reason=silence\n"
 
 
+def test_what_a_library_logs_has_a_name_of_ours(tmp_path: Path) -> None:
+    configure_logs(tmp_path, console=False)
+    logging.getLogger("ordertape.socket.16").error("WS parser error: %s", "odd")
+    (line,) = (tmp_path / "app.log").read_text().splitlines()
+    assert 'event=L3_library logger=ordertape.socket.16 detail="WS parser error: odd"' in line
+
+
 def test_an_error_keeps_its_traceback_for_the_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@
     ├── VenueError          the venue refused or broke its own protocol
     │   └── VenueRefused    it will refuse again: a retry can't help
     ├── TransitionRefused   a stream's state does not allow what was asked
+    ├── CollectFailed       no market is left that a collector could go on with
     ├── ChildFailed         a child process did not start or ended on its own
     └── SettingRefused      an environment variable or option has a value that can't be used
 
@@ -26,6 +27,7 @@ __all__ = [
     "BadFile",
     "BookCorrupt",
     "ChildFailed",
+    "CollectFailed",
     "IdRefused",
     "ImportRefused",
     "MarketBusy",
@@ -115,6 +117,10 @@ class VenueRefused(VenueError):
     """An answer that would come again: unknown pair, missing credentials."""
 
     retryable = False
+
+
+class CollectFailed(OrdertapeError):
+    """Every market of a collector has failed."""
 
 
 class ChildFailed(OrdertapeError):

@@ -31,6 +31,8 @@ archive_file_rows_max: Final = 1_000_000
 """A file closes here or at the end of the day (UTC).  Policy: close and begin the next."""
 archive_row_group_rows: Final = 131_072
 """Rows a Parquet row group holds: what a reader decodes at once."""
+demo_archive_bytes_max: Final = 256 * 2**20
+"""The archive of a demonstration's market.  Policy: the oldest files are dropped."""
 base_seconds_max: Final = 3600
 """A base (a whole book) is written at least this often while events come.  Policy: write one."""
 
@@ -77,6 +79,13 @@ stream_rate_seconds: Final = 10
 stream_tick_ms: Final = 10
 """A connected stream is told this often that time passes."""
 
+# Captures ----------------------------------------------------------------------------------------
+capture_frame_bytes_max: Final = 2**20
+capture_frame_seconds_max: Final = 10
+"""Text and time in one piece of compressed data of a capture.  Policy: it is closed, the next begun."""
+capture_line_bytes_max: Final = 128 * 2**20
+"""One line of a capture.  Policy: the file is refused."""
+
 # Connections -------------------------------------------------------------------------------------
 connects_per_minute_max: Final = 18
 """To one venue by one process (Bitfinex allows 20).  Policy: wait."""
@@ -118,6 +127,10 @@ view_picture_ms: Final = 125
 view_line_ms: Final = 1_000
 view_wait_ms: Final = 100
 """Pause between two pictures, two lines in a pipe, two looks for a market that has no tape yet."""
+progress_after_ms: Final = 2_000
+"""What takes no longer than this shows no progress bar."""
+progress_picture_ms: Final = 100
+"""Between two pictures of a progress bar."""
 
 # Logs --------------------------------------------------------------------------------------------
 log_file_bytes_max: Final = 10 * 2**20

@@ -88,6 +88,10 @@ class Settings(BaseSettings):
         description="Bitfinex's public REST interface, for its list of pairs",
     )
 
+    def addresses(self, exchange: str) -> tuple[str, str]:
+        """(WebSocket, REST) of a venue that the registry knows."""
+        return getattr(self, f"{exchange}_ws_url"), getattr(self, f"{exchange}_rest_url")
+
 
 def described() -> list[tuple[str, str, str]]:
     """(environment name, meaning, default) of every setting, in the order of the class."""

@@ -27,6 +27,14 @@ def logger(room: str) -> structlog.stdlib.BoundLogger:
     return bound
 
 
+_SHARED: list[structlog.typing.Processor] = [
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+]
+
+
 class SharedLogFile(logging.handlers.WatchedFileHandler):
     """A rotated log file that several processes append to."""
 
@@ -71,16 +79,10 @@ class SharedLogFile(logging.handlers.WatchedFileHandler):
 
 def configure_logs(folder: Path, *, console: bool = True) -> None:
     """Sends every room's log to ``folder``/app.log and, with ``console``, warnings to stderr."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *shared,
+            *_SHARED,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -90,6 +92,7 @@ def configure_logs(folder: Path, *, console: bool = True) -> None:
     root = logging.getLogger("ordertape")
     root.setLevel(logging.INFO)
     root.propagate = False
+    logging.getLogger("ordertape.socket").setLevel(logging.WARNING)  # picows tells each connect
     for handler in root.handlers[:]:
         root.removeHandler(handler)
         handler.close()
@@ -111,8 +114,17 @@ def configure_logs(folder: Path, *, console: bool = True) -> None:
 
 def _formatter(renderer: structlog.typing.Processor) -> structlog.stdlib.ProcessorFormatter:
     return structlog.stdlib.ProcessorFormatter(
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+        foreign_pre_chain=[_named, *_SHARED],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )
+
+
+def _named(
+    _logger: object, _name: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """What a library logs gets a name of ours; its own words become the detail."""
+    event["detail"], event["event"] = event["event"], "L3_library"
+    return event
 
 
 def _console_line(_logger: object, _name: str, event: structlog.typing.EventDict) -> str:

@@ -37,11 +37,9 @@ class StreamReport(msgspec.Struct, kw_only=True):
     connected_at: int | None = None
     last_frame_at: int | None = None
     written_at: int = 0
-    frames: int = 0
-    frame_bytes: int = 0
     events: int = 0
-    connects: int = 0
-    gaps: int = 0
+    events_per_second: float = 0.0
+    counters: dict[str, int] = {}
     integrity: dict[str, int | str | bool | None] = {}
     errors: list[str] = []
 

@@ -1,0 +1,287 @@
+"""One venue's collector: a socket, a stream and a journal for each market, in one process.
+
+``python -m ordertape.roles.collector EXCHANGE SYMBOL…`` runs it alone, ``ordertape collect`` in
+the foreground.  It does nothing but receive, parse, keep the book and write the journal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+from ordertape import limits
+from ordertape.errors import CollectFailed, OrdertapeError, SettingRefused, SyncFailed, TapeError
+from ordertape.replay.capture import CaptureWriter
+from ordertape.roles.children import when_parent_leaves
+from ordertape.roles.connection import FrameKeeper, MarketConnection
+from ordertape.roles.logs import configure_logs, logger
+from ordertape.roles.pacing import Pacer
+from ordertape.roles.products import fetch_products
+from ordertape.roles.status import StreamReport, write_report
+from ordertape.settings import Settings, load_settings
+from ordertape.stream.market import MarketStream
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.journal import JournalWriter
+from ordertape.venues.registry import venue_of
+
+__all__ = ["Collector", "Market", "main"]
+
+
+@dataclass(slots=True)
+class Market:
+    """What belongs to one collected market."""
+
+    folder: MarketFolder
+    journal: JournalWriter
+    stream: MarketStream
+    connection: MarketConnection
+    failure: str = ""
+    """Why it can't go on, where that is not the stream's own doing."""
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.failure) or self.stream.state.value == "FAILED"
+
+    def report(self) -> StreamReport:
+        stream, now = self.stream, time.time_ns()
+        return StreamReport(
+            exchange=self.folder.exchange,
+            symbol=self.folder.symbol,
+            pid=os.getpid(),
+            simulated=stream.simulated,
+            state="FAILED" if self.failure else stream.state.value,
+            reason=self.failure or stream.reason,
+            era=stream.book.era,
+            sequence=self.journal.written_seq,
+            synced_sequence=self.journal.synced_seq,
+            orders=len(stream.book),
+            address=self.connection.address,
+            started_at=stream.started_at,
+            connected_at=stream.connected_at,
+            last_frame_at=stream.last_frame_at,
+            written_at=now,
+            events=stream.events,
+            events_per_second=stream.rate.per_second(now),
+            counters=stream.counters,
+            integrity=stream.integrity.as_dict(),
+            errors=list(stream.errors),
+        )
+
+
+class Collector:
+    """Collects markets of one venue; ``symbols`` in any usual form, each market once.
+
+    Everything is opened before the first connection, so that one market that can't be written
+    (MarketBusy, TapeError) starts none.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        exchange: str,
+        symbols: Sequence[str],
+        *,
+        capture: bool = False,
+        simulated: bool = False,
+        report_ms: int = limits.status_write_ms,
+        on_report: Callable[[list[Market]], None] | None = None,
+    ) -> None:
+        if not settings.persist_enabled:
+            raise SettingRefused(
+                "L3_PERSIST_ENABLED is 'false': a collector without a tape has no reader; "
+                "expected true"
+            )
+        self.settings, self.venue = settings, venue_of(exchange)
+        self.markets: list[Market] = []
+        self._symbols, self._capture, self._simulated = symbols, capture, simulated
+        self._report_ms, self._on_report = report_ms, on_report
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self._asked_to_stop = False
+        self._sync_failure: SyncFailed | None = None
+        self._log = logger("collector").bind(exchange=self.venue.name)
+
+    def run(self) -> None:
+        """Collects until SIGINT or SIGTERM, then stops cleanly.
+
+        Raises CollectFailed where every market failed, SyncFailed where a tape can't be trusted.
+        """
+        with ExitStack() as opened:
+            self._open(opened)
+            uvloop.run(self._collect())
+
+    def stop_soon(self) -> None:
+        """Asks ``run`` to stop; from any thread."""
+        self._asked_to_stop = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    # Opening --------------------------------------------------------------------------------------
+
+    def _open(self, opened: ExitStack) -> None:
+        address, rest_url = self.settings.addresses(self.venue.name)
+        products = fetch_products(self.venue, rest_url)
+        symbols = [self.venue.resolve(symbol, products) for symbol in self._symbols]
+        pacer = Pacer()
+        for symbol in dict.fromkeys(symbols):
+            folder = MarketFolder(self.settings.data, self.venue.name, symbol)
+            journal = JournalWriter(folder, on_failure=self._sync_failed)
+            opened.callback(journal.close)
+            self._refuse_mix(folder, journal)
+            stream = MarketStream(
+                self.venue,
+                symbol,
+                sink=journal,
+                recovered=journal.recovered,
+                snapshot_interval_seconds=self.settings.snapshot_interval_seconds,
+                simulated=self._simulated,
+            )
+            journal.book = stream.book
+            keep_frame = self._keeper_of_frames(folder, opened) if self._capture else None
+            connection = MarketConnection(stream, address, pacer, keep_frame=keep_frame)
+            self.markets.append(Market(folder, journal, stream, connection))
+
+    def _refuse_mix(self, folder: MarketFolder, journal: JournalWriter) -> None:
+        there = journal.recovered
+        if there.last_seq and there.simulated != self._simulated:
+            kinds = ("simulated", "real") if there.simulated else ("real", "simulated")
+            raise TapeError(
+                f"the tape of {folder.market} in {folder.data} is {kinds[0]}, "
+                f"{kinds[1]} data can't be added to it: choose another --data"
+            )
+
+    def _keeper_of_frames(self, folder: MarketFolder, opened: ExitStack) -> FrameKeeper:
+        writer = opened.enter_context(CaptureWriter(folder.root / "capture"))
+        broken = False
+
+        def keep(ts: int, address: str, text: bytes) -> None:
+            nonlocal broken
+            if broken:
+                return
+            try:
+                writer.write(ts, "ws", address, text)
+            except OSError as error:
+                # The capture is an extra; the tape is what must not stop.
+                broken = True
+                self._log.error("L3_capture_failed", path=str(writer.path), reason=str(error))
+
+        return keep
+
+    # Running --------------------------------------------------------------------------------------
+
+    async def _collect(self) -> None:
+        self._loop = loop = asyncio.get_running_loop()
+        if self._asked_to_stop:
+            self._stop.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+        running = [asyncio.create_task(self._keep_alive(market)) for market in self.markets]
+        reporting = asyncio.create_task(self._report_forever())
+        try:
+            await asyncio.gather(*running)
+        finally:
+            reporting.cancel()
+            for task in running:
+                task.cancel()
+        self._report()
+        if self._sync_failure is not None:
+            raise self._sync_failure
+        if self.markets and all(market.failed for market in self.markets):
+            reasons = {m.failure or m.stream.reason for m in self.markets}
+            raise CollectFailed(f"nothing is collected any more: {'; '.join(sorted(reasons))}")
+
+    async def _keep_alive(self, market: Market) -> None:
+        """Runs one market; its failure is its own, but for a disk that does not keep."""
+        try:
+            await market.connection.run(self._stop)
+        except SyncFailed as error:
+            self._note_sync_failure(error)
+        except (OrdertapeError, OSError) as error:
+            market.failure = str(error)
+            self._log.error("L3_stream_failed", symbol=market.folder.symbol, reason=str(error))
+        except Exception as error:  # a defect in one market's parser must not end the others
+            market.failure = f"unexpected {type(error).__name__}: {error}"
+            self._log.exception("L3_unexpected_error", symbol=market.folder.symbol)
+        else:
+            if market.failed:
+                self._log.error(
+                    "L3_stream_failed", symbol=market.folder.symbol, reason=market.stream.reason
+                )
+
+    def _sync_failed(self, error: SyncFailed) -> None:
+        """From the thread that syncs: the process ends, nothing it writes can be trusted."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._note_sync_failure, error)
+
+    def _note_sync_failure(self, error: SyncFailed) -> None:
+        if self._sync_failure is None:
+            self._sync_failure = error
+            self._log.error("L3_sync_failed", reason=str(error))
+        self._stop.set()
+
+    # Telling --------------------------------------------------------------------------------------
+
+    async def _report_forever(self) -> None:
+        while True:
+            self._report()
+            await asyncio.sleep(self._report_ms / 1000)
+
+    def _report(self) -> None:
+        for market in self.markets:
+            try:
+                write_report(market.folder.root, market.report())
+            except OSError as error:
+                # The report explains; the tape is what must not stop.
+                self._log.warning(
+                    "L3_report_failed", symbol=market.folder.symbol, reason=str(error)
+                )
+        if self._on_report is not None:
+            self._on_report(self.markets)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs until told to leave; the exit status."""
+    parser = argparse.ArgumentParser(prog="ordertape.roles.collector")
+    parser.add_argument("exchange")
+    parser.add_argument("symbols", nargs="+", metavar="SYMBOL")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--capture", action="store_true", help="keep the raw frames, too")
+    parser.add_argument("--simulated", action="store_true", help="the venue is a simulated one")
+    parser.add_argument("--report-ms", type=int, default=limits.status_write_ms)
+    parser.add_argument("--watch-parent", action="store_true", help="leave when stdin closes")
+    options = parser.parse_args(arguments)
+    try:
+        settings = load_settings(data=options.data)
+        configure_logs(settings.logs)
+        collector = Collector(
+            settings,
+            options.exchange,
+            options.symbols,
+            capture=options.capture,
+            simulated=options.simulated,
+            report_ms=options.report_ms,
+        )
+        if options.watch_parent:
+            when_parent_leaves(collector.stop_soon)
+        collector.run()
+    except SettingRefused as error:
+        sys.stderr.write(f"collector: {error}\n")
+        return 2
+    except (OrdertapeError, OSError) as error:
+        sys.stderr.write(f"collector: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

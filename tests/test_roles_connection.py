@@ -1,0 +1,212 @@
+"""One market's socket, against the simulated venue on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_create_server
+
+from ordertape import limits
+from ordertape.errors import SyncFailed
+from ordertape.roles.connection import MarketConnection
+from ordertape.roles.pacing import Backoff, Pacer
+from ordertape.simulator.bitfinex import SimulatedBitfinex
+from ordertape.stream.market import MarketStream
+from ordertape.stream.state import StreamState
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.journal import JournalWriter
+from ordertape.tape.marks import Mark
+from ordertape.venues.registry import venue_of
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[SimulatedBitfinex]:
+    async with SimulatedBitfinex(rate=500, symbols=("tBTCUST", "tETHUST")) as running:
+        yield running
+
+
+def stream_of(symbol: str = "BTC/USDT", sink: JournalWriter | None = None) -> MarketStream:
+    recovered = sink.recovered if sink is not None else None
+    return MarketStream(venue_of("bitfinex"), symbol, sink=sink, recovered=recovered)
+
+
+def quick() -> Backoff:
+    """Waits short enough for a test."""
+    return Backoff(1, 10)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - a stream has no event for every condition
+            await asyncio.sleep(0.005)
+
+
+async def test_a_connection_brings_a_stream_to_live_and_stops_it_without_a_loss(
+    exchange: SimulatedBitfinex,
+) -> None:
+    stream, stop = stream_of(), asyncio.Event()
+    running = asyncio.create_task(MarketConnection(stream, exchange.url, Pacer()).run(stop))
+    await until(lambda: stream.state is StreamState.LIVE and stream.integrity.equal > 3)
+    stop.set()
+    await running
+    assert stream.state is StreamState.STOPPED
+    assert stream.integrity.proven
+    assert stream.record.gaps == 0
+    assert not stream.errors
+
+
+async def test_a_dropped_connection_is_a_gap_and_a_new_era_on_the_tape(
+    exchange: SimulatedBitfinex, tmp_path: Path
+) -> None:
+    folder, stop = MarketFolder(tmp_path, "bitfinex", "BTC/USDT"), asyncio.Event()
+    with JournalWriter(folder) as journal:
+        stream = stream_of(sink=journal)
+        connection = MarketConnection(stream, exchange.url, Pacer(), backoff=quick())
+        running = asyncio.create_task(connection.run(stop))
+        await until(lambda: stream.state is StreamState.LIVE and stream.events > 20)
+        exchange.drop_connections(WSCloseCode.GOING_AWAY)
+        await until(lambda: stream.book.era == 2 and stream.state is StreamState.LIVE)
+        stop.set()
+        await running
+    assert stream.record.gaps == 1
+    assert "closed by the venue: 1001" in stream.errors[0]
+
+
+async def test_frames_are_kept_as_they_came(exchange: SimulatedBitfinex) -> None:
+    stream, stop = stream_of(), asyncio.Event()
+    kept: list[tuple[int, str, bytes]] = []
+    began = time.time_ns()
+    connection = MarketConnection(
+        stream, exchange.url, Pacer(), keep_frame=lambda *frame: kept.append(frame)
+    )
+    running = asyncio.create_task(connection.run(stop))
+    await until(lambda: stream.state is StreamState.LIVE)
+    stop.set()
+    await running
+    assert kept[0][2].startswith(b'{"event":"info"')
+    assert {address for _, address, _ in kept} == {exchange.url}
+    assert all(began <= ts <= time.time_ns() for ts, _, _ in kept)
+    assert len(kept) >= stream.frames
+
+
+async def test_a_venue_that_is_away_is_tried_again_until_it_is_there() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    stream, stop = stream_of(), asyncio.Event()
+    backoff = quick()
+    connection = MarketConnection(
+        stream, f"ws://127.0.0.1:{port}/ws/2", Pacer(1000), backoff=backoff
+    )
+    running = asyncio.create_task(connection.run(stop))
+    await until(lambda: backoff.failures > 2)
+    assert stream.state is StreamState.CONNECTING
+    async with SimulatedBitfinex(port=port):
+        await until(lambda: stream.state is StreamState.LIVE)
+        stop.set()
+        await running
+
+
+async def test_stopping_does_not_wait_for_a_venue_that_does_not_answer() -> None:
+    """The port accepts and says nothing: the handshake never ends."""
+    accepted = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.set()
+        await reader.read(-1)
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    stream, stop = stream_of(), asyncio.Event()
+    running = asyncio.create_task(
+        MarketConnection(stream, f"ws://127.0.0.1:{port}/", Pacer()).run(stop)
+    )
+    await accepted.wait()
+    stop.set()
+    async with asyncio.timeout(2):
+        await running
+    assert stream.state is StreamState.STOPPED
+    server.close()
+
+
+async def test_a_message_in_several_frames_is_one_text(exchange: SimulatedBitfinex) -> None:
+    class Splitter(WSListener):
+        def on_ws_connected(self, transport: WSTransport) -> None:
+            transport.send(WSMsgType.TEXT, b'{"event":', fin=False)
+            transport.send(WSMsgType.CONTINUATION, b'"in', fin=False)
+            transport.send(WSMsgType.CONTINUATION, b'fo","version":2}')
+
+        def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+            if frame.msg_type is WSMsgType.CLOSE:
+                transport.disconnect()
+
+    server = await ws_create_server(lambda _: Splitter(), "127.0.0.1", 0)
+    address = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    kept: list[bytes] = []
+    stop = asyncio.Event()
+    connection = MarketConnection(
+        stream_of(), address, Pacer(), keep_frame=lambda _ts, _address, text: kept.append(text)
+    )
+    running = asyncio.create_task(connection.run(stop))
+    await until(lambda: bool(kept))
+    stop.set()
+    await running
+    assert kept == [b'{"event":"info","version":2}']
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_message_over_the_limit_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch, exchange: SimulatedBitfinex
+) -> None:
+    monkeypatch.setattr(limits, "frame_bytes_max", 2_000)
+    stream, stop = stream_of(), asyncio.Event()
+    backoff = quick()
+    connection = MarketConnection(stream, exchange.url, Pacer(1000), backoff=backoff)
+    running = asyncio.create_task(connection.run(stop))
+    await until(lambda: backoff.failures > 1)
+    stop.set()
+    await running
+    assert stream.book.era == 0
+    assert "2000" in stream.errors[-1]
+
+
+class FailingSink:
+    """A tape whose disk fails at the third batch."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+
+    def append(self, _batch: object) -> None:
+        self.batches += 1
+        if self.batches == 3:
+            raise SyncFailed("fdatasync failed")
+
+    def snapshot(self, _book: object) -> None: ...
+
+    def mark(self, _mark: Mark) -> None: ...
+
+
+async def test_what_the_tape_raises_ends_the_connection_and_is_told(
+    exchange: SimulatedBitfinex,
+) -> None:
+    stream = MarketStream(venue_of("bitfinex"), "BTC/USDT", sink=FailingSink())
+    with pytest.raises(SyncFailed):
+        await asyncio.wait_for(
+            MarketConnection(stream, exchange.url, Pacer()).run(asyncio.Event()), 10
+        )
+
+
+async def test_a_market_the_venue_refuses_is_failed_and_not_tried_again(
+    exchange: SimulatedBitfinex,
+) -> None:
+    stream = stream_of("NO/PAIR")
+    await asyncio.wait_for(MarketConnection(stream, exchange.url, Pacer()).run(asyncio.Event()), 10)
+    assert stream.state is StreamState.FAILED
+    assert stream.connects == 1
