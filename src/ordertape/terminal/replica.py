@@ -32,7 +32,7 @@ class Replica:
         self.state = ""
         self.reason = ""
         self.simulated = False
-        self.gaps = 0
+        self._gaps: set[int] = set()
         self.faults = 0
         self.failure: Exception | None = None
         self._recent: collections.deque[EventBatch] = collections.deque(
@@ -55,6 +55,11 @@ class Replica:
         """What the collector says, None where none is running."""
         report = read_report(self.folder.root)
         return report if report is not None and report.fresh else None
+
+    @property
+    def gaps(self) -> int:
+        """Gaps on the tape."""
+        return len(self._gaps)
 
     def events(self, count: int) -> list[dict[str, Any]]:
         """The last events, newest first; hold ``lock``."""
@@ -127,4 +132,5 @@ class Replica:
         elif mark.kind == "simulated":
             self.simulated = True
         elif mark.kind == "gap":
-            self.gaps += 1
+            # A gap is told as it begins and again as it is healed.
+            self._gaps.add(mark.fields["from_ns"])

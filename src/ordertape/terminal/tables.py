@@ -87,21 +87,12 @@ def line(view: View) -> str:
 def integrity(view: View) -> str:
     """What is proven about the book, in words."""
     words = []
-    proof = view.report.integrity if view.report is not None else {}
-    for name, value in proof.items():
-        words.append(f"{name.replace('_', ' ')} {_proof(value)}")
-    words.append(f"gaps {view.gaps}")
+    if view.report is not None:
+        words.append(str(view.report.integrity.get("summary", "unproven")))
+    words.append("1 gap" if view.gaps == 1 else f"{view.gaps} gaps")
     if view.faults:
-        words.append(f"replica faults {view.faults}")
+        words.append(f"{view.faults} faults while following the tape")
     return ", ".join(words)
-
-
-def _proof(value: int | str | bool | None) -> str:
-    if value is None:
-        return "unproven"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
 
 
 def screen(view: View, *, width: int, height: int) -> RenderableType:
@@ -206,8 +197,9 @@ def footing(view: View) -> Panel:
     else:
         hours = (time.time_ns() - report.started_at) / 3.6e12
         text.append(
-            f"\ncollector {report.pid}: {report.frames:,} frames, {report.connects} connects, "
-            f"{hours:.1f} h, synced to {report.synced_sequence:,}"
+            f"\ncollector {report.pid}: {report.counters.get('frames', 0):,} frames, "
+            f"{report.counters.get('connects', 0)} connects, {hours:.1f} h, "
+            f"synced to {report.synced_sequence:,}"
         )
     return Panel(text, box=box.ROUNDED)
 

@@ -1,0 +1,95 @@
+"""``ordertape``: the door of the command line.  It turns every end into one sentence and a status.
+
+0: done. 1: it could not be done, or ``verify`` found a difference. 2: the command line or a setting
+can't be used. 130: interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from ordertape.commands import collecting, common, exporting, importing, reading
+from ordertape.commands.common import DataOption
+from ordertape.errors import OrdertapeError, SettingRefused
+from ordertape.roles.logs import logger
+
+__all__ = ["app", "main", "run"]
+
+app = typer.Typer(
+    name="ordertape",
+    help="Records, rebuilds and reads level-3 order books: every order of a market, exactly.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+app.command()(collecting.collect)
+app.add_typer(importing.app, name="import")
+app.command()(reading.book)
+app.command()(reading.watch)
+app.command()(reading.verify)
+app.command()(exporting.export)
+app.command()(collecting.demo)
+app.command()(reading.venues)
+app.command()(reading.status)
+
+
+@app.callback()
+def everywhere(
+    data: DataOption = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    common.choose_data(data)
+    if version:
+        from importlib.metadata import version as installed
+
+        common.out(installed("ordertape"))
+        raise typer.Exit
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line; its exit status.  No traceback leaves this function."""
+    try:
+        status = app(list(arguments), prog_name="ordertape", standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except typer.TyperException as error:
+        return _end(error.exit_code, error.format_message())
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # The reader of our output left; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except SettingRefused as error:
+        return _end(2, str(error))
+    except OrdertapeError as error:
+        return _end(1, str(error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _end(1, f"{where}{error.strerror or error}")
+    except Exception as error:  # nobody above could say it better than one sentence and the log
+        logger("cli").exception("L3_unexpected_error", arguments=" ".join(arguments))
+        return _end(
+            1, f"unexpected {type(error).__name__}: {error}; details are in the log (app.log)"
+        )
+
+
+def _end(status: int, sentence: str) -> int:
+    if sentence:
+        sys.stderr.write(f"ordertape: {' '.join(sentence.split())}\n")
+    return status
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

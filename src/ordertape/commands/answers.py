@@ -1,0 +1,111 @@
+"""What ``ordertape book`` answers: the fields of ``GET /snapshot``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ordertape._engine import OrderBook
+from ordertape.events import Side
+from ordertape.models import L3Statistics, iso_from_ns
+from ordertape.roles.status import read_report
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.marks import Mark
+from ordertape.tape.reader import TapeReader
+
+__all__ = ["Circumstances", "book_answer", "circumstances_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the marks say about a moment: is the book of then to be believed?"""
+
+    state: str
+    simulated: bool
+    gap: dict[str, Any] | None
+
+
+def circumstances_of(marks: Iterable[Mark], at_ns: int) -> Circumstances:
+    """State, simulation and, if inside one, the gap at a moment (ns)."""
+    state, simulated = "", False
+    gaps: dict[int, dict[str, Any]] = {}
+    for mark in marks:
+        if mark.kind == "simulated":
+            simulated = True
+        elif mark.kind == "state" and mark.ts <= at_ns:
+            state = str(mark.fields["to"])
+        elif mark.kind == "gap":
+            # A gap is told as it begins and again as it is healed: the later mark counts.
+            gaps[mark.fields["from_ns"]] = mark.fields
+    inside = [gap for gap in gaps.values() if _inside(gap, at_ns)]
+    return Circumstances(state or "STOPPED", simulated, _gap(inside[-1]) if inside else None)
+
+
+def _inside(gap: dict[str, Any], at_ns: int) -> bool:
+    return gap["from_ns"] <= at_ns and (gap["to_ns"] is None or at_ns < gap["to_ns"])
+
+
+def _gap(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "from": iso_from_ns(fields["from_ns"]),
+        "to": _iso(fields["to_ns"]),
+        "reason": fields["reason"],
+        "healed_by": fields["healed_by"],
+    }
+
+
+def _iso(ns: int | None) -> str | None:
+    return None if ns is None else iso_from_ns(ns)
+
+
+def book_answer(
+    folder: MarketFolder, reader: TapeReader, book: OrderBook, at_ns: int | None, depth: int
+) -> dict[str, Any]:
+    """The answer for a book rebuilt at a moment, or as it stands (``at_ns`` None).
+
+    ``depth``: orders a side, 0 all.  ``age_ms``: since the venue's last frame, which a running
+    collector knows; in the past, since the last event.
+    """
+    now_ns = time.time_ns() if at_ns is None else at_ns
+    found = circumstances_of(reader.marks(), now_ns)
+    report = read_report(folder.root) if at_ns is None else None
+    if report is not None and not report.fresh:
+        report = None
+    state = found.state
+    if at_ns is None and report is None and state != "FAILED":
+        state = "STOPPED"  # nobody collects: what the last mark says is no longer so
+    age_ms = report.age_ms() if report is not None else max(0, now_ns - book.ts_recv) // 10**6
+    answer: dict[str, Any] = {
+        "exchange": folder.exchange,
+        "symbol": folder.symbol,
+        "sequence": book.seq,
+        "timestamp": iso_from_ns(_venue_time(reader, book)),
+        "statistics": L3Statistics.from_book(book).model_dump(),
+        "bids": _orders(book, Side.BID, depth),
+        "asks": _orders(book, Side.ASK, depth),
+        "state": report.state if report is not None else state,
+        "era": book.era,
+        "age_ms": age_ms,
+        "simulated": found.simulated,
+    }
+    if found.gap is not None:
+        answer["gap"] = found.gap
+    return answer
+
+
+def _orders(book: OrderBook, side: Side, depth: int) -> list[dict[str, Any]]:
+    return [
+        {"order_id": order_id, "price": price, "size": size}
+        for order_id, price, size in book.orders(side, depth)
+    ]
+
+
+def _venue_time(reader: TapeReader, book: OrderBook) -> int:
+    """The venue's clock at the book's last event where it gives one, else ours (ns)."""
+    for batch in reader.since(book.seq).batches():
+        if len(batch):
+            ts_event = batch[0]["ts_event"]
+            return int(ts_event) if ts_event is not None else book.ts_recv
+    return book.ts_recv

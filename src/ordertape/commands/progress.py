@@ -1,0 +1,57 @@
+"""Progress bars on stderr, for what takes longer than two seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from ordertape import limits
+
+__all__ = ["counting"]
+
+
+@contextmanager
+def counting(
+    what: str, total: int | None = None, unit: str = "events"
+) -> Iterator[Callable[[int], None]]:
+    """Yields a function to be called with how much is done so far.
+
+    Nothing is drawn in a pipe or before ``limits.progress_after_ms``.
+    """
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *([TaskProgressColumn()] if total else []),
+        TextColumn("{task.completed:,.0f} " + unit),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        auto_refresh=False,
+    )
+    task = bar.add_task(what, total=total)
+    began = last = time.monotonic()
+    started = False
+
+    def done(count: int) -> None:
+        nonlocal last, started
+        now = time.monotonic()
+        if now - last < limits.progress_picture_ms / 1000:
+            return
+        last = now
+        if not console.is_terminal or now - began < limits.progress_after_ms / 1000:
+            return
+        if not started:
+            bar.start()
+            started = True
+        bar.update(task, completed=count, refresh=True)
+
+    try:
+        yield done
+    finally:
+        if started:
+            bar.stop()

@@ -1,0 +1,191 @@
+"""``book``, ``watch``, ``verify``, ``status``, ``venues``: what reads and changes nothing."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ordertape.commands.answers import book_answer
+from ordertape.commands.common import (
+    DataOption,
+    ExchangeArgument,
+    JsonOption,
+    SymbolArgument,
+    market_on_tape,
+    out,
+    out_json,
+    prepare,
+)
+from ordertape.models import iso_from_ns
+from ordertape.numbers import plain
+from ordertape.roles.status import read_report
+from ordertape.tape.folder import MarketFolder, markets
+from ordertape.tape.reader import TapeReader
+from ordertape.tape.rebuild import rebuild
+from ordertape.tape.times import parse_time
+from ordertape.tape.verify import verify as verify_tape
+from ordertape.terminal.replica import Replica
+from ordertape.terminal.view import show
+from ordertape.venues.registry import VENUES
+
+__all__ = ["book", "status", "until_interrupted", "venues", "verify", "watch"]
+
+
+def book(
+    exchange: ExchangeArgument,
+    symbol: SymbolArgument,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="The moment, ISO 8601, UTC unless it says otherwise; inclusive. Default: now.",
+            show_default=False,
+        ),
+    ] = None,
+    depth: Annotated[int, typer.Option(min=0, help="Orders a side; 0: all.")] = 100,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Print a market's book as it stood at a moment, order by order."""
+    settings = prepare(data)
+    at_ns = None if at is None else parse_time(at)
+    folder = market_on_tape(settings, exchange, symbol)
+    found = rebuild(settings.data, folder.exchange, folder.symbol, at_ns)
+    reader = TapeReader(settings.data, folder.exchange, folder.symbol)
+    answer = book_answer(folder, reader, found, at_ns, depth)
+    if as_json:
+        out_json(answer)
+    else:
+        _print_book(answer)
+
+
+def _print_book(answer: dict[str, Any]) -> None:
+    simulated = "  SIMULATED" if answer["simulated"] else ""
+    out(
+        f"{answer['exchange']} {answer['symbol']}{simulated}  {answer['state']}  "
+        f"era {answer['era']}  sequence {answer['sequence']}  {answer['timestamp']}"
+    )
+    if gap := answer.get("gap"):
+        out(f"inside a gap from {gap['from']} to {gap['to'] or 'now'}: {gap['reason']}")
+    figures = answer["statistics"]
+    out(
+        f"{figures['bid_count']} bids of {plain(figures['total_bid_volume'])}, "
+        f"{figures['ask_count']} asks of {plain(figures['total_ask_volume'])}"
+    )
+    table = Table(box=None, pad_edge=False)
+    for side in ("bid", "ask"):
+        for name in ("order", "size", "price"):
+            table.add_column(f"{side} {name}", justify="right", no_wrap=True)
+    for index in range(max(len(answer["bids"]), len(answer["asks"]))):
+        table.add_row(*_cells(answer["bids"], index), *_cells(answer["asks"], index))
+    Console().print(table)
+
+
+def _cells(orders: list[dict[str, Any]], index: int) -> tuple[str, str, str]:
+    if index >= len(orders):
+        return "", "", ""
+    order = orders[index]
+    return order["order_id"], plain(order["size"]), plain(order["price"])
+
+
+def watch(
+    exchange: ExchangeArgument, symbol: SymbolArgument, data: DataOption = None
+) -> None:
+    """Show a market's live book in the terminal; in a pipe, a line a second."""
+    settings = prepare(data)
+    folder = market_on_tape(settings, exchange, symbol)
+    replica = Replica(settings.data, folder.exchange, folder.symbol)
+    replica.start()
+    with until_interrupted() as stop:
+        try:
+            show(replica, stop)
+        finally:
+            replica.stop()
+
+
+@contextmanager
+def until_interrupted() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, so that a view ends where it can clean up."""
+    stop = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def verify(
+    exchange: ExchangeArgument,
+    symbol: SymbolArgument,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Replay a tape and compare the book with the digest at every mark; status 1 if one differs."""
+    settings = prepare(data)
+    folder = market_on_tape(settings, exchange, symbol)
+    report = verify_tape(settings.data, folder.exchange, folder.symbol)
+    if as_json:
+        out_json({"exchange": folder.exchange, "symbol": folder.symbol, **report.as_dict()})
+    else:
+        out(f"{folder.exchange} {folder.symbol}: {report}")
+    if not report.equal:
+        raise typer.Exit(1)
+
+
+def status(as_json: JsonOption = False, data: DataOption = None) -> None:
+    """List the recorded markets and the collectors that run."""
+    settings = prepare(data)
+    rows = [_status_row(folder) for folder in markets(settings.data)]
+    if as_json:
+        out_json({"markets": rows})
+        return
+    if not rows:
+        out(f"no tape in {settings.data}")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), no_wrap=True)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    Console(soft_wrap=True).print(table)
+
+
+def _status_row(folder: MarketFolder) -> dict[str, Any]:
+    report = read_report(folder.root)
+    live = report is not None and report.fresh
+    return {
+        "exchange": folder.exchange,
+        "symbol": folder.symbol,
+        "state": report.state if report is not None and live else "STOPPED",
+        "simulated": report.simulated if report is not None else None,
+        "era": report.era if report is not None else None,
+        "sequence": report.sequence if report is not None else None,
+        "age_ms": report.age_ms() if report is not None and live else None,
+        "pid": report.pid if report is not None and live else None,
+        "last_report": iso_from_ns(report.written_at) if report is not None else None,
+    }
+
+
+def venues(as_json: JsonOption = False) -> None:
+    """List the venues: what each can prove, and what not."""
+    rows = [venue.capability.as_dict() for venue in VENUES.values()]
+    if as_json:
+        out_json({"venues": rows})
+        return
+    for row in rows:
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column()
+        for name, text in row.items():
+            table.add_row(name.replace("_", " "), text)
+        Console().print(table)
