@@ -19,6 +19,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.events import REASONS, EventKind, Flag, Side
+from ordertape.numbers import plain
 
 __all__ = [
     "L3BookOrder",
@@ -69,10 +70,13 @@ def datetime_from_ns(ns: int) -> datetime:
 
 
 def iso_from_ns(ns: int) -> str:
-    """``2026-11-22T07:00:00.123456789Z``: as many digits after the point as are needed."""
+    """``2026-11-22T07:00:00.123456789Z``: three, six or nine digits after the point, or none."""
     seconds, rest = divmod(ns, 1_000_000_000)
     text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{rest:09d}".rstrip("0").rstrip(".") + "Z" if rest else f"{text}Z"
+    digits = f"{rest:09d}"
+    while digits.endswith("000"):
+        digits = digits[:-3]
+    return f"{text}.{digits}Z" if digits else f"{text}Z"
 
 
 def _ns(moment: datetime) -> int:
@@ -102,10 +106,7 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_utc)]
 def _plain(value: Any) -> Any:
     """A dumped value as msgspec has to see it to write exact JSON."""
     if isinstance(value, Decimal):
-        text = format(value, "f")
-        if "." in text:
-            text = text.rstrip("0").rstrip(".")
-        return msgspec.Raw(("0" if text == "-0" else text).encode())
+        return msgspec.Raw(plain(value).encode())
     if isinstance(value, datetime):
         return iso_from_ns(_ns(value))
     if isinstance(value, dict):

@@ -3,7 +3,7 @@
 What a record becomes:
 
 * A → OPEN; C → CHANGE (smaller) or DONE(canceled); M → CHANGE, of an unknown order an OPEN
-  (INFERRED, PLACE_ASSUMED), as Databento's own book does.
+  (PLACE_ASSUMED), as Databento's own book does.
 * F → MATCH, and DONE(filled) where it empties the order.  A C or M at the same ``ts_event`` carries
   the fill out on Databento's book; ours has it already: what only does that is absorbed, what is
   left of a C cancels, an M with another size or price changes.  An order that was emptied and
@@ -295,7 +295,7 @@ class _Translation:
         filled = self._filled.pop(record.order_id, 0)
         if resting is None:
             # After a fill that emptied it: the venue shows its next part, at the tail.
-            self._open(record, 0 if filled else Flag.INFERRED | Flag.PLACE_ASSUMED)
+            self._open(record, 0 if filled else Flag.PLACE_ASSUMED)
         elif filled and (resting.price, resting.size) == (record.price, record.size):
             self._reader.count("absorbed")
         else:
@@ -323,5 +323,6 @@ class _Translation:
         ts_event = NULL if record.ts_event == dbn.UNDEF_TIMESTAMP else record.ts_event
         # ``EventRows`` raises a ts_recv that decreases: an undefined one becomes the one before it.
         ts_recv = ts_event if record.ts_recv == dbn.UNDEF_TIMESTAMP else record.ts_recv
+        venue_seq = NULL if flags & Flag.INFERRED else record.sequence
         row = (kind, side, reason, int(flags), order_id, price, size, ts_event, ts_recv)
-        self._rows.append(EventRow(*row, record.sequence, taker_side))
+        self._rows.append(EventRow(*row, venue_seq, taker_side))

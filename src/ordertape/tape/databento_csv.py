@@ -28,6 +28,9 @@ from ordertape.tape.foreign import SourceFile
 
 __all__ = ["CsvFile"]
 
+_DECIMAL: Final = r"^-?\d{1,9}\.\d{1,9}0*$"
+_UNITS: Final = r"^-?\d{1,18}$|^\d{19}$"
+_UNDEFINED: Final = str(dbn.UNDEF_PRICE)
 _PLAIN_TYPES: Final[dict[str, pa.DataType]] = {
     "instrument_id": pa.uint32(),
     "action": pa.string(),
@@ -46,15 +49,19 @@ class CsvFile(RecordFile):
 
     def __init__(self, source: SourceFile) -> None:
         super().__init__(source)
+        head = b""
         for _, text in source.text_blocks():
-            lines = text.split(b"\n", 2)
-            break
+            head += text
+            if head.count(b"\n") > 1:
+                break
+        lines = head.split(b"\n", 2)
         self.header = lines[0].decode("utf-8", "replace").strip().split(",")
         missing = [name for name in WANTED if name not in self.header]
         if missing:
             problem = f"expected a DBN file or CSV with the columns of MBO, missing {missing[0]}"
             raise source.fault("line 1", problem)
         first = lines[1].decode("utf-8", "replace").strip().split(",") if len(lines) > 1 else []
+        self._pointed: bool | None = None
         self._types = self._column_types(dict(zip(self.header, first, strict=False)))
 
     @staticmethod
@@ -105,7 +112,10 @@ class CsvFile(RecordFile):
                 ),
                 csv.ParseOptions(quote_char=False),
                 csv.ConvertOptions(
-                    column_types=self._types, null_values=[""], include_columns=wanted
+                    column_types=self._types,
+                    null_values=[""],
+                    strings_can_be_null=True,
+                    include_columns=wanted,
                 ),
             ).combine_chunks()
         except pa.ArrowInvalid as error:
@@ -113,12 +123,47 @@ class CsvFile(RecordFile):
         records = np.zeros(table.num_rows, MBO_DTYPE)
         for name in WANTED:
             column: Any = table[name].combine_chunks()
-            try:
-                records[name] = _price(column) if name == "price" else _values(column, name)
-            except pa.ArrowInvalid as error:
-                where = f"line {line} or after"
-                raise self.source.fault(where, f"expected a number as {name}: {error}") from error
+            if name == "price":
+                records[name] = self._prices(column, line)
+            else:
+                records[name] = self._values(column, name, line)
         return records, table["symbol"].to_pylist() if "symbol" in wanted else []
+
+    def _values(self, column: Any, name: str, line: int) -> npt.NDArray[Any]:
+        if name.startswith("ts_"):
+            if pa.types.is_timestamp(column.type):
+                column = column.cast(pa.int64()).cast(pa.uint64())
+            column = column.fill_null(dbn.UNDEF_TIMESTAMP)
+        if column.null_count:
+            row = column.is_null().to_pylist().index(True)
+            raise self.source.fault(f"line {line + row}", f"expected a value as {name}, found none")
+        if pa.types.is_string(column.type):
+            return np.array(column.to_pylist(), "S1")
+        values: npt.NDArray[Any] = column.to_numpy()
+        return values
+
+    def _prices(self, column: Any, line: int) -> npt.NDArray[np.int64]:
+        """Units of 1e-9, exact; one form in the whole file; empty is "no price"."""
+        if self._pointed is None:
+            told = (text for text in column.to_pylist() if text not in (None, _UNDEFINED))
+            first = next(told, None)
+            self._pointed = None if first is None else "." in first
+        form = _DECIMAL if self._pointed else _UNITS
+        fits = pc.match_substring_regex(column, form)
+        if pc.any(pc.invert(fits)).as_py():
+            row = fits.to_pylist().index(False)
+            what = "with a point" if self._pointed else "in units of 1e-9"
+            problem = f"expected a price {what} below 2^63 units, found {column[row].as_py()!r}"
+            raise self.source.fault(f"line {line + row}", problem)
+        if not self._pointed:
+            raw: npt.NDArray[np.int64] = (
+                column.cast(pa.int64()).fill_null(dbn.UNDEF_PRICE).to_numpy()
+            )
+            return raw
+        exact = column.cast(pa.decimal128(28, 9))
+        wide = np.frombuffer(exact.buffers()[1], np.int64).reshape(-1, 2)
+        absent = exact.is_null().to_numpy(False)
+        return np.where(absent, np.int64(dbn.UNDEF_PRICE), wide[:, 0])
 
 
 def _csv_problem(text: str, line: int) -> tuple[str, str]:
@@ -128,28 +173,3 @@ def _csv_problem(text: str, line: int) -> tuple[str, str]:
     if found and number.isdigit():
         return f"line {line + int(number) - 1}", (rest.strip() or head)
     return f"line {line} or after", text
-
-
-def _values(column: Any, name: str) -> npt.NDArray[Any]:
-    if pa.types.is_string(column.type):
-        return np.array(column.fill_null("N").to_pylist(), "S1")
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.int64()).cast(pa.uint64())
-    if column.null_count and not name.startswith("ts_"):
-        raise pa.ArrowInvalid("it is empty")
-    values: npt.NDArray[Any] = column.fill_null(dbn.UNDEF_TIMESTAMP).to_numpy()
-    return values
-
-
-def _price(column: Any) -> npt.NDArray[np.int64]:
-    """Units of 1e-9, exact; empty is "no price"."""
-    pointed = pc.any(pc.match_substring(column, ".")).as_py()
-    if not pointed:
-        raw: npt.NDArray[np.int64] = column.cast(pa.int64()).fill_null(dbn.UNDEF_PRICE).to_numpy()
-        return raw
-    exact = column.cast(pa.decimal128(28, 9))
-    wide = np.frombuffer(exact.buffers()[1], np.int64).reshape(-1, 2)
-    if ((wide[:, 1] != wide[:, 0] >> 63) & exact.is_valid().to_numpy(False)).any():
-        raise pa.ArrowInvalid("a price beyond 64 bits")
-    absent = exact.is_null().to_numpy(False)
-    return np.where(absent, np.int64(dbn.UNDEF_PRICE), wide[:, 0])

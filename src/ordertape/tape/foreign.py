@@ -108,6 +108,8 @@ class SourceFile:
             if size - cut > _LINE_BYTES_MAX:
                 problem = f"expected lines of text, found one of over {_LINE_BYTES_MAX} bytes"
                 raise self.fault(f"after line {line - 1 + lines}", problem)
+            if not cut:
+                continue
             yield line, joined[:cut]
             line += lines
             rest, size = [joined[cut:]], size - cut

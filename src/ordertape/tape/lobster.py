@@ -16,6 +16,7 @@ size of level 1, then of level 2 and so on, empty levels being ±9999999999 with
 * Anonymous orders have ids of ``ANONYMOUS_ID_BASE`` and up; real ids lie below, else BadFile.
 * Prices are exact at scale 4, sizes at scale 0.  Times are exact to the nanosecond; digits past the
   ninth, which the source's own arithmetic left behind, are rounded away and counted.
+* ``venue_seq`` is the number of the message in its file from 1 on: the line of the orderbook file.
 """
 
 from __future__ import annotations
@@ -79,24 +80,24 @@ class LobsterReader(BatchReader):
         self._orders, self._anonymous, self.counters = {}, {}, {}
         levels = first_book(self.orderbook) if self.orderbook is not None else []
         rows = EventRows(PRICE_SCALE, SIZE_SCALE)
-        started, midnight = False, 0
+        messages, midnight = 0, 0
         for line, text in self.messages.text_blocks():
             columns = parse_messages(self.messages, line, text)
             if columns is None:
                 continue
-            if not started:
+            if not messages:
                 midnight = _midnight_ns(self.date, int(columns.ns[0]) // 1_000_000_000)
-            block = columns.messages(midnight)
+            block = columns.messages(midnight, messages + 1)
             if columns.rounded:
                 self.count("rounded_times", columns.rounded)
-            if not started:
+            if not messages:
                 self._start(rows.rows, block[0], levels)
-                started = True
+            messages += len(block)
             for message in block:
                 self._add(rows.rows, message)
             if len(rows):
                 yield rows.batch()
-        if not started:
+        if not messages:
             raise self.messages.fault("line 1", "expected a message, found an empty file")
 
     def _start(
@@ -138,11 +139,12 @@ class LobsterReader(BatchReader):
                 del book[key]
 
     def _add(self, rows: list[EventRow], message: Message) -> None:
-        kind, order_id, size, price, direction, ts = message
+        kind, order_id, size, price, direction, ts, number = message
         side = side_of(direction)
         if kind == 1:
             self._orders[order_id] = size
-            rows.append(EventRow(EventKind.OPEN, side, 0, Flag.LAST, order_id, price, size, ts, ts))
+            order = (EventKind.OPEN, side, 0, Flag.LAST, order_id, price, size)
+            rows.append(EventRow(*order, ts, ts, number))
         elif kind in (2, 3, 4):
             left = self._orders.get(order_id)
             if left is None:
@@ -186,28 +188,28 @@ class LobsterReader(BatchReader):
         rows: list[EventRow], message: Message, side: int, order_id: int, left: int, flags: int
     ) -> int:
         """The events of a partial cancel (2), a deletion (3) or an execution (4); what is left."""
-        kind, _, size, price, _, ts = message
+        kind, _, size, price, _, ts, number = message
         after = 0 if kind == 3 else left - size
         ended = flags | Flag.LAST
         if kind == 4:
             match = (EventKind.MATCH, side, 0, flags if after <= 0 else ended, order_id)
-            rows.append(EventRow(*match, price, size, ts, ts, taker_side=1 - side))
+            rows.append(EventRow(*match, price, size, ts, ts, number, taker_side=1 - side))
             if after <= 0:
                 done = (EventKind.DONE, side, Reason.FILLED, ended, order_id, price, 0)
-                rows.append(EventRow(*done, ts, ts))
+                rows.append(EventRow(*done, ts, ts, number))
         elif after > 0:
             change = (EventKind.CHANGE, side, Reason.CANCELED, ended, order_id, price, after)
-            rows.append(EventRow(*change, ts, ts, price_before=price, size_before=left))
+            rows.append(EventRow(*change, ts, ts, number, price_before=price, size_before=left))
         else:
             done = (EventKind.DONE, side, Reason.CANCELED, ended, order_id, price, left)
-            rows.append(EventRow(*done, ts, ts))
+            rows.append(EventRow(*done, ts, ts, number))
         return after
 
 
 def _trade(rows: list[EventRow], message: Message, resting: int, size: int) -> None:
     taker = NO_SIDE if resting == NO_SIDE else 1 - resting
     trade = (EventKind.TRADE, resting, 0, Flag.LAST, None, message.price, size)
-    rows.append(EventRow(*trade, message.ts, message.ts, taker_side=taker))
+    rows.append(EventRow(*trade, message.ts, message.ts, message.number, taker_side=taker))
 
 
 def _date_of(messages: SourceFile, day: str | date | None) -> date:

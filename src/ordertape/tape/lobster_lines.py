@@ -37,7 +37,7 @@ _INTEGER_TEXT: Final = re.compile(r"-?\d{1,18}|\d{19}")
 
 
 class Message(NamedTuple):
-    """One line; ``ts`` is ns after midnight until the reader has added the day."""
+    """One line; ``ts`` in ns since 1970 UTC, ``number`` counts messages from 1."""
 
     type: int
     order_id: int
@@ -45,18 +45,20 @@ class Message(NamedTuple):
     price: int
     direction: int
     ts: int
+    number: int
 
 
 class Columns(NamedTuple):
-    """A block of lines; ``rounded`` times had digits past the ninth."""
+    """A block of lines: type to direction, ns after midnight, times with more than 9 decimals."""
 
     values: list[npt.NDArray[np.int64]]
     ns: npt.NDArray[np.int64]
     rounded: int
 
-    def messages(self, midnight: int) -> list[Message]:
+    def messages(self, midnight: int, first_number: int) -> list[Message]:
         lists = [column.tolist() for column in (*self.values, self.ns + midnight)]
-        return list(map(Message._make, zip(*lists, strict=True)))
+        numbers = range(first_number, first_number + len(self.ns))
+        return list(map(Message._make, zip(*lists, numbers, strict=True)))
 
 
 def side_of(direction: int) -> int:

@@ -1,0 +1,67 @@
+"""What is exported: a market's events in a span of time, and the book they start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ordertape._engine import EventBatch, OrderBook
+from ordertape.tape.folder import slug
+from ordertape.tape.reader import TapeReader, read_tape
+from ordertape.tape.rebuild import rebuild
+from ordertape.tape.times import Time, day_end, format_time, parse_time
+
+__all__ = ["Progress", "Range"]
+
+Progress = Callable[[int], None]
+"""Called with the number of events done so far."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Events with ``start`` <= ``ts_recv`` < ``end``; None: from the first, to the last."""
+
+    data: str | Path
+    exchange: str
+    symbol: str
+    start: Time | None = None
+    end: Time | None = None
+
+    def name(self, day_ns: int, suffix: str) -> str:
+        """The name of the file of a day (any moment of it), for instance of 2026-11-22."""
+        day = format_time(day_ns)[:10]
+        return f"{slug(self.exchange)}_{slug(self.symbol)}_{day}{suffix}"
+
+    def days(self) -> Iterator[tuple[int, EventBatch]]:
+        """(a moment of the UTC day, rows of that day), in order."""
+        tape = read_tape(self.data, self.exchange, self.symbol, self.start, self.end)
+        for batch in tape:
+            yield from cut_at_days(batch)
+
+    def with_book(self) -> tuple[OrderBook | None, Iterator[EventBatch]]:
+        """The book just before ``start`` (None: the tape's beginning) and the events after it."""
+        if self.start is None:
+            return None, read_tape(self.data, self.exchange, self.symbol, None, self.end)
+        book = rebuild(self.data, self.exchange, self.symbol, parse_time(self.start) - 1)
+        reader = TapeReader(self.data, self.exchange, self.symbol, from_seq=book.seq + 1)
+        return book, self._until_end(reader.batches())
+
+    def _until_end(self, batches: Iterator[EventBatch]) -> Iterator[EventBatch]:
+        end = None if self.end is None else parse_time(self.end)
+        for batch in batches:
+            if end is not None and batch.last_ts_recv >= end:
+                before = batch.search_ts_recv(end - 1)
+                if before:
+                    yield batch[:before]
+                return
+            yield batch
+
+
+def cut_at_days(batch: EventBatch) -> Iterator[tuple[int, EventBatch]]:
+    """The parts of a batch that lie in one UTC day each."""
+    while len(batch):
+        first = int(batch[0]["ts_recv"])
+        rows = batch.search_ts_recv(day_end(first) - 1)
+        yield first, batch[:rows]
+        batch = batch[rows:]
