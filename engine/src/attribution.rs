@@ -2,10 +2,18 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use crate::events::NULL;
+use crate::batch::Row;
+use crate::events::{ASK, BID, MATCH, NULL};
 use crate::ids::Id;
 use crate::number::rescale;
-use crate::window::Stamp;
+
+/// When and as which message something was said.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    pub ts_recv: i64,
+    pub ts_event: i64,
+    pub venue_seq: i64,
+}
 
 #[derive(Clone, Copy, Debug)]
 pub struct Trade {
@@ -38,6 +46,31 @@ fn rounds_to(price: i64, trade: i64) -> bool {
     let digits = trade.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
     let unit = 10i64.pow(digits.saturating_sub(5));
     trade % unit == 0 && price.abs_diff(trade) <= unit.unsigned_abs() / 2
+}
+
+pub fn row_at(stamp: Stamp) -> Row {
+    Row {
+        ts_recv: stamp.ts_recv,
+        ts_event: stamp.ts_event,
+        venue_seq: stamp.venue_seq,
+        ..Row::EMPTY
+    }
+}
+
+pub fn match_row(trade: &Trade, order_id: Id, price: i64, size: i64, ts_recv: i64) -> Row {
+    Row {
+        kind: MATCH,
+        side: trade.side,
+        order_id,
+        price,
+        size,
+        trade_id: trade.id,
+        taker_side: if trade.side == ASK { BID } else { ASK },
+        ..row_at(Stamp {
+            ts_recv,
+            ..trade.stamp
+        })
+    }
 }
 
 /// Size that left an order and was not explained by a trade.

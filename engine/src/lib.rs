@@ -11,6 +11,7 @@ pub mod batch;
 pub mod book;
 pub mod digest;
 pub mod events;
+pub mod evicted;
 pub mod frame;
 pub mod ids;
 pub mod ladder;

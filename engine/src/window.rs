@@ -6,13 +6,14 @@
 //! Traded or cancelled: trades come on another channel and name no order; one with the side and price of
 //! an order that shrank or ended, not later than it on the venue's clock, is inferred to be its match.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::attribution::{Ended, Trade, Trades};
+use crate::attribution::{Ended, Stamp, Trade, Trades, match_row, row_at};
 use crate::batch::{Columns, Row};
 use crate::book::Book;
 use crate::events::*;
+use crate::evicted::Evicted;
 use crate::ids::{Codec, Form, Id, NULL_ID};
 use crate::number::{NumberError, Parsed, parse, rescale};
 
@@ -24,14 +25,6 @@ struct Statement {
     put: Option<(u8, i64, i64)>,
     snapshot: bool,
     stamp: Stamp,
-}
-
-/// When and as which message something was said.
-#[derive(Clone, Copy, Debug)]
-pub struct Stamp {
-    pub ts_recv: i64,
-    pub ts_event: i64,
-    pub venue_seq: i64,
 }
 
 /// What a statement did to the book.
@@ -71,34 +64,6 @@ pub struct WindowCounters {
     pub unmatched_trades: u64,
     pub known_trades: u64,
     pub crossed: u64,
-}
-
-/// Ids that were evicted and may come back; the oldest is forgotten at the bound.
-#[derive(Default)]
-struct Evicted {
-    stamps: HashMap<Id, u64>,
-    order: VecDeque<(Id, u64)>,
-    next: u64,
-}
-
-impl Evicted {
-    fn remember(&mut self, id: Id, max: usize) {
-        self.next += 1;
-        self.stamps.insert(id, self.next);
-        self.order.push_back((id, self.next));
-        while self.stamps.len() > max || self.order.len() > 2 * max + 16 {
-            let Some((id, stamp)) = self.order.pop_front() else {
-                break;
-            };
-            if self.stamps.get(&id) == Some(&stamp) {
-                self.stamps.remove(&id);
-            }
-        }
-    }
-
-    fn take(&mut self, id: Id) -> bool {
-        self.stamps.remove(&id).is_some()
-    }
 }
 
 pub struct Window {
@@ -625,31 +590,6 @@ impl Window {
         book.seq = columns.seq.last().copied().unwrap_or(book.seq);
         book.ts_recv = latest;
         Some(columns)
-    }
-}
-
-fn row_at(stamp: Stamp) -> Row {
-    Row {
-        ts_recv: stamp.ts_recv,
-        ts_event: stamp.ts_event,
-        venue_seq: stamp.venue_seq,
-        ..Row::EMPTY
-    }
-}
-
-fn match_row(trade: &Trade, order_id: Id, price: i64, size: i64, ts_recv: i64) -> Row {
-    Row {
-        kind: MATCH,
-        side: trade.side,
-        order_id,
-        price,
-        size,
-        trade_id: trade.id,
-        taker_side: if trade.side == ASK { BID } else { ASK },
-        ..row_at(Stamp {
-            ts_recv,
-            ..trade.stamp
-        })
     }
 }
 

@@ -12,9 +12,9 @@ use crate::book::Book;
 use crate::events::{ASK, BID, CLEAR, LAST, NO_SIDE, NULL, OPEN, PLACE_ASSUMED, SNAPSHOT};
 use crate::ids::{Codec, Form, Id, NULL_ID};
 use crate::number::{NumberError, decimal_digits};
+use crate::python::applied::{Counters, Effects};
 use crate::python::batch::EventBatch;
 use crate::python::codec::{IdCodec, codec_of};
-use crate::python::column::{Column, Owner};
 use crate::python::convert::{BookCorrupt, Number, decimal, id_of, number_of, refused, scale_of};
 use crate::table::hash_id;
 
@@ -23,110 +23,6 @@ const DETACH_ROWS: usize = 512;
 
 /// (order_id, price, size)
 type OrderRow<'py> = (String, Bound<'py, PyAny>, Bound<'py, PyAny>);
-
-#[pyclass(frozen, module = "ordertape")]
-pub struct Counters(apply::Counters);
-
-#[pymethods]
-impl Counters {
-    #[getter]
-    fn events(&self) -> u64 {
-        self.0.events
-    }
-    #[getter]
-    fn unknown_id(&self) -> u64 {
-        self.0.unknown_id
-    }
-    #[getter]
-    fn duplicate_id(&self) -> u64 {
-        self.0.duplicate_id
-    }
-    #[getter]
-    fn negative(&self) -> u64 {
-        self.0.negative
-    }
-    #[getter]
-    fn overflow(&self) -> u64 {
-        self.0.overflow
-    }
-    #[getter]
-    fn overfill(&self) -> u64 {
-        self.0.overfill
-    }
-    #[getter]
-    fn before_differs(&self) -> u64 {
-        self.0.before_differs
-    }
-    #[getter]
-    fn late(&self) -> u64 {
-        self.0.late
-    }
-    #[getter]
-    fn crossed(&self) -> u64 {
-        self.0.crossed
-    }
-    #[getter]
-    fn faults(&self) -> u64 {
-        self.0.faults()
-    }
-
-    fn as_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let dict = PyDict::new(py);
-        for (name, value) in [
-            ("events", self.0.events),
-            ("unknown_id", self.0.unknown_id),
-            ("duplicate_id", self.0.duplicate_id),
-            ("negative", self.0.negative),
-            ("overflow", self.0.overflow),
-            ("overfill", self.0.overfill),
-            ("before_differs", self.0.before_differs),
-            ("late", self.0.late),
-            ("crossed", self.0.crossed),
-        ] {
-            dict.set_item(name, value)?;
-        }
-        Ok(dict)
-    }
-
-    fn __add__(&self, other: &Self) -> Self {
-        Self(apply::Counters {
-            events: self.0.events + other.0.events,
-            unknown_id: self.0.unknown_id + other.0.unknown_id,
-            duplicate_id: self.0.duplicate_id + other.0.duplicate_id,
-            negative: self.0.negative + other.0.negative,
-            overflow: self.0.overflow + other.0.overflow,
-            overfill: self.0.overfill + other.0.overfill,
-            before_differs: self.0.before_differs + other.0.before_differs,
-            late: self.0.late + other.0.late,
-            crossed: self.0.crossed + other.0.crossed,
-        })
-    }
-
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(format!("Counters({})", self.as_dict(py)?))
-    }
-}
-
-#[pyclass(frozen, module = "ordertape")]
-pub struct Effects(Arc<apply::Effects>);
-
-#[pymethods]
-impl Effects {
-    fn column(&self, name: &str) -> PyResult<Column> {
-        let values = self.0.column(name);
-        let values = values
-            .ok_or_else(|| PyKeyError::new_err(format!("effects have no column {name:?}")))?;
-        Ok(Column::new(
-            name,
-            values.into(),
-            Owner::Effects(self.0.clone()),
-        ))
-    }
-
-    fn __len__(&self) -> usize {
-        self.0.best_bid.len()
-    }
-}
 
 #[pyclass(module = "ordertape")]
 pub struct OrderBook {

@@ -1,5 +1,6 @@
 //! The Python face of the engine.
 
+mod applied;
 mod arrays;
 mod batch;
 mod book;
@@ -19,8 +20,8 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<column::Column>()?;
     module.add_class::<batch::EventBatch>()?;
     module.add_class::<builder::BatchBuilder>()?;
-    module.add_class::<book::Counters>()?;
-    module.add_class::<book::Effects>()?;
+    module.add_class::<applied::Counters>()?;
+    module.add_class::<applied::Effects>()?;
     module.add_class::<book::OrderBook>()?;
     module.add_class::<window::WindowResolver>()?;
     module.add_function(wrap_pyfunction!(frames::encode_mark, module)?)?;

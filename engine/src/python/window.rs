@@ -5,12 +5,13 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::attribution::Stamp;
 use crate::events::NULL;
 use crate::ids::{Codec, Form};
 use crate::python::batch::EventBatch;
 use crate::python::book::OrderBook;
 use crate::python::convert::{id_of, refused, with_text};
-use crate::window::{Stamp, Window};
+use crate::window::Window;
 
 #[pyclass(module = "ordertape")]
 pub struct WindowResolver {
