@@ -23,7 +23,7 @@ are told as they are; the book counts them as unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -49,6 +49,13 @@ SIZE_SCALE: Final = 0
 _DBN_MAGIC: Final = b"DBN"
 _DBZ_MAGIC: Final = b"P*M\x18"
 _BATCH_ROWS: Final = 65_536
+_NO_FILLS: Final[frozenset[int]] = frozenset()
+_NO_TAKERS: Final[dict[int, bytes]] = {}
+
+# Plain integers: arithmetic on enum members is five times slower, and this runs once per record.
+_SNAPSHOT: Final = int(Flag.SNAPSHOT)
+_INFERRED: Final = int(Flag.INFERRED)
+_PLACE_ASSUMED: Final = int(Flag.PLACE_ASSUMED)
 _SIDES: Final = {b"B": int(Side.BID), b"A": int(Side.ASK)}
 
 
@@ -108,18 +115,16 @@ class DatabentoReader(BatchReader):
     def batches(self) -> Iterator[EventBatch]:
         self.counters = {}
         rows = EventRows(PRICE_SCALE, SIZE_SCALE)
-        translation = _Translation(self, rows.rows)
+        translation = _Translation(self, rows)
         for records in self._file.arrays():
             ours = self._instrument.of(records)
             if len(ours) < len(records):
                 self.count("other_instruments", len(records) - len(ours))
             for record in _as_tuples(ours):
+                # Rows are only added where a message ends: all of them are complete.
                 translation.add(record)
             if len(rows) >= _BATCH_ROWS:
-                complete = translation.complete_rows
-                if complete:
-                    yield rows.batch(complete)
-                    translation.taken(rows.rows)
+                yield rows.batch()
         translation.end_message()
         if self._file.other_records:
             self.count("other_records", self._file.other_records)
@@ -138,9 +143,8 @@ def _as_tuples(records: Records) -> Iterator[_Record]:
 class _Translation:
     """Records to rows, message by message; keeps what rests, to know what a cancel leaves."""
 
-    def __init__(self, reader: DatabentoReader, rows: list[EventRow]) -> None:
+    def __init__(self, reader: DatabentoReader, rows: EventRows) -> None:
         self.started = False
-        self.complete_rows = 0
         self._reader, self._rows = reader, rows
         self._message: list[_Record] = []
         self._resting: dict[int, _Resting] = {}
@@ -148,10 +152,6 @@ class _Translation:
         self._filled_at = NULL
         self._in_snapshot = False
         self._instrument_id: int | None = None
-
-    def taken(self, rows: list[EventRow]) -> None:
-        """The complete rows went into a batch; ``rows`` is what is left of the list."""
-        self._rows, self.complete_rows = rows, 0
 
     def add(self, record: _Record) -> None:
         if self._message and self._begins_message(record):
@@ -179,18 +179,21 @@ class _Translation:
             self._filled_at = first.ts_event
         fresh = self._instrument_id != first.instrument_id
         if fresh and first.action != b"R":
-            self._clear(first, Flag.INFERRED)
+            self._clear(first, _INFERRED)
         self._instrument_id, self.started = first.instrument_id, True
-        fills = {record.price for record in message if record.action == b"F"}
-        takers = {record.price: record.side for record in message if record.action == b"T"}
         before = len(self._rows)
-        for record in message:
-            self._record(record, fills, takers)
+        if len(message) == 1:
+            self._record(first, _NO_FILLS, _NO_TAKERS)
+        else:
+            fills = {record.price for record in message if record.action == b"F"}
+            takers = {record.price: record.side for record in message if record.action == b"T"}
+            for record in message:
+                self._record(record, fills, takers)
         if len(self._rows) > before:
-            self._rows[-1] = self._rows[-1]._replace(flags=self._rows[-1].flags | Flag.LAST)
-        self.complete_rows = len(self._rows)
+            self._rows.end_message()
 
-    def _record(self, record: _Record, fills: set[int], takers: dict[int, bytes]) -> None:
+    def _record(self, record: _Record, fills: Set[int], takers: Mapping[int, bytes]) -> None:
+        """``fills``: prices of the message's F, ``takers``: sides of its T by price."""
         action, flags = record.action, record.flags
         if not flags & dbn.F_SNAPSHOT:
             self._in_snapshot = False
@@ -210,7 +213,7 @@ class _Translation:
         elif record.price == dbn.UNDEF_PRICE:
             self._reader.count("without_price")
         elif action == b"A":
-            self._open(record, Flag.SNAPSHOT if self._in_snapshot else 0)
+            self._open(record, _SNAPSHOT if self._in_snapshot else 0)
         elif action == b"F":
             self._match(record, takers.get(record.price, b"N"))
         elif action == b"C":
@@ -295,7 +298,7 @@ class _Translation:
         filled = self._filled.pop(record.order_id, 0)
         if resting is None:
             # After a fill that emptied it: the venue shows its next part, at the tail.
-            self._open(record, 0 if filled else Flag.PLACE_ASSUMED)
+            self._open(record, 0 if filled else _PLACE_ASSUMED)
         elif filled and (resting.price, resting.size) == (record.price, record.size):
             self._reader.count("absorbed")
         else:
@@ -306,7 +309,8 @@ class _Translation:
     ) -> None:
         self._resting[record.order_id] = _Resting(before.side, price, size)
         self._emit(record, EventKind.CHANGE, before.side, reason, 0, record.order_id, price, size)
-        self._rows[-1] = self._rows[-1]._replace(price_before=before.price, size_before=before.size)
+        rows = self._rows.rows
+        rows[-1] = rows[-1]._replace(price_before=before.price, size_before=before.size)
 
     def _emit(
         self,
@@ -323,6 +327,6 @@ class _Translation:
         ts_event = NULL if record.ts_event == dbn.UNDEF_TIMESTAMP else record.ts_event
         # ``EventRows`` raises a ts_recv that decreases: an undefined one becomes the one before it.
         ts_recv = ts_event if record.ts_recv == dbn.UNDEF_TIMESTAMP else record.ts_recv
-        venue_seq = NULL if flags & Flag.INFERRED else record.sequence
-        row = (kind, side, reason, int(flags), order_id, price, size, ts_event, ts_recv)
-        self._rows.append(EventRow(*row, venue_seq, taker_side))
+        venue_seq = NULL if flags & _INFERRED else record.sequence
+        row = (kind, side, reason, flags, order_id, price, size, ts_event, ts_recv)
+        self._rows.rows.append(EventRow(*row, venue_seq, taker_side))

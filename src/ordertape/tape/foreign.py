@@ -160,6 +160,7 @@ class EventRows:
     def __init__(self, price_scale: int, size_scale: int) -> None:
         self.price_scale, self.size_scale = price_scale, size_scale
         self.rows: list[EventRow] = []
+        self._ends: list[int] = []
         self.next_seq = 1
         self._ts_recv = NULL
         self._codec = IdCodec("int")
@@ -168,14 +169,19 @@ class EventRows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, rows: int | None = None) -> EventBatch:
-        """The first ``rows`` of what was collected (None: all), which are then forgotten."""
-        taken = self.rows[:rows]
-        self.rows = self.rows[len(taken) :]
+    def end_message(self) -> None:
+        """The last row so far is the last of its message: it gets LAST."""
+        self._ends.append(len(self.rows) - 1)
+
+    def batch(self) -> EventBatch:
+        """Everything collected, which is then forgotten."""
+        taken, ends = self.rows, self._ends
+        self.rows, self._ends = [], []
         lists = map(list, zip(*taken, strict=True))
         columns: dict[str, Any] = dict(zip(EventRow._fields, lists, strict=True))
         for name, values in columns.items():
             columns[name] = _keys(values) if name == "order_id" else np.array(values, _TYPES[name])
+        columns["flags"][ends] |= np.uint16(Flag.LAST)
         seq = np.cumsum((columns["flags"] & Flag.SNAPSHOT) == 0, dtype=np.int64)
         columns["seq"] = seq + (self.next_seq - 1)
         self.next_seq = int(columns["seq"][-1]) + 1
