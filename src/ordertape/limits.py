@@ -119,7 +119,7 @@ status_stale_ms: Final = 5_000
 view_levels_shown: Final = 20
 view_events_shown: Final = 25
 """Levels a side and events of the live view, where the terminal is high enough."""
-view_wide_columns: Final = 100
+view_wide_columns: Final = 136
 """From this width on, book and events stand side by side."""
 view_rate_seconds: Final = 5
 """Rates are means over this many whole seconds."""

@@ -34,6 +34,10 @@ STATE_STYLES = {
 }
 
 
+_FRAMED_LINES = 5
+"""Lines of the heading and of the footing, with their frames."""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """One moment of a market, ready to be drawn."""
@@ -97,56 +101,60 @@ def integrity(view: View) -> str:
 
 def screen(view: View, *, width: int, height: int) -> RenderableType:
     """Everything, fitted to a terminal of this size."""
-    rows = max(1, min(limits.view_levels_shown, height - 12))
+    room = height - 2 * _FRAMED_LINES
     side_by_side = width >= limits.view_wide_columns
-    book = Panel(ladder(view, rows), title="book: orders, size, price", box=box.ROUNDED)
-    last = max(1, min(limits.view_events_shown, rows + 1 if side_by_side else height - rows - 13))
-    tape = Panel(event_table(view, last), title="last events", box=box.ROUNDED)
     if side_by_side:
-        middle = Table.grid(expand=True)
-        middle.add_column(ratio=1)
-        middle.add_column(ratio=1)
-        middle.add_row(book, tape)
-        body: list[RenderableType] = [middle]
+        rows = last = max(1, min(room - 2, limits.view_levels_shown))
     else:
-        body = [book, tape]
-    return Group(heading(view), *body, footing(view))
+        rows = max(1, (room - 4) * 3 // 5)
+        last = max(1, room - 4 - rows)
+    book = _panel(ladder(view, min(rows, limits.view_levels_shown)), "orders  size  price")
+    tape = _panel(event_table(view, min(last, limits.view_events_shown)), "last events")
+    if not side_by_side:
+        return Group(heading(view), book, tape, footing(view))
+    middle = Table.grid(expand=True)
+    middle.add_column(ratio=1)
+    middle.add_column(ratio=1)
+    middle.add_row(book, tape)
+    return Group(heading(view), middle, footing(view))
+
+
+def _panel(content: RenderableType, title: str | None = None) -> Panel:
+    return Panel(content, title=title, box=box.ROUNDED)
 
 
 def heading(view: View) -> Panel:
-    text = Text()
-    text.append(f"{view.exchange} {view.symbol}", "bold")
+    """Three lines: what it is, its best prices, how far it is."""
+    name = Text(f"{view.exchange} {view.symbol}   ", "bold", no_wrap=True, overflow="ellipsis")
     if view.simulated:
-        text.append("   ")
-        text.append(" SIMULATED ", "bold black on yellow")
-    text.append("   ")
-    text.append(view.state or "WAITING", STATE_STYLES.get(view.state, "yellow"))
+        name.append(" SIMULATED ", "bold black on yellow")
+        name.append("   ")
+    name.append(view.state or "WAITING", STATE_STYLES.get(view.state, "yellow"))
     if view.reason and view.state != "LIVE":
-        text.append(f" ({view.reason})")
+        name.append(f" ({view.reason})", "not bold")
     bid, ask = view.best
-    text.append(f"   era {view.era}   sequence {view.sequence:,}   age {_age(view.age_ms)}\n")
-    text.append("best bid ")
-    text.append(_number(bid), "bold green")
-    text.append("   best ask ")
-    text.append(_number(ask), "bold red")
+    prices = Text("best bid ", no_wrap=True, overflow="ellipsis")
+    prices.append(_number(bid), "bold green")
+    prices.append("   best ask ")
+    prices.append(_number(ask), "bold red")
     if bid is not None and ask is not None:
-        text.append(f"   spread {plain(ask - bid)}")
-    text.append(f"   {view.bid_orders:,} bids, {view.ask_orders:,} asks")
-    return Panel(text, box=box.ROUNDED)
+        prices.append(f"   spread {plain(ask - bid)}")
+    place = Text(
+        f"era {view.era}   sequence {view.sequence:,}   age {_age(view.age_ms)}   "
+        f"{view.bid_orders:,} bids, {view.ask_orders:,} asks",
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+    return _panel(Group(name, prices, place))
 
 
 def ladder(view: View, rows: int) -> Table:
     """Bids on the left, asks on the right, best in the first row."""
     table = Table(box=None, expand=True, pad_edge=False, show_header=False)
-    for justify, style in (
-        ("right", "dim"),
-        ("right", ""),
-        ("right", "green"),
-        ("left", "red"),
-        ("left", ""),
-        ("left", "dim"),
-    ):
-        table.add_column(justify=justify, style=style, no_wrap=True)  # type: ignore[arg-type]
+    for style in ("dim", "", "green"):
+        table.add_column(justify="right", style=style, no_wrap=True)
+    for style in ("red", "", "dim"):
+        table.add_column(justify="left", style=style, no_wrap=True)
     for index in range(rows):
         bid = view.bids[index] if index < len(view.bids) else None
         ask = view.asks[index] if index < len(view.asks) else None
@@ -159,8 +167,8 @@ def ladder(view: View, rows: int) -> Table:
 def event_table(view: View, rows: int) -> Table:
     """The newest events first."""
     table = Table(box=None, expand=True, pad_edge=False, show_header=False)
-    for justify in ("left", "left", "left", "right", "right"):
-        table.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for number in range(5):
+        table.add_column(justify="left" if number < 3 else "right", no_wrap=True)
     for row in view.events[:rows]:
         kind = EventKind(row["kind"])
         side = row.get("side")
@@ -172,6 +180,8 @@ def event_table(view: View, rows: int) -> Table:
             "" if price is None else plain(price),
             "" if size is None else plain(size),
         )
+    for _ in range(rows - len(view.events)):
+        table.add_row()
     return table
 
 
@@ -187,21 +197,24 @@ def _detail(row: Mapping[str, Any]) -> str:
 
 
 def footing(view: View) -> Panel:
-    total = sum(view.rates.values())
-    kinds = "   ".join(f"{kind} {rate:.1f}" for kind, rate in view.rates.items() if rate)
-    text = Text(f"events/s {total:.1f}   {kinds}\n", no_wrap=True, overflow="ellipsis")
-    text.append(f"integrity: {integrity(view)}")
+    """Three lines: how fast, how well proven, who writes."""
+    kinds = "".join(f"   {kind} {rate:.1f}" for kind, rate in view.rates.items() if rate)
     report = view.report
     if report is None:
-        text.append("\nno collector writes this market now")
+        writer = "no collector writes this market now"
     else:
         hours = (time.time_ns() - report.started_at) / 3.6e12
-        text.append(
-            f"\ncollector {report.pid}: {report.counters.get('frames', 0):,} frames, "
+        writer = (
+            f"collector {report.pid}: {report.counters.get('frames', 0):,} frames, "
             f"{report.counters.get('connects', 0)} connects, {hours:.1f} h, "
             f"synced to {report.synced_sequence:,}"
         )
-    return Panel(text, box=box.ROUNDED)
+    lines = (
+        f"events/s {sum(view.rates.values()):.1f}{kinds}",
+        f"integrity: {integrity(view)}",
+        writer,
+    )
+    return _panel(Group(*(Text(text, no_wrap=True, overflow="ellipsis") for text in lines)))
 
 
 def _number(value: Decimal | None) -> str:
