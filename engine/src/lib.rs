@@ -17,6 +17,7 @@ pub mod ids;
 pub mod ladder;
 pub mod number;
 pub mod ranks;
+pub mod statements;
 pub mod table;
 pub mod window;
 

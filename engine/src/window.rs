@@ -6,7 +6,6 @@
 //! Traded or cancelled: trades come on another channel and name no order; one with the side and price of
 //! an order that shrank or ended, not later than it on the venue's clock, is inferred to be its match.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::attribution::{Ended, Stamp, Trade, Trades, match_row, row_at};
@@ -16,40 +15,7 @@ use crate::events::*;
 use crate::evicted::Evicted;
 use crate::ids::{Codec, Form, Id, NULL_ID};
 use crate::number::{NumberError, Parsed, parse, rescale};
-
-/// What the feed said of one order.
-#[derive(Clone, Copy)]
-struct Statement {
-    id: Id,
-    /// None: it left the window.
-    put: Option<(u8, i64, i64)>,
-    snapshot: bool,
-    stamp: Stamp,
-}
-
-/// What a statement did to the book.
-#[derive(Clone, Copy)]
-struct Change {
-    stamp: Stamp,
-    id: Id,
-    what: What,
-    old: (u8, i64, i64),
-    new: (u8, i64, i64),
-    /// Orders ahead before the commit; only where trades wait.
-    ahead: i64,
-    /// Size still to be explained by trades.
-    unexplained: i64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum What {
-    Snapshot,
-    Opened { reentry: bool, older: bool },
-    Amended,
-    Shrunk,
-    Ended,
-    Evicted,
-}
+use crate::statements::{Change, Statement, What, returned_ids, worst_key};
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WindowCounters {
@@ -484,60 +450,7 @@ impl Window {
     }
 
     fn push_change(&mut self, change: &Change) {
-        let (side, price, size) = change.new;
-        let row = Row {
-            side,
-            order_id: change.id,
-            price,
-            size,
-            ..row_at(change.stamp)
-        };
-        let row = match change.what {
-            What::Snapshot => Row {
-                kind: OPEN,
-                flags: SNAPSHOT | PLACE_ASSUMED,
-                ..row
-            },
-            What::Opened { reentry, older } => {
-                let place = if older || reentry { PLACE_ASSUMED } else { 0 };
-                let back = if reentry { REENTRY } else { 0 };
-                Row {
-                    kind: OPEN,
-                    flags: place | back,
-                    ..row
-                }
-            }
-            What::Amended => Row {
-                kind: CHANGE,
-                flags: PLACE_ASSUMED,
-                reason: REASON_AMENDED,
-                price_before: change.old.1,
-                size_before: change.old.2,
-                ..row
-            },
-            What::Shrunk if change.unexplained == 0 => return,
-            What::Shrunk => Row {
-                kind: CHANGE,
-                reason: REASON_AMENDED,
-                price_before: price,
-                size_before: size + change.unexplained,
-                ..row
-            },
-            What::Evicted => Row { kind: EVICT, ..row },
-            What::Ended if change.unexplained == 0 => Row {
-                kind: DONE,
-                flags: INFERRED,
-                reason: REASON_FILLED,
-                size: 0,
-                ..row
-            },
-            What::Ended => Row {
-                kind: DONE,
-                reason: REASON_UNKNOWN,
-                size: change.unexplained,
-                ..row
-            },
-        };
+        let Some(row) = change.row() else { return };
         if change.unexplained > 0 {
             self.trades.note_ended(Ended {
                 id: change.id,
@@ -591,40 +504,4 @@ impl Window {
         book.ts_recv = latest;
         Some(columns)
     }
-}
-
-/// Removals of ids that the same commit puts again later: those orders never left.
-fn returned_ids(statements: &[Statement]) -> HashSet<(Id, usize)> {
-    let mut removed: HashMap<Id, usize> = HashMap::new();
-    let mut returned = HashSet::new();
-    if !statements.iter().any(|s| s.put.is_none()) || !statements.iter().any(|s| s.put.is_some()) {
-        return returned;
-    }
-    for (nth, statement) in statements.iter().enumerate() {
-        match statement.put {
-            None => {
-                removed.insert(statement.id, nth);
-            }
-            Some(_) => {
-                if let Some(at) = removed.remove(&statement.id) {
-                    returned.insert((statement.id, at));
-                }
-            }
-        }
-    }
-    returned
-}
-
-/// The worst (price towards worse, id) in a full window; None where the side has room.
-fn worst_key(book: &Book, side: u8, orders_per_side: usize) -> Option<(i64, Id)> {
-    let half = &book.halves[usize::from(side == ASK)];
-    if half.orders < orders_per_side {
-        return None;
-    }
-    let step = half.ladder.worst()?;
-    let newest = book
-        .walk_level(step.level)
-        .map(|slot| book.orders[slot as usize].id())
-        .max()?;
-    Some((-step.key, newest))
 }
