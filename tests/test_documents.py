@@ -154,6 +154,28 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+def test_every_page_is_linked_from_the_first() -> None:
+    first = read(TOP / "README.md")
+    assert [page.name for page in DOCS.glob("*.md") if f"(docs/{page.name})" not in first] == []
+
+
+def test_pages_that_the_code_names_exist() -> None:
+    code = [*TOP.glob("src/**/*.py"), *TOP.glob("engine/src/**/*.rs"), TOP / "Makefile"]
+    named = {
+        (path.name, page) for path in code for page in re.findall(r"docs/[\w-]+\.md", read(path))
+    }
+    assert [pair for pair in sorted(named) if not (TOP / pair[1]).exists()] == []
+
+
+def test_make_help_lists_every_target() -> None:
+    targets = re.search(r"^\.PHONY: (.*)$", read(TOP / "Makefile"), re.MULTILINE)
+    assert targets is not None
+    shown = subprocess.run(
+        ["make", "-s", "help"], cwd=TOP, check=True, capture_output=True, text=True
+    )
+    assert re.findall(r"^make (\w+)", shown.stdout, re.MULTILINE) == targets[1].split()
+
+
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name
 )
