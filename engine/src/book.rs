@@ -32,7 +32,7 @@ pub struct Order {
 }
 
 impl Order {
-    #[inline]
+    #[inline(always)]
     pub fn id(&self) -> Id {
         (Id::from(self.id_high) << 64) | Id::from(self.id_low)
     }
@@ -121,23 +121,23 @@ impl Book {
     }
 
     /// The slot of an order, and where the table has it.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, id: Id) -> Option<(u32, usize)> {
         self.find_hashed(id, hash_id(id))
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn find_hashed(&self, id: Id, hash: u32) -> Option<(u32, usize)> {
         self.ids
             .find(hash, |slot| self.orders[slot as usize].id() == id)
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn level_of(&self, slot: u32) -> &Level {
         &self.levels[self.orders[slot as usize].level as usize]
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn find_level(&self, side: u8, price: i64) -> Option<(u32, usize)> {
         let half = &self.halves[usize::from(side == ASK)];
         half.prices.find(hash_price(price), |level| {
@@ -145,14 +145,14 @@ impl Book {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn best_price(&self, side: u8) -> Option<i64> {
         let best = self.halves[usize::from(side == ASK)].best;
         (best != NO_KEY).then(|| ladder_key(side, best))
     }
 
     /// Whether the best bid is at or above the best ask.
-    #[inline]
+    #[inline(always)]
     pub fn crossed(&self) -> bool {
         let (bid, ask) = (self.halves[0].best, self.halves[1].best);
         bid != NO_KEY && ask != NO_KEY && bid >= -ask
@@ -189,7 +189,7 @@ impl Book {
     }
 
     /// Orders ahead of a slot in its level.
-    #[inline]
+    #[inline(always)]
     pub fn ahead(&self, slot: u32) -> i64 {
         let order = &self.orders[slot as usize];
         match &self.ranks {
@@ -206,7 +206,7 @@ impl Book {
         self.add_hashed(id, hash_id(id), side, price, size)
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn add_hashed(&mut self, id: Id, hash: u32, side: u8, price: i64, size: i64) -> u32 {
         let order = Order {
             id_low: id as u64,
@@ -232,7 +232,7 @@ impl Book {
     }
 
     /// Takes an order out; `at` is where `find` saw it.
-    #[inline]
+    #[inline(always)]
     pub fn remove(&mut self, slot: u32, at: usize) {
         self.unlink(slot);
         self.ids.remove_at(at);
@@ -241,7 +241,7 @@ impl Book {
     }
 
     /// A new size in the same place.
-    #[inline]
+    #[inline(always)]
     pub fn resize(&mut self, slot: u32, size: i64) {
         let order = &mut self.orders[slot as usize];
         let difference = i128::from(size) - i128::from(order.size);
@@ -251,14 +251,14 @@ impl Book {
     }
 
     /// To the tail of a level, with a new size.
-    #[inline]
+    #[inline(always)]
     pub fn requeue(&mut self, slot: u32, side: u8, price: i64, size: i64) {
         self.unlink(slot);
         self.orders[slot as usize].size = size;
         self.link(slot, side, price);
     }
 
-    #[inline]
+    #[inline(always)]
     fn link(&mut self, slot: u32, side: u8, price: i64) {
         let at = match self.find_level(side, price) {
             Some((level, _)) => level,
@@ -349,7 +349,7 @@ impl Book {
         at
     }
 
-    #[inline]
+    #[inline(always)]
     fn unlink(&mut self, slot: u32) {
         let Order {
             size,

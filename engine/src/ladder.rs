@@ -18,7 +18,7 @@ pub struct Ladder {
 }
 
 impl Ladder {
-    #[inline]
+    #[inline(always)]
     pub fn best(&self) -> Option<Step> {
         self.chunks.last().and_then(|chunk| chunk.last()).copied()
     }
@@ -32,7 +32,7 @@ impl Ladder {
     }
 
     /// The chunk that holds or would hold a key.
-    #[inline]
+    #[inline(always)]
     fn chunk_of(&self, key: i64) -> usize {
         match self.chunks.last() {
             Some(last) if last[0].key <= key => self.chunks.len() - 1,

@@ -45,7 +45,7 @@ impl Default for Table {
 
 impl Table {
     /// The slot of a key, and where its entry stands.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<(u32, usize)> {
         let mut at = hash as usize & self.mask;
         loop {
@@ -61,7 +61,7 @@ impl Table {
     }
 
     /// Adds a key that is not there.
-    #[inline]
+    #[inline(always)]
     pub fn insert(&mut self, hash: u32, slot: u32) {
         if (self.used + 1) * 2 > self.entries.len() {
             self.grow();
@@ -70,7 +70,7 @@ impl Table {
         self.place(Entry { tag: hash, slot });
     }
 
-    #[inline]
+    #[inline(always)]
     fn place(&mut self, entry: Entry) {
         let mut at = entry.tag as usize & self.mask;
         while self.entries[at].slot != NIL {
@@ -90,7 +90,7 @@ impl Table {
     }
 
     /// Removes the entry at a position that `find` gave.
-    #[inline]
+    #[inline(always)]
     pub fn remove_at(&mut self, mut hole: usize) {
         self.used -= 1;
         let mut at = hole;
@@ -110,13 +110,13 @@ impl Table {
     }
 
     /// Brings the home of a hash towards the cache.
-    #[inline]
+    #[inline(always)]
     pub fn prefetch(&self, hash: u32) {
         prefetch(&self.entries[hash as usize & self.mask]);
     }
 
     /// What probably is the slot of a hash, without following the probes; for prefetching.
-    #[inline]
+    #[inline(always)]
     pub fn likely_slot(&self, hash: u32) -> u32 {
         self.entries[hash as usize & self.mask].slot
     }
