@@ -19,8 +19,9 @@ full.  Policy: events roll, marks go in."""
 journal_read_bytes_min: Final = 64 * 2**10
 journal_read_bytes_max: Final = 4 * 2**20
 """What a reader reads at once; doubles from min to max while it goes on, min again at the tail."""
+follow_poll_ms_min: Final = 0.5
 follow_poll_ms_max: Final = 5
-"""How often a follower looks for new frames when none came.  Policy: from 0.5 ms, doubling."""
+"""How often a follower looks for new frames; doubles from min to max while none come."""
 follow_scan_ms: Final = 1_000
 """Stuck so long at a place where a frame began: look behind it.  Policy: once a place."""
 terms_mark_bytes_max: Final = 4 * 2**20
@@ -35,6 +36,10 @@ demo_archive_bytes_max: Final = 256 * 2**20
 """The archive of a demonstration's market.  Policy: the oldest files are dropped."""
 base_seconds_max: Final = 3600
 """A base (a whole book) is written at least this often while events come.  Policy: write one."""
+
+# Imports -----------------------------------------------------------------------------------------
+import_digest_events: Final = 100_000
+"""Events of an import between marks with the book's digest; the end has one too."""
 
 # Streams -----------------------------------------------------------------------------------------
 snapshot_interval_seconds_default: Final = 60

@@ -186,6 +186,6 @@ def _number_text(values: npt.NDArray[np.int64] | None, rows: int, scale: int) ->
     if scale:
         padded: Any = pc.utf8_lpad(pa.array(fraction).cast(pa.string()), scale, "0")
         digits: Any = pc.utf8_rtrim(padded, "0")
-        point = pc.if_else(pc.equal(digits, ""), "", ".")
-        return pc.binary_join_element_wise(sign, text, point, digits, "")
+        point = np.where(fraction == 0, "", ".")
+        return pc.binary_join_element_wise(sign, text, pa.array(point), digits, "")
     return pc.binary_join_element_wise(sign, text, "")
