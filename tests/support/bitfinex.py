@@ -15,6 +15,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from ordertape._engine import OrderBook
+from ordertape.events import Side
+
 BOOK_CHANNEL, TRADES_CHANNEL = 165356, 17
 START_MS = 1_700_000_000_000
 INFO = '{"event":"info","version":2,"serverId":"450f68ff","platform":{"status":1}}'
@@ -66,7 +69,7 @@ class NaiveBook:
 
 @dataclass
 class NaiveVenue:
-    """Endless orders around a price; frames of the best ``length`` a side, iteration by iteration."""
+    """Endless orders around a price; frames of the best ``length`` a side, by iterations."""
 
     seed: int = 1
     length: int = 25
@@ -195,7 +198,10 @@ class NaiveVenue:
             elif what < 0.9:
                 order_id = self.random.choice(side[: self.length])[0]
                 price, amount = self.all.orders[order_id]
-                self.all.orders[order_id] = (price, amount / 2 if self.random.random() < 0.5 else amount)
+                self.all.orders[order_id] = (
+                    price,
+                    amount / 2 if self.random.random() < 0.5 else amount,
+                )
                 if self.random.random() < 0.5:
                     self.all.orders[order_id] = (price + (-1 if bids else 1), amount)
             else:
@@ -220,8 +226,19 @@ class NaiveVenue:
         return frames
 
 
-def encoded(frames: Iterable[str]) -> list[bytes]:
-    return [frame.encode() for frame in frames]
+def same_book(book: OrderBook, naive: NaiveBook) -> None:
+    for side, bids in ((Side.BID, True), (Side.ASK, False)):
+        ours = [(int(i), p, s) for i, p, s in book.orders(side)]
+        assert sorted(ours) == sorted(naive.side(bids))
+        assert [price for _, price, _ in ours] == [price for _, price, _ in naive.side(bids)]
+
+
+def statements(frame: str) -> list[list[Any]]:
+    """The rows of a book frame; none of any other."""
+    message = json.loads(frame, parse_float=Decimal)
+    if not isinstance(message, list) or isinstance(message[1], str):
+        return []
+    return message[1] if isinstance(message[1][0], list) else [message[1]]
 
 
 def session_text_frames(text: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from ordertape import limits
 
@@ -14,8 +15,9 @@ _NS = 1_000_000_000
 class Rate:
     """A count is sampled as each second begins, so that nothing is done for most events."""
 
-    def __init__(self, seconds: int = limits.stream_rate_seconds) -> None:
-        self._seconds = seconds
+    def __init__(self, count: Callable[[], int], seconds: int = limits.stream_rate_seconds) -> None:
+        """``count`` answers how many there were so far."""
+        self._count, self._seconds = count, seconds
         self._samples: deque[tuple[int, int]] = deque(maxlen=seconds + 1)
         self.next_sample = 0
         """When the next sample is due (ns)."""
@@ -26,10 +28,10 @@ class Rate:
         self._samples.append((second, count))
         self.next_sample = (second + 1) * _NS
 
-    def per_second(self, now: int, count: int) -> float:
-        """Mean from the oldest sample within the window to ``now``, when it stands at ``count``."""
+    def per_second(self, now: int) -> float:
+        """Mean from the oldest sample within the window to ``now`` (ns)."""
         begin = now // _NS - self._seconds
         for second, before in self._samples:
             if second >= begin:
-                return (count - before) * _NS / max(now - second * _NS, _NS)
+                return (self._count() - before) * _NS / max(now - second * _NS, _NS)
         return 0.0

@@ -17,7 +17,10 @@ class Sink(Protocol):
     """Where a stream's events and marks go, in order; a ``JournalWriter`` is one."""
 
     def append(self, batch: EventBatch, /) -> Any: ...
-    def snapshot(self, book: OrderBook, /) -> Any: ...
+    def snapshot(self, book: OrderBook, /) -> Any:
+        """The whole book and its digest, as it stands after what was appended."""
+        ...
+
     def mark(self, mark: Mark, /) -> Any: ...
 
 
@@ -36,6 +39,10 @@ class Recovered(Protocol):
     def price_scale(self) -> int | None: ...
     @property
     def size_scale(self) -> int | None: ...
+    @property
+    def gap(self) -> Mark | None:
+        """The last ``gap`` mark; one that is still open goes on."""
+        ...
 
 
 class Record:
@@ -75,6 +82,11 @@ class Record:
         seq = self._session.next_seq - 1
         self._put(gap_mark(seq, self._gap_from, None, reason, era=self._book.era))
 
+    def go_on(self, gap: Mark | None) -> None:
+        """A gap that was open when the tape's last writer ended is the one to heal."""
+        if gap is not None and gap.fields.get("to_ns") is None:
+            self._gap_from, self._gap_reason = gap.fields["from_ns"], gap.fields["reason"]
+
     def new_era(self, batch: EventBatch, now: int) -> None:
         """The batch began with a CLEAR: it heals the gap and is the first book to be proved."""
         era, clear_seq = self._book.era, batch.first_seq
@@ -103,7 +115,6 @@ class Record:
         self._marked_seq = seq
         if self._sink is not None:
             self._sink.snapshot(self._book)
-        self._put(digest_mark(self._book, now))
         self.mark("integrity", now, integrity.as_dict())
         self.snapshots_taken += 1
 

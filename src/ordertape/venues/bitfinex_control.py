@@ -49,6 +49,7 @@ class Control:
         self._market, self._pair, self._owner, self._counters = market, pair, owner, counters
         self._lengths = list(BOOK_LENGTHS)
         self._was_subscribed = False
+        self.foreign: set[Foreign] = set()
         self._handlers: dict[str, Callable[[wire.Event], Outcome | None]] = {
             "info": self._on_info,
             "conf": self._on_conf,
@@ -60,7 +61,6 @@ class Control:
 
     def opened(self) -> list[bytes]:
         """``conf`` goes first: subscribed before its answer, frames lack sequence and checksum."""
-        self.foreign: list[Foreign] = []
         self._answered = False
         self._maintenance = False
         self._renews_trades = False
@@ -146,7 +146,7 @@ class Control:
             raise ValueError("`subscribed` without chanId")
         raw_book = event.channel == "book" and event.prec in ("R0", "")
         if event.symbol != self._pair or not (raw_book or event.channel == "trades"):
-            self.foreign.append(Foreign(event.channel, event.symbol, event.prec))
+            self.foreign.add(Foreign(event.channel, event.symbol, event.prec))
             return self._owner.on_channel("", event.chanId, 0)
         length = int(event.len) if raw_book and event.len is not None else self._lengths[0]
         if length < 1:
