@@ -7,28 +7,29 @@ buffer protocol such as ``msgspec.Raw``), as ``Decimal``, or as ``int`` already 
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, final, overload
 
 import numpy as np
 import pyarrow as pa
 from typing_extensions import Buffer
 
-Text: TypeAlias = str | Buffer
-Number: TypeAlias = Text | Decimal | int
-OrderId: TypeAlias = Text | int
-Integers: TypeAlias = Buffer | Sequence[int] | np.ndarray[Any, Any]
+_Text: TypeAlias = str | Buffer
+_Number: TypeAlias = _Text | Decimal | int
+_OrderId: TypeAlias = _Text | int
+_Integers: TypeAlias = Buffer | Sequence[int] | np.ndarray[Any, Any]
 
 NULL: int
 """The int64 that stands for "no value" inside columns; every edge shows null."""
 
+@final
 class IdCodec:
     """A reversible text <-> 128-bit key.  ``spec``: "auto", "int", "uuid", "kraken", "hex:N",
     "base62:N", "ascii" or "intern".  An id that a codec can't hold goes to its dictionary.
     Equal where both are one codec with one dictionary, not merely of one spec."""
 
-    def __init__(self, spec: str = "auto") -> None: ...
+    def __new__(cls, spec: str = "auto") -> IdCodec: ...
     spec: str
-    def encode(self, text: OrderId) -> bytes: ...
+    def encode(self, text: _OrderId) -> bytes: ...
     def decode(self, key: bytes) -> str: ...
     @property
     def terms(self) -> int: ...
@@ -37,6 +38,7 @@ class IdCodec:
     """Dictionary entries from index ``start`` on: what must be journaled before its use."""
     def load_terms(self, start: int, terms: Sequence[str]) -> None: ...
 
+@final
 class Column:
     """A read-only view of one column (buffer protocol, no copy).  int64 'q', uint16 'H', uint8 'B';
     ids are (n, 16) 'B', little-endian keys."""
@@ -47,6 +49,7 @@ class Column:
     def validity(self) -> bytes | None: ...
     """Arrow validity bitmap, None where nothing is null."""
 
+@final
 class EventBatch:
     """Events of one market in columns, all at the same scales.  A slice is a batch (no copy)."""
 
@@ -58,24 +61,24 @@ class EventBatch:
     def from_arrays(
         cls,
         *,
-        kind: Integers,
-        side: Integers,
+        kind: _Integers,
+        side: _Integers,
         order_id: Any,
-        price: Integers,
-        size: Integers,
-        ts_event: Integers | None = None,
+        price: _Integers,
+        size: _Integers,
+        ts_event: _Integers | None = None,
         price_scale: int,
         size_scale: int,
-        seq: Integers | None = None,
-        ts_recv: Integers | None = None,
-        flags: Integers | None = None,
-        reason: Integers | None = None,
-        venue_seq: Integers | None = None,
+        seq: _Integers | None = None,
+        ts_recv: _Integers | None = None,
+        flags: _Integers | None = None,
+        reason: _Integers | None = None,
+        venue_seq: _Integers | None = None,
         trade_id: Any = None,
         taker_order_id: Any = None,
-        taker_side: Integers | None = None,
-        price_before: Integers | None = None,
-        size_before: Integers | None = None,
+        taker_side: _Integers | None = None,
+        price_before: _Integers | None = None,
+        size_before: _Integers | None = None,
         codec: IdCodec | str | None = None,
         trade_codec: IdCodec | str | None = None,
     ) -> EventBatch: ...
@@ -84,9 +87,9 @@ class EventBatch:
     """One batch of several of the same codec, at the largest of their scales."""
     def __len__(self) -> int: ...
     @overload
-    def __getitem__(self, key: slice) -> EventBatch: ...
+    def __getitem__(self, key: slice, /) -> EventBatch: ...
     @overload
-    def __getitem__(self, key: int) -> dict[str, Any]: ...
+    def __getitem__(self, key: int, /) -> dict[str, Any]: ...
     """One row as a dict at the edge: text ids, Decimal numbers, absent values None."""
     def column(self, name: str) -> Column | None: ...
     """A column of events.COLUMNS by name, None where no row of the batch has a value."""
@@ -111,32 +114,33 @@ class EventBatch:
     def encode_frame(self, frame_type: int, synced: int) -> bytes: ...
     """A journal frame (header, raw columns, crc32c); frame_type 1 EVENTS, 2 SNAPSHOT."""
 
+@final
 class BatchBuilder:
     """Collects events as a venue's parser meets them; scales grow to hold every number exactly."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         codec: IdCodec | str | None = None,
         price_scale: int | None = None,
         size_scale: int | None = None,
         trade_codec: IdCodec | str | None = None,
-    ) -> None: ...
+    ) -> BatchBuilder: ...
     codec: IdCodec
     trade_codec: IdCodec
     def add(
         self,
         kind: int,
         side: int | None,
-        order_id: OrderId | None,
-        price: Text | None,
-        size: Text | None,
+        order_id: _OrderId | None,
+        price: _Text | None,
+        size: _Text | None,
         ts_recv: int,
         ts_event: int | None = None,
         flags: int = 0,
         reason: int = 0,
         venue_seq: int | None = None,
-        trade_id: OrderId | None = None,
-        taker_order_id: OrderId | None = None,
+        trade_id: _OrderId | None = None,
+        taker_order_id: _OrderId | None = None,
         taker_side: int | None = None,
         /,
     ) -> None: ...
@@ -146,6 +150,7 @@ class BatchBuilder:
     def discard(self) -> None: ...
     def __len__(self) -> int: ...
 
+@final
 class Counters:
     """What one apply met.  All are counts of events but ``crossed``: message ends (LAST) with bid >= ask."""
 
@@ -162,8 +167,9 @@ class Counters:
     def faults(self) -> int: ...
     """Sum of all but events and late."""
     def as_dict(self) -> dict[str, int]: ...
-    def __add__(self, other: Counters) -> Counters: ...
+    def __add__(self, other: Counters, /) -> Counters: ...
 
+@final
 class Effects:
     """What each event of a batch did, as aligned columns (int64, NULL where it does not apply):
     price_before, size_before, level_size, level_orders, best_bid, best_ask, orders_ahead."""
@@ -171,13 +177,14 @@ class Effects:
     def column(self, name: str) -> Column: ...
     def __len__(self) -> int: ...
 
+@final
 class OrderBook:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         price_scale: int | None = None,
         size_scale: int | None = None,
         codec: IdCodec | str | None = None,
-    ) -> None: ...
+    ) -> OrderBook: ...
     @property
     def price_scale(self) -> int | None: ...
     @property
@@ -200,9 +207,9 @@ class OrderBook:
         self,
         kind: int,
         side: int | None,
-        order_id: OrderId | None,
-        price: Number | None,
-        size: Number | None,
+        order_id: _OrderId | None,
+        price: _Number | None,
+        size: _Number | None,
         /,
     ) -> int: ...
     """Returns an events.ApplyResult."""
@@ -210,9 +217,9 @@ class OrderBook:
     def depth_scaled(self, levels: int) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]: ...
     def best(self) -> tuple[Decimal | None, Decimal | None]: ...
     def best_scaled(self) -> tuple[int | None, int | None]: ...
-    def queue(self, price: Number, side: int | None = None) -> list[tuple[str, Decimal]]: ...
-    def place(self, order_id: OrderId) -> tuple[int, Decimal]: ...
-    def get(self, order_id: OrderId) -> tuple[int, Decimal, Decimal] | None: ...
+    def queue(self, price: _Number, side: int | None = None) -> list[tuple[str, Decimal]]: ...
+    def place(self, order_id: _OrderId) -> tuple[int, Decimal]: ...
+    def get(self, order_id: _OrderId) -> tuple[int, Decimal, Decimal] | None: ...
     """(side, price, size) of a resting order."""
     def orders(self, side: int, limit: int = 0) -> list[tuple[str, Decimal, Decimal]]: ...
     """(order_id, price, size), best price first, front of the queue first; limit 0: all."""
@@ -241,29 +248,30 @@ class OrderBook:
     def check(self) -> None: ...
     """Walks every structure and raises BookCorrupt where two of them disagree."""
     def __len__(self) -> int: ...
-    def __contains__(self, order_id: OrderId) -> bool: ...
+    def __contains__(self, order_id: _OrderId, /) -> bool: ...
 
+@final
 class WindowResolver:
     """Turns the statements of a windowed feed ("this order stands so", "this order left my window",
     "a trade happened") into events, applying them to the book it was given."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         book: OrderBook,
         *,
         orders_per_side: int,
         horizon_ns: int,
         evicted_max: int,
         trades_max: int,
-    ) -> None: ...
+    ) -> WindowResolver: ...
     orders_per_side: int
     def clear(self, ts_recv: int, ts_event: int | None = None, venue_seq: int | None = None) -> None: ...
     """The rows put before the next commit are a whole new book (a new era)."""
     def put(
         self,
-        order_id: OrderId,
-        price: Text,
-        amount: Text,
+        order_id: _OrderId,
+        price: _Text,
+        amount: _Text,
         ts_recv: int,
         ts_event: int | None = None,
         venue_seq: int | None = None,
@@ -271,20 +279,20 @@ class WindowResolver:
     ) -> None: ...
     """amount > 0: bid, < 0: ask."""
     def remove(
-        self, order_id: OrderId, ts_recv: int, ts_event: int | None = None, venue_seq: int | None = None, /
+        self, order_id: _OrderId, ts_recv: int, ts_event: int | None = None, venue_seq: int | None = None, /
     ) -> None: ...
     def trade(
         self,
-        trade_id: OrderId,
-        amount: Text,
-        price: Text,
+        trade_id: _OrderId,
+        amount: _Text,
+        price: _Text,
         ts_recv: int,
         ts_event: int | None = None,
         venue_seq: int | None = None,
         /,
     ) -> bool: ...
     """amount > 0: the taker bought (the resting side is ask).  False: this trade was known."""
-    def known_trade(self, trade_id: OrderId) -> None: ...
+    def known_trade(self, trade_id: _OrderId) -> None: ...
     """Marks a trade of the history as known."""
     @property
     def pending(self) -> int: ...
@@ -315,7 +323,7 @@ def decode_frame(
 def frame_header(buffer: Buffer, offset: int) -> tuple[int, int, int, int, int, int] | None:
     """(type, length, rows, first_seq, last_seq, last_ts_recv) without checking the crc."""
 
-def parse_number(text: Text, scale: int) -> int:
+def parse_number(text: _Text, scale: int) -> int:
     """Exact value at a scale; NumberRefused where the grammar or int64 doesn't hold it."""
 
 def format_number(value: int, scale: int) -> str:
