@@ -38,7 +38,7 @@ __all__ = [
     "sync_file",
 ]
 
-METADATA_KEY = b"ordertape"
+METADATA_KEY = "ordertape"
 _NAME = re.compile(r"events-(\d{20})-(\d{20})\.parquet")
 _COMMIT = "commit.json"
 
@@ -111,7 +111,7 @@ def information(path: Path, kind: type[Any]) -> Any:
     """What a file (it never changes) says about itself.  Raises TapeCorrupt."""
     try:
         metadata = pq.read_metadata(path).metadata or {}
-        return msgspec.json.decode(metadata[METADATA_KEY], type=kind)
+        return msgspec.json.decode(metadata[METADATA_KEY.encode()], type=kind)
     except (pa.ArrowInvalid, msgspec.MsgspecError, KeyError) as error:
         raise TapeCorrupt(f"{path}: expected a file of our archive: {error}") from None
 

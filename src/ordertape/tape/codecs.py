@@ -38,6 +38,10 @@ class MarketCodecs:
         """These codecs where they have those specs, else such codecs with the same dictionaries."""
         return MarketCodecs(_as(self.order, order), _as(self.trade, trade))
 
+    def share(self, other: MarketCodecs) -> None:
+        """Takes over another's codecs; what this tape knows of their dictionaries stays."""
+        self.order, self.trade = other.order, other.trade
+
     def load(self, mark: Mark) -> None:
         """Takes in a ``terms`` mark that is on the tape."""
         which = NAMES.index(mark.fields["codec"])

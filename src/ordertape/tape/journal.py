@@ -108,7 +108,7 @@ class JournalWriter:
         for first in range(0, len(rows), self._frame_rows):
             self._put(rows[first : first + self._frame_rows], SNAPSHOT)
         self._snapshot_due = False  # a roll on the way would ask for another
-        self._put_mark(digest_mark(book, time.time_ns()))
+        self._put_mark(digest_mark(book, time.time_ns(), terms=self._codecs.written))
         self._wrote(self.written_seq)
 
     def mark(self, mark: Mark) -> None:
@@ -237,8 +237,8 @@ class JournalWriter:
 
     def _roll(self, frame_bytes: int) -> None:
         """Begins the next segment, large enough for a frame of that many bytes."""
-        there = segments(self.folder.journal)
-        number = there[-1].number + 1 if there else 1
+        used = [segment.number for segment in segments(self.folder.journal)]
+        number = max([self.recovered.segments_used, *used]) + 1
         segment = Segment.named(self.folder.journal, number, self.written_seq + 1)
         first = self._first_mark(number)
         capacity = max(self._segment_bytes, len(first) + frame_bytes + self._reserve)

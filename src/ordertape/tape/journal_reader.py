@@ -39,10 +39,14 @@ _OLDEST = Position(0, 0)
 
 
 class JournalFrame(NamedTuple):
-    """What stands between two positions; a gap mark may stand where nothing could be read."""
+    """What stands between two positions, behind event ``after``.
+
+    A gap mark may stand where nothing could be read.
+    """
 
     start: Position
     end: Position
+    after: int
     body: EventBatch | Mark | Snapshot
 
 
@@ -226,7 +230,7 @@ class JournalReader:
         before = header.first_seq - 1 if header.type == EVENTS else header.first_seq
         if self._damage is not None or before > (self.seq or 0):
             yield self._gap(header, content, before)
-        start = self.position
+        start, after = self.position, self.seq or 0
         self._check_order(header)
         self._advance(header)
         bodies: Iterator[EventBatch | Mark | Snapshot]
@@ -238,7 +242,7 @@ class JournalReader:
         else:
             bodies = self._events(header, content)
         for body in bodies:
-            yield JournalFrame(start, self.position, body)
+            yield JournalFrame(start, self.position, after, body)
 
     def _check_order(self, header: Header) -> None:
         if header.type != EVENTS:
@@ -277,8 +281,14 @@ class JournalReader:
     def _snapshot(self, mark: Mark) -> Snapshot:
         pieces = self._pieces
         rows = pieces[0] if len(pieces) == 1 else EventBatch.concat(pieces)
+        orders, trades = mark.fields.get("terms", (0, 0))
         return Snapshot(
-            mark.seq, rows.last_ts_recv, mark.fields["era"], mark.fields["digest"], rows
+            seq=mark.seq,
+            ts_recv=rows.last_ts_recv,
+            era=mark.fields["era"],
+            digest=mark.fields["digest"],
+            rows=rows,
+            terms=(orders, trades),
         )
 
     def _check_market(self, fields: dict[str, Any]) -> None:
@@ -303,4 +313,4 @@ class JournalReader:
         self._pieces.clear()
         self.seq = max(seq, before)
         mark = gap_mark(seq, self.ts_recv or to_ns, to_ns, reason, era=self.era or 0, **known)
-        return JournalFrame(start, self.position, mark)
+        return JournalFrame(start, self.position, seq, mark)

@@ -54,9 +54,9 @@ class Mark:
             raise TapeCorrupt(f"expected a mark, found {payload[:80]!r}: {error}") from None
 
 
-def digest_mark(book: OrderBook, ts: int) -> Mark:
+def digest_mark(book: OrderBook, ts: int, **known: Any) -> Mark:
     """What proves a replay: the book as it stands."""
-    fields = {"era": book.era, "orders": len(book), "digest": book.digest()}
+    fields = {"era": book.era, "orders": len(book), "digest": book.digest(), **known}
     return Mark("digest", book.seq, ts, fields)
 
 

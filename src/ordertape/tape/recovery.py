@@ -45,6 +45,8 @@ class Recovered:
     gap: Mark | None = None
     """The last ``gap`` mark, where the journal still has one."""
     simulated: bool = False
+    segments_used: int = 0
+    """Segment numbers up to this one were used before, whatever is left of them."""
     tail: Segment | None = None
     """Where writing goes on; None: in a new segment."""
     tail_offset: int = 0
@@ -80,6 +82,7 @@ def _read_archive(folder: MarketFolder, found: Recovered) -> int:
     found.codecs = load_codecs(folder)
     found.era, found.last_ts_recv = info.era, info.last_ts_recv
     found.price_scale, found.size_scale = info.price_scale, info.size_scale
+    found.segments_used = info.journal[0] if info.journal else 0
     for archived in info.marks:
         _note_mark(found, archived.mark)
     return info.last_seq

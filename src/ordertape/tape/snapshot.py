@@ -18,6 +18,7 @@ class Snapshot:
 
     ``rows``: OPEN rows flagged SNAPSHOT, in queue order inside a price; None where the book is
     empty.  ``after_clear``: they are the rows that followed the CLEAR ``seq``, as they were told.
+    ``terms``: how many dictionary terms, of orders and of trades, were known by then.
     """
 
     seq: int
@@ -26,6 +27,7 @@ class Snapshot:
     digest: str
     rows: EventBatch | None
     after_clear: bool = False
+    terms: tuple[int, int] = (0, 0)
 
     def book(self, codecs: MarketCodecs) -> OrderBook:
         """A book that stands so."""

@@ -1,0 +1,267 @@
+"""Reading an archive: a thread decodes the next row group while the caller works on this one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from ordertape._engine import EventBatch, OrderBook
+from ordertape.errors import TapeCorrupt
+from ordertape.events import COLUMNS
+from ordertape.tape.archive_columns import batch_of, read_columns
+from ordertape.tape.archive_files import ArchiveFile, last_file, list_files
+from ordertape.tape.bases import Base, list_bases, read_base
+from ordertape.tape.codecs import MarketCodecs
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.marks import PLUMBING, Mark, gap_mark
+from ordertape.tape.segment import Position
+from ordertape.tape.snapshot import Snapshot
+
+__all__ = ["ArchiveReader", "Window", "book_at_end"]
+
+Item: TypeAlias = EventBatch | Mark | Snapshot
+_TS_RECV = list(COLUMNS).index("ts_recv")
+
+
+class Window(NamedTuple):
+    """Seqs from ``from_seq`` on; times (ts_recv, ns) from ``start`` to before ``end``."""
+
+    from_seq: int = 1
+    start: int | None = None
+    end: int | None = None
+
+    def cut(self, batch: EventBatch) -> EventBatch:
+        """The rows of a batch inside."""
+        first = batch.search_seq(self.from_seq)
+        if self.start is not None:
+            first = max(first, batch.search_ts_recv(self.start - 1))
+        last = len(batch) if self.end is None else batch.search_ts_recv(self.end - 1)
+        return batch if last - first == len(batch) else batch[first : max(first, last)]
+
+    def overlaps(self, first_ts: int, last_ts: int) -> bool:
+        return not self.is_over(first_ts) and (self.start is None or last_ts >= self.start)
+
+    def is_over(self, ts_recv: int) -> bool:
+        return self.end is not None and ts_recv >= self.end
+
+
+class _Group(NamedTuple):
+    """A row group of a file, the seqs in it, and the mark of what is missing before it."""
+
+    file: ArchiveFile
+    nth: int
+    first_seq: int
+    last_seq: int
+    missing: Mark | None
+
+
+class ArchiveReader:
+    """Events of an archive by seq, the rows behind each CLEAR put back in, marks between them.
+
+    ``marks`` and ``snapshots`` (every base): whether they are wanted.  ``after``: marks that stood
+    in the journal before this place are not.  ``place`` tells where the journal goes on behind
+    event ``last_seq``, the archive's last; ``next_seq`` is the next that is wanted of it.
+    """
+
+    def __init__(
+        self,
+        folder: MarketFolder,
+        codecs: MarketCodecs,
+        window: Window,
+        *,
+        marks: bool = False,
+        snapshots: bool = False,
+        after: Position | None = None,
+    ) -> None:
+        self.folder = folder
+        self.codecs = codecs
+        self.window = window
+        self._marks_wanted = marks
+        self._snapshots_wanted = snapshots
+        self._after = after
+        self._files = list_files(folder.archive)
+        self._bases = {base.seq: base for base in list_bases(folder.archive)}
+        self.next_seq = window.from_seq
+        self.last_seq: int | None = None
+        self.place: Position | None = None
+        if self._files:
+            newest = self._files[-1]
+            self.last_seq = newest.last_seq
+            self.next_seq = max(self.next_seq, newest.last_seq + 1)
+            journal = newest.info.journal
+            self.place = Position(*journal) if journal else None
+
+    def read(self) -> Iterator[Item]:
+        """Batches, in order, and what else is wanted between them."""
+        with ThreadPoolExecutor(1, thread_name_prefix="tape decoder") as decoder:
+            groups = self._groups()
+            ahead: deque[tuple[_Group, Future[EventBatch]]] = deque()
+            try:
+                while True:
+                    while len(ahead) < 2 and (group := next(groups, None)) is not None:
+                        ahead.append((group, decoder.submit(_decode, group, self.codecs)))
+                    if not ahead:
+                        return
+                    group, decoded = ahead.popleft()
+                    yield from self._items(group, decoded.result())
+            finally:
+                for _, waiting in ahead:
+                    waiting.cancel()
+
+    def read_marks(self) -> Iterator[Mark]:
+        """The marks alone, from what the files say about themselves."""
+        before: ArchiveFile | None = None
+        for file in self._files:
+            if (missing := self._missing(before, file)) is not None:
+                yield missing
+            before = file
+            if file.last_seq >= self.window.from_seq - 1:
+                whole = _Group(file, 0, file.first_seq, file.last_seq, None)
+                for _, mark in self._marks_of(whole):
+                    yield mark
+
+    # Row groups -----------------------------------------------------------------------------------
+
+    def _groups(self) -> Iterator[_Group]:
+        before: ArchiveFile | None = None
+        for file in self._files:
+            missing = self._missing(before, file)
+            before = file
+            if file.last_seq < self.window.from_seq - 1:
+                continue
+            info = file.info
+            if self.window.is_over(info.first_ts_recv):
+                return
+            if self.window.overlaps(info.first_ts_recv, info.last_ts_recv):
+                for group in self._groups_of(file):
+                    yield group._replace(missing=missing)
+                    missing = None
+
+    def _groups_of(self, file: ArchiveFile) -> Iterator[_Group]:
+        meta = pq.read_metadata(file.path)
+        seq = file.first_seq
+        for nth in range(meta.num_row_groups):
+            rows = meta.row_group(nth)
+            group = _Group(file, nth, seq, seq + rows.num_rows - 1, None)
+            seq += rows.num_rows
+            times: Any = rows.column(_TS_RECV).statistics
+            if self.window.overlaps(times.min, times.max) and (
+                group.last_seq >= self.window.from_seq or self._marks_of(group)
+            ):
+                yield group
+
+    def _missing(self, before: ArchiveFile | None, file: ArchiveFile) -> Mark | None:
+        """The mark of events between two files that nobody told to be missing."""
+        if before is None or file.first_seq <= max(before.last_seq + 1, self.window.from_seq):
+            return None
+        info = file.info
+        told = (archived.mark.fields for archived in info.marks if archived.after < file.first_seq)
+        if any("missing_from" in fields for fields in told):
+            return None
+        return gap_mark(
+            before.last_seq,
+            before.info.last_ts_recv,
+            info.first_ts_recv,
+            "events are missing",
+            era=before.info.era,
+            missing_from=before.last_seq + 1,
+            missing_to=file.first_seq - 1,
+        )
+
+    # What stands where ----------------------------------------------------------------------------
+
+    def _items(self, group: _Group, batch: EventBatch) -> Iterator[Item]:
+        if group.missing is not None and self._marks_wanted:
+            yield group.missing
+        done = 0
+        for seq, thing in self._between(group):
+            is_clear = isinstance(thing, Base)
+            upto = batch.search_seq(seq if is_clear else seq + 1)
+            if upto > done:
+                yield from self._wanted(batch[done:upto])
+                done = upto
+            if isinstance(thing, Base):
+                yield from self._wanted(self._book_after(batch[upto : upto + 1], thing))
+                done = upto + 1
+            else:
+                yield thing
+        yield from self._wanted(batch[done:])
+
+    def _wanted(self, batch: EventBatch) -> Iterator[EventBatch]:
+        if len(rows := self.window.cut(batch)):
+            yield rows
+
+    def _between(self, group: _Group) -> list[tuple[int, Base | Mark | Snapshot]]:
+        """(seq, thing) in order: the base of a CLEAR with that seq, or what stands behind it."""
+        first = max(group.first_seq, self.window.from_seq)
+        found: list[tuple[int, int, Base | Mark | Snapshot]] = [
+            (seq, 0, self._base(seq))
+            for seq in group.file.info.clears
+            if first <= seq <= group.last_seq
+        ]
+        if self._snapshots_wanted:
+            found += [
+                (seq, 1, read_base(base, self.codecs))
+                for seq, base in self._bases.items()
+                if first <= seq <= group.last_seq
+            ]
+        found += [(after, 2, mark) for after, mark in self._marks_of(group)]
+        found.sort(key=lambda entry: entry[:2])
+        return [(seq, thing) for seq, _, thing in found]
+
+    def _marks_of(self, group: _Group) -> list[tuple[int, Mark]]:
+        """Marks behind the rows of a group; those before the first row of a file are its too."""
+        if not self._marks_wanted:
+            return []
+        first = group.first_seq if group.first_seq > group.file.first_seq else 0
+        return [
+            (archived.after, archived.mark)
+            for archived in group.file.info.marks
+            if archived.mark.kind not in PLUMBING
+            and max(first, self.window.from_seq - 1) <= archived.after <= group.last_seq
+            and (archived.place is None or self._after is None or archived.place >= self._after)
+        ]
+
+    def _base(self, seq: int) -> Base:
+        if seq not in self._bases:
+            raise TapeCorrupt(
+                f"{self.folder.market}: expected a base for the CLEAR {seq} in "
+                f"{self.folder.archive}, found none"
+            )
+        return self._bases[seq]
+
+    def _book_after(self, clear: EventBatch, base: Base) -> EventBatch:
+        """A CLEAR with the rows that followed it."""
+        snapshot = read_base(base, self.codecs)
+        if not snapshot.after_clear:
+            raise TapeCorrupt(f"{base.path}: expected the rows after a CLEAR, found another base")
+        return clear if snapshot.rows is None else EventBatch.concat([clear, snapshot.rows])
+
+
+def _decode(group: _Group, codecs: MarketCodecs) -> EventBatch:
+    info = group.file.info
+    with pq.ParquetFile(group.file.path) as file:
+        columns = read_columns(file, group.nth)
+    seq = np.arange(group.first_seq, group.last_seq + 1)
+    return batch_of(columns, seq, (info.price_scale, info.size_scale), codecs)
+
+
+def book_at_end(folder: MarketFolder, codecs: MarketCodecs) -> OrderBook | None:
+    """The book at the end of an archive; None where no base leads there without a hole."""
+    newest = last_file(folder.archive)
+    book = OrderBook(codec=codecs.order)
+    if newest is None:
+        return book
+    bases = [base for base in list_bases(folder.archive) if base.seq <= newest.last_seq]
+    if bases:
+        read_base(bases[-1], codecs).restore(book)
+    for rows in ArchiveReader(folder, codecs, Window(book.seq + 1)).read():
+        if not isinstance(rows, EventBatch) or rows.first_seq > book.seq + 1:
+            return None
+        book.apply(rows)
+    return book

@@ -1,0 +1,123 @@
+"""Bases: whole books in columns, from which a replay of the archive begins.
+
+There is one after every CLEAR (its rows, as they were told, which the files of events leave out),
+one at the end of every file and one at least every ``base_seconds_max``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow.parquet as pq
+
+from ordertape._engine import EventBatch
+from ordertape.tape.archive_columns import batch_of, gather, layout_of, read_columns, table_of
+from ordertape.tape.archive_files import METADATA_KEY, information, sync_file
+from ordertape.tape.codecs import MarketCodecs
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.snapshot import Snapshot
+
+__all__ = ["Base", "BaseInfo", "list_bases", "nearest_base", "read_base", "write_base"]
+
+_NAME = re.compile(r"base-(\d{20})\.parquet")
+
+
+class BaseInfo(msgspec.Struct, frozen=True):
+    """What a base says about itself in its Parquet metadata."""
+
+    version: int
+    exchange: str
+    symbol: str
+    seq: int
+    ts_recv: int
+    era: int
+    digest: str
+    after_clear: bool
+    """The rows are those that followed the CLEAR ``seq``."""
+    price_scale: int
+    size_scale: int
+    codec: str
+    trade_codec: str
+
+
+class Base(NamedTuple):
+    seq: int
+    path: Path
+
+    @property
+    def info(self) -> BaseInfo:
+        info: BaseInfo = information(self.path, BaseInfo)
+        return info
+
+
+def list_bases(folder: Path) -> list[Base]:
+    """The bases in an archive folder, by seq."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    found = (_NAME.fullmatch(name) for name in names)
+    return sorted(Base(int(name[1]), folder / name[0]) for name in found if name)
+
+
+def nearest_base(folder: Path, at: int | None) -> Base | None:
+    """The newest base that stood at ``at`` (ns, inclusive; None: the newest of all)."""
+    bases = list_bases(folder)
+    low, high = 0, len(bases)
+    while low < high and at is not None:
+        middle = (low + high) // 2
+        if bases[middle].info.ts_recv <= at:
+            low = middle + 1
+        else:
+            high = middle
+    return bases[high - 1] if high else None
+
+
+def write_base(folder: MarketFolder, snapshot: Snapshot, codecs: MarketCodecs) -> Path:
+    """Writes a base under a temporary name, durable; ``.tmp`` is to be taken off it."""
+    rows = snapshot.rows
+    scales = (rows.price_scale, rows.size_scale) if rows is not None else (0, 0)
+    columns = gather([rows], *scales) if rows is not None else {"seq": np.empty(0, np.int64)}
+    layout = layout_of(columns, *scales, codecs)
+    info = BaseInfo(
+        version=1,
+        exchange=folder.exchange,
+        symbol=folder.symbol,
+        seq=snapshot.seq,
+        ts_recv=snapshot.ts_recv,
+        era=snapshot.era,
+        digest=snapshot.digest,
+        after_clear=snapshot.after_clear,
+        price_scale=scales[0],
+        size_scale=scales[1],
+        codec=layout.codec,
+        trade_codec=layout.trade_codec,
+    )
+    table = table_of(columns, layout)
+    path = folder.archive / f"base-{snapshot.seq:020d}.parquet.tmp"
+    with pq.ParquetWriter(path, table.schema, **layout.writer_options()) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({METADATA_KEY: msgspec.json.encode(info).decode()})
+    sync_file(path)
+    return path
+
+
+def read_base(base: Base, codecs: MarketCodecs) -> Snapshot:
+    """The book of a base."""
+    info = base.info
+    with pq.ParquetFile(base.path) as file:
+        batches = []
+        for group in range(file.metadata.num_row_groups):
+            columns = read_columns(file, group)
+            seq = np.full(len(columns["kind"]), info.seq)
+            scales = (info.price_scale, info.size_scale)
+            batches.append(batch_of(columns, seq, scales, codecs))
+    rows = EventBatch.concat(batches) if len(batches) > 1 else batches[0] if batches else None
+    if rows is not None and not len(rows):
+        rows = None
+    return Snapshot(info.seq, info.ts_recv, info.era, info.digest, rows, info.after_clear)

@@ -1,0 +1,154 @@
+"""The book as it stood: the nearest whole book before a moment, then events by seq."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+
+import numpy as np
+
+from ordertape._engine import EventBatch, OrderBook
+from ordertape.errors import UnknownMarket
+from ordertape.events import EventKind
+from ordertape.tape.archive_files import load_codecs
+from ordertape.tape.bases import nearest_base, read_base
+from ordertape.tape.codecs import MarketCodecs
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.journal_reader import NO_EVENTS, JournalReader
+from ordertape.tape.reader import TapeReader
+from ordertape.tape.segment import SNAPSHOT, Position, Segment, SegmentReader, segments
+from ordertape.tape.snapshot import Snapshot
+from ordertape.tape.times import Time, format_time, parse_time
+
+__all__ = ["Replay", "rebuild"]
+
+
+def rebuild(
+    data: str | os.PathLike[str], exchange: str, symbol: str, at: Time | None = None
+) -> OrderBook:
+    """The book at ``at`` (our clock, inclusive; None: now), after the last complete message.
+
+    Where events are missing before ``at`` and no whole book follows them: the last book that is
+    known.  Raises UnknownMarket where nothing had been recorded by then, SettingRefused.
+    """
+    reader = TapeReader(data, exchange, symbol)
+    at_ns = None if at is None else parse_time(at)
+    codecs = load_codecs(reader.folder)
+    replay = Replay(OrderBook(codec=codecs.order))
+    if (nearest := _nearest(reader.folder, codecs, at_ns)) is not None:
+        replay = Replay(nearest.book(codecs))
+    for batch in reader.since(replay.book.seq + 1).batches():
+        rows = batch if at_ns is None else batch[: batch.search_ts_recv(at_ns)]
+        replay.take(rows)
+        if len(rows) < len(batch):
+            break
+    if replay.book.seq == 0:
+        moment = "yet" if at_ns is None else f"by {format_time(at_ns)}"
+        raise UnknownMarket(f"{reader.folder.market}: nothing was recorded {moment}")
+    return replay.book
+
+
+class Replay:
+    """Events into a book, up to the last complete message, and not beyond missing ones.
+
+    ``trusted`` is False from a hole in the seqs to the next CLEAR; the book stays as it was.
+    """
+
+    def __init__(self, book: OrderBook) -> None:
+        self.book = book
+        self.trusted = True
+        self.seq = book.seq
+        """Of the last event seen."""
+        self.faults = 0
+        self._held: list[EventBatch] = []
+
+    def take(self, rows: EventBatch) -> None:
+        """Applies the complete messages; the beginning of another waits for its end."""
+        if not len(rows):
+            return
+        if rows.first_seq > self.seq + 1:
+            self.trusted = False
+            self._held.clear()
+        self.seq = rows.last_seq
+        if not self.trusted:
+            rows = _from_clear(rows)
+            self.trusted = len(rows) > 0
+        complete = rows.last_complete()
+        if complete == 0:
+            if len(rows):
+                self._held.append(rows)
+            return
+        for part in [*self._held, rows if complete == len(rows) else rows[:complete]]:
+            self.faults += self.book.apply(part).faults
+        self._held = [rows[complete:]] if complete < len(rows) else []
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Stands on a whole book."""
+        snapshot.restore(self.book)
+        self.trusted, self.seq = True, snapshot.seq
+        self._held.clear()
+
+
+def _from_clear(rows: EventBatch) -> EventBatch:
+    """Rows from the first CLEAR on."""
+    clears = np.flatnonzero(np.asarray(rows.column("kind")) == EventKind.CLEAR)
+    return rows[int(clears[0]) :] if len(clears) else rows[len(rows) :]
+
+
+# Where to begin -----------------------------------------------------------------------------------
+
+
+def _nearest(folder: MarketFolder, codecs: MarketCodecs, at: int | None) -> Snapshot | None:
+    """The newest whole book that stood at ``at``, of the archive or the journal."""
+    base = nearest_base(folder.archive, at)
+    archived = base.seq if base is not None else 0
+    for segment in reversed(segments(folder.journal)):
+        for seq, place in reversed(_snapshot_places(segment, at)):
+            if seq <= archived:
+                break
+            if (snapshot := _read_snapshot(folder, codecs, seq, place)) is not None:
+                return snapshot
+    return read_base(base, codecs) if base is not None else None
+
+
+def _snapshot_places(segment: Segment, at: int | None) -> list[tuple[int, Position]]:
+    """(seq, place) of the snapshots in a segment that stood at ``at``, by headers alone."""
+    places: list[tuple[int, Position]] = []
+    try:
+        reader = SegmentReader(segment)
+    except FileNotFoundError:
+        return places  # archived meanwhile
+    with closing(reader):
+        offset, seq = 0, -1
+        while (header := reader.header(offset)) is not None:
+            if header.type == SNAPSHOT:
+                if header.last_seq != seq and (at is None or header.ts_recv <= at):
+                    places.append((header.last_seq, Position(segment.number, offset)))
+                seq = header.last_seq
+            offset += header.length
+    return places
+
+
+def _read_snapshot(
+    folder: MarketFolder, codecs: MarketCodecs, seq: int, place: Position
+) -> Snapshot | None:
+    """The snapshot whose first frame stands there; None where it is not whole."""
+    with closing(
+        JournalReader(folder, codecs=codecs, start=place, seq=seq, snapshots=True)
+    ) as reader:
+        first = next(reader.read(), None)
+        codecs.share(reader.codecs)
+    if first is None or not isinstance(first.body, Snapshot):
+        return None
+    if sum(first.body.terms) > codecs.order.terms + codecs.trade.terms:
+        _load_terms(folder, codecs, place)
+    return first.body
+
+
+def _load_terms(folder: MarketFolder, codecs: MarketCodecs, until: Position) -> None:
+    """Dictionary terms that only the journal holds, up to a place."""
+    with closing(JournalReader(folder, codecs=codecs, from_seq=NO_EVENTS)) as reader:
+        for frame in reader.read():
+            if frame.start >= until:
+                break
+        codecs.share(reader.codecs)

@@ -1,0 +1,151 @@
+"""Replaying a tape and comparing the book with every digest and whole book on it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from ordertape._engine import EventBatch, OrderBook
+from ordertape.errors import BookCorrupt, TapeCorrupt
+from ordertape.events import EventKind
+from ordertape.tape.marks import Mark
+from ordertape.tape.reader import TapeReader
+from ordertape.tape.rebuild import Replay
+from ordertape.tape.snapshot import Snapshot
+
+__all__ = ["Difference", "VerifyReport", "verify"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where a replay first disagrees with the tape."""
+
+    seq: int
+    what: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.what} after event {self.seq}: expected {self.expected}, found {self.found}"
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """What a tape holds and what of it was proven.
+
+    ``marks`` are the digests and whole books that could be compared, ``marks_equal`` those that
+    agreed; ``unproven`` stand where events are missing and no book is known.
+    """
+
+    exchange: str
+    symbol: str
+    eras: int = 0
+    events: int = 0
+    gaps: int = 0
+    missing_events: int = 0
+    marks: int = 0
+    marks_equal: int = 0
+    unproven: int = 0
+    faults: int = 0
+    """Events that did not fit the book they met (unknown ids, overfills, crossings, …)."""
+    last_seq: int = 0
+    difference: Difference | None = None
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing differs."""
+        return self.difference is None
+
+    def as_dict(self) -> dict[str, Any]:
+        first = self.difference
+        return {
+            "exchange": self.exchange,
+            "symbol": self.symbol,
+            "eras": self.eras,
+            "events": self.events,
+            "gaps": self.gaps,
+            "missing_events": self.missing_events,
+            "marks": self.marks,
+            "marks_equal": self.marks_equal,
+            "unproven": self.unproven,
+            "faults": self.faults,
+            "last_seq": self.last_seq,
+            "equal": self.equal,
+            "first_difference": None if first is None else str(first),
+        }
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.events:,} events in {self.eras:,} eras, {self.gaps:,} gaps, "
+            f"{self.marks:,} marks compared, {self.marks_equal:,} equal"
+        )
+        if self.unproven:
+            text += f", {self.unproven:,} behind missing events not comparable"
+        return text if self.difference is None else f"{text}; first difference: {self.difference}"
+
+
+def verify(data: str | os.PathLike[str], exchange: str, symbol: str) -> VerifyReport:
+    """Replays a whole tape.  Raises UnknownMarket."""
+    reader = TapeReader(data, exchange, symbol)
+    run = _Run(VerifyReport(exchange, symbol))
+    try:
+        for item in reader.items(snapshots=True):
+            run.take(item)
+    except (TapeCorrupt, BookCorrupt) as error:
+        run.differs("the tape", "a tape that can be read", str(error))
+    report = run.report
+    report.faults = run.replay.faults
+    report.last_seq = run.replay.seq
+    return report
+
+
+class _Run:
+    def __init__(self, report: VerifyReport) -> None:
+        self.report = report
+        self.replay = Replay(OrderBook())
+
+    def take(self, item: EventBatch | Mark | Snapshot) -> None:
+        if isinstance(item, EventBatch):
+            counts = item.counts()
+            self.report.events += sum(counts)
+            self.report.eras += counts[EventKind.CLEAR]
+            self.replay.take(item)
+        elif isinstance(item, Snapshot):
+            self._snapshot(item)
+        elif item.kind == "gap":
+            self.report.gaps += 1
+            if "missing_from" in item.fields:
+                missing = item.fields["missing_to"] - item.fields["missing_from"] + 1
+                self.report.missing_events += missing
+        elif item.kind == "digest":
+            self._compare(item.seq, "the digest of a mark", item.fields["digest"])
+
+    def _snapshot(self, snapshot: Snapshot) -> None:
+        """A whole book must be what its digest says, and what the replay came to."""
+        alone = OrderBook()
+        snapshot.restore(alone)
+        if alone.digest() != snapshot.digest:
+            self.report.marks += 1
+            self.differs("a whole book", snapshot.digest, alone.digest(), snapshot.seq)
+            return
+        if self.replay.trusted or snapshot.seq == 0:
+            self._compare(snapshot.seq, "a whole book", snapshot.digest)
+        else:
+            self.replay.restore(snapshot)
+
+    def _compare(self, seq: int, what: str, expected: str) -> None:
+        if not self.replay.trusted or seq > self.replay.seq:
+            self.report.unproven += 1
+            return
+        self.report.marks += 1
+        found = self.replay.book.digest() if seq == self.replay.book.seq else "another place"
+        if found == expected:
+            self.report.marks_equal += 1
+        else:
+            self.differs(what, expected, found, seq)
+
+    def differs(self, what: str, expected: str, found: str, seq: int | None = None) -> None:
+        if self.report.difference is None:
+            seq = self.replay.seq if seq is None else seq
+            self.report.difference = Difference(seq, what, expected, found)
