@@ -102,7 +102,7 @@ class Market:
         """When its te and tu are sent, ns: the channel of trades has its own way to the clients,
         mostly faster than the book's iterations, sometimes much slower; its order is kept."""
         delay_ns = _MS + self._draws.below(5 * _MS)
-        if self._draws.bits(2) == 0:
+        if self._draws.bits(3) == 0:
             delay_ns += self._draws.below(300 * _MS)
         self._te_ns = max(self._te_ns + 1, trade.time_ns + delay_ns)
         self._tu_ns = max(self._tu_ns + 1, self._te_ns + _MS + self._draws.below(60 * _MS))

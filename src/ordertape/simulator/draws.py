@@ -41,5 +41,5 @@ class Draws:
         """Nearly: a power of two by the binomial of so many coins, smeared over one octave;
         at least 1."""
         power = self.bits(coins).bit_count() - coins // 2
-        value = median * (724 + self.below(724)) >> 10
+        value = median * (741_455 + self.below(741_455)) >> 20
         return max(1, value << power if power >= 0 else value >> -power)
