@@ -103,19 +103,24 @@ impl OrderBook {
         } else {
             self.book.size_scale
         };
-        let (parsed, text) = match number_of(field, object)? {
+        let parsed = match number_of(field, object)? {
             Number::Scaled(_) if scale.is_none() => {
                 return Err(PyValueError::new_err(format!(
                     "{field}: an int is scaled, but the book has no scale yet"
                 )));
             }
             Number::Scaled(value) => return Ok(value),
-            Number::Exact(parsed, text) => (parsed, text),
+            Number::Exact(parsed) => parsed,
         };
         if let Some(value) = scale.and_then(|scale| parsed.at_scale(scale)) {
             return Ok(value);
         }
-        let wrong = |error| refused(field, text.as_bytes(), error);
+        let wrong = |error| {
+            let text = object
+                .str()
+                .map_or_else(|_| String::new(), |text| text.to_string());
+            refused(field, text.as_bytes(), error)
+        };
         let needed = parsed
             .scale_needed()
             .map_err(wrong)?
@@ -326,7 +331,7 @@ impl OrderBook {
         let price = match number_of("price", price)? {
             Number::Scaled(price) => price,
             // A price that the scale doesn't hold has no queue.
-            Number::Exact(parsed, _) => parsed.at_scale(self.price_scale_or_0()).unwrap_or(NULL),
+            Number::Exact(parsed) => parsed.at_scale(self.price_scale_or_0()).unwrap_or(NULL),
         };
         let sides = side.map_or(vec![BID, ASK], |side| vec![side]);
         let levels = sides

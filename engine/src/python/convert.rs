@@ -95,7 +95,7 @@ pub fn id_of(codec: &Codec, object: &Bound<'_, PyAny>) -> PyResult<Id> {
 /// A number given as text, Decimal or (`scale` known) scaled int; a float is refused.
 pub enum Number {
     Scaled(i64),
-    Exact(Parsed, String),
+    Exact(Parsed),
 }
 
 pub fn number_of(field: &str, object: &Bound<'_, PyAny>) -> PyResult<Number> {
@@ -117,10 +117,7 @@ pub fn number_of(field: &str, object: &Bound<'_, PyAny>) -> PyResult<Number> {
     }
     let exact = |text: &[u8]| {
         let parsed = parse(text).map_err(|error| refused(field, text, error))?;
-        Ok(Number::Exact(
-            parsed,
-            String::from_utf8_lossy(text).into_owned(),
-        ))
+        Ok(Number::Exact(parsed))
     };
     if object.is_instance(decimal_type(object.py())?)? {
         return exact(object.str()?.to_str()?.as_bytes());
