@@ -15,11 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyarrow import csv
 
 from ordertape._engine import NULL, EventBatch
 from ordertape.arrow import ID_COLUMNS, NUMBER_COLUMNS, to_arrow
-from ordertape.events import REASONS, EventKind, Side
+from ordertape.events import COLUMNS, REASONS, EventKind, Side
 from ordertape.tape.exports.files import NewFiles
 from ordertape.tape.exports.span import Progress, Range
 
@@ -133,24 +132,30 @@ def _wider(one: pa.Schema, other: pa.Schema) -> pa.Schema:
 
 
 class _CsvFile:
-    """The header, then rows; numbers as exact text, codes as words, absent values empty."""
+    """The header, then rows; numbers as exact text, codes as words, absent values empty.
+
+    Lines are put together here, because Arrow's writer puts all text in quotes or refuses some.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writer: csv.CSVWriter | None = None
+        self._file = path.open("wb")
+        self._file.write(",".join(COLUMNS).encode() + b"\n")
 
     def write(self, batch: EventBatch) -> None:
         table = to_arrow(batch)
-        text = pa.table({name: _text(batch, table[name], name) for name in table.column_names})
-        if self._writer is None:
-            options = csv.WriteOptions(quoting_style="needed")
-            self._writer = csv.CSVWriter(self._path, text.schema, write_options=options)
-        self._writer.write_table(text)
+        fields = [_text(batch, table[name].combine_chunks(), name) for name in COLUMNS]
+        fields[-1] = pc.binary_join_element_wise(fields[-1].fill_null(""), "\n", "")
+        joined: Any = pc.binary_join_element_wise(
+            *fields, ",", null_handling="replace", null_replacement=""
+        )
+        chunks: list[Any] = getattr(joined, "chunks", [joined])
+        for part in chunks:
+            _, places, text = part.buffers()
+            offsets = np.frombuffer(places, np.int32)[part.offset :]
+            self._file.write(memoryview(text)[offsets[0] : offsets[len(part)]])
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._file.close()
 
 
 _WORDS: Final[dict[str, dict[int, str]]] = {
@@ -165,13 +170,15 @@ def _text(batch: EventBatch, column: Any, name: str) -> Any:
     if name in _WORDS:
         words = pa.array([_WORDS[name].get(code, str(code)) for code in range(256)])
         return pc.take(words, column)
-    if name in ID_COLUMNS:
-        return column.cast(pa.string())
     if name in NUMBER_COLUMNS:
         scale = batch.price_scale if name.startswith("price") else batch.size_scale
         values = batch.column(name)
         return _number_text(None if values is None else np.asarray(values), len(batch), scale)
-    return column
+    text: Any = column.cast(pa.string())
+    if name in ID_COLUMNS:
+        quoted = pc.binary_join_element_wise('"', pc.replace_substring(text, '"', '""'), '"', "")
+        text = pc.if_else(pc.match_substring_regex(text, '[",\r\n]'), quoted, text)
+    return text
 
 
 def _number_text(values: npt.NDArray[np.int64] | None, rows: int, scale: int) -> Any:
