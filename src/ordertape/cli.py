@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from ordertape.commands import collecting, common, exporting, importing, reading
 from ordertape.commands.common import DataOption
@@ -39,17 +41,23 @@ app.command()(reading.venues)
 app.command()(reading.status)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        common.out(version("ordertape"))
+        raise typer.Exit
+
+
 @app.callback()
 def everywhere(
     data: DataOption = None,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
 ) -> None:
     common.choose_data(data)
-    if version:
-        from importlib.metadata import version as installed
-
-        common.out(installed("ordertape"))
-        raise typer.Exit
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -59,7 +67,7 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except typer.TyperException as error:
-        return _end(error.exit_code, error.format_message())
+        return _end(error.exit_code, _wrong_line(error))
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
@@ -78,6 +86,18 @@ def run(arguments: Sequence[str]) -> int:
         return _end(
             1, f"unexpected {type(error).__name__}: {error}; details are in the log (app.log)"
         )
+
+
+def _wrong_line(error: typer.TyperException) -> str:
+    """What is wrong with a command line: the option, what was found, what was expected."""
+    parameter, cause = getattr(error, "param", None), error.__cause__
+    if parameter is None or not isinstance(cause, ValidationError):
+        return error.format_message()
+    first = cause.errors(include_url=False)[0]
+    option = next((text for text in parameter.opts if text.startswith("-")), None)
+    name = option or parameter.metavar or parameter.name
+    problem = str(first["msg"]).removeprefix("Value error, ")
+    return f"{name} is {str(first['input'])!r}: {problem[:1].lower()}{problem[1:]}"
 
 
 def _end(status: int, sentence: str) -> int:

@@ -70,9 +70,10 @@ def book_answer(
     """
     now_ns = time.time_ns() if at_ns is None else at_ns
     found = circumstances_of(reader.marks(), now_ns)
-    report = read_report(folder.root) if at_ns is None else None
-    if report is not None and not report.fresh:
-        report = None
+    last_report = read_report(folder.root)
+    simulated = found.simulated or (last_report is not None and last_report.simulated)
+    running = at_ns is None and last_report is not None and last_report.fresh
+    report = last_report if running else None
     state = found.state
     if at_ns is None and report is None and state != "FAILED":
         state = "STOPPED"  # nobody collects: what the last mark says is no longer so
@@ -88,7 +89,7 @@ def book_answer(
         "state": report.state if report is not None else state,
         "era": book.era,
         "age_ms": age_ms,
-        "simulated": found.simulated,
+        "simulated": simulated,
     }
     if found.gap is not None:
         answer["gap"] = found.gap

@@ -45,9 +45,7 @@ def collect(
     """Collect markets into the tape, in the foreground, a live line a market; Ctrl-C ends it."""
     settings = prepare(data)
     with Children() as children, _Lines(Console()) as lines:
-        collector = Collector(
-            settings, exchange, symbols, capture=capture, on_report=lines.show
-        )
+        collector = Collector(settings, exchange, symbols, capture=capture, on_report=lines.show)
         children.start(
             "the keeper",
             "ordertape.roles.keeper",

@@ -36,9 +36,14 @@ DataOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
-ExchangeArgument = Annotated[str, typer.Argument(help="The venue's name, such as bitfinex.")]
+ExchangeArgument = Annotated[
+    str, typer.Argument(metavar="EXCHANGE", help="The venue's name, such as bitfinex.")
+]
 SymbolArgument = Annotated[
-    str, typer.Argument(help="The market in any usual form: BTC/USDT, BTC-USDT, tBTCUST.")
+    str,
+    typer.Argument(
+        metavar="SYMBOL", help="The market in any usual form: BTC/USDT, BTC-USDT, tBTCUST."
+    ),
 ]
 
 _chosen: dict[str, Path | None] = {"data": None}

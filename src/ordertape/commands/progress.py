@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from ordertape import limits
 
-__all__ = ["counting"]
+__all__ = ["Counting", "counting"]
+
+
+class Counting(Protocol):
+    """Told how much is done so far, and of how much where that is known."""
+
+    def __call__(self, count: int, total: int | None = None, /) -> None: ...
 
 
 @contextmanager
-def counting(
-    what: str, total: int | None = None, unit: str = "events"
-) -> Iterator[Callable[[int], None]]:
+def counting(what: str, unit: str = "events") -> Iterator[Counting]:
     """Yields a function to be called with how much is done so far.
 
     Nothing is drawn in a pipe or before ``limits.progress_after_ms``.
@@ -26,18 +31,18 @@ def counting(
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        *([TaskProgressColumn()] if total else []),
+        TaskProgressColumn(),
         TextColumn("{task.completed:,.0f} " + unit),
         TimeElapsedColumn(),
         console=console,
         transient=True,
         auto_refresh=False,
     )
-    task = bar.add_task(what, total=total)
+    task = bar.add_task(what, total=None)
     began = last = time.monotonic()
     started = False
 
-    def done(count: int) -> None:
+    def done(count: int, total: int | None = None, /) -> None:
         nonlocal last, started
         now = time.monotonic()
         if now - last < limits.progress_picture_ms / 1000:
@@ -48,7 +53,7 @@ def counting(
         if not started:
             bar.start()
             started = True
-        bar.update(task, completed=count, refresh=True)
+        bar.update(task, completed=count, total=total, refresh=True)
 
     try:
         yield done

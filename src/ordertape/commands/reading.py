@@ -26,6 +26,7 @@ from ordertape.commands.common import (
 from ordertape.models import iso_from_ns
 from ordertape.numbers import plain
 from ordertape.roles.status import read_report
+from ordertape.tape.archive_files import last_file
 from ordertape.tape.folder import MarketFolder, markets
 from ordertape.tape.reader import TapeReader
 from ordertape.tape.rebuild import rebuild
@@ -36,6 +37,8 @@ from ordertape.terminal.view import show
 from ordertape.venues.registry import VENUES
 
 __all__ = ["book", "status", "until_interrupted", "venues", "verify", "watch"]
+
+_PIPE_COLUMNS = 1_000
 
 
 def book(
@@ -84,7 +87,7 @@ def _print_book(answer: dict[str, Any]) -> None:
             table.add_column(f"{side} {name}", justify="right", no_wrap=True)
     for index in range(max(len(answer["bids"]), len(answer["asks"]))):
         table.add_row(*_cells(answer["bids"], index), *_cells(answer["asks"], index))
-    Console().print(table)
+    _print(table)
 
 
 def _cells(orders: list[dict[str, Any]], index: int) -> tuple[str, str, str]:
@@ -94,9 +97,7 @@ def _cells(orders: list[dict[str, Any]], index: int) -> tuple[str, str, str]:
     return order["order_id"], plain(order["size"]), plain(order["price"])
 
 
-def watch(
-    exchange: ExchangeArgument, symbol: SymbolArgument, data: DataOption = None
-) -> None:
+def watch(exchange: ExchangeArgument, symbol: SymbolArgument, data: DataOption = None) -> None:
     """Show a market's live book in the terminal; in a pipe, a line a second."""
     settings = prepare(data)
     folder = market_on_tape(settings, exchange, symbol)
@@ -135,7 +136,7 @@ def verify(
     folder = market_on_tape(settings, exchange, symbol)
     report = verify_tape(settings.data, folder.exchange, folder.symbol)
     if as_json:
-        out_json({"exchange": folder.exchange, "symbol": folder.symbol, **report.as_dict()})
+        out_json(report.as_dict())
     else:
         out(f"{folder.exchange} {folder.symbol}: {report}")
     if not report.equal:
@@ -149,31 +150,44 @@ def status(as_json: JsonOption = False, data: DataOption = None) -> None:
     if as_json:
         out_json({"markets": rows})
         return
+    for row in rows:
+        out(_status_line(row))
     if not rows:
         out(f"no tape in {settings.data}")
-        return
-    table = Table(box=None, pad_edge=False)
-    for name in rows[0]:
-        table.add_column(name.replace("_", " "), no_wrap=True)
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console(soft_wrap=True).print(table)
 
 
 def _status_row(folder: MarketFolder) -> dict[str, Any]:
     report = read_report(folder.root)
+    newest = last_file(folder.archive)
+    era, sequence = (newest.info.era, newest.last_seq) if newest is not None else (0, 0)
     live = report is not None and report.fresh
+    if report is not None:
+        era, sequence = max(era, report.era), max(sequence, report.sequence)
     return {
         "exchange": folder.exchange,
         "symbol": folder.symbol,
+        "simulated": report is not None and report.simulated,
         "state": report.state if report is not None and live else "STOPPED",
-        "simulated": report.simulated if report is not None else None,
-        "era": report.era if report is not None else None,
-        "sequence": report.sequence if report is not None else None,
+        "reason": report.reason if report is not None else None,
+        "era": era,
+        "sequence": sequence,
         "age_ms": report.age_ms() if report is not None and live else None,
         "pid": report.pid if report is not None and live else None,
         "last_report": iso_from_ns(report.written_at) if report is not None else None,
+        "integrity": report.integrity.get("summary") if report is not None else None,
+        "errors": report.errors if report is not None else [],
     }
+
+
+def _status_line(row: dict[str, Any]) -> str:
+    simulated = "  SIMULATED" if row["simulated"] else ""
+    text = (
+        f"{row['exchange']} {row['symbol']}{simulated}  {row['state']}  era {row['era']}  "
+        f"sequence {row['sequence']}"
+    )
+    if row["pid"] is not None:
+        return f"{text}  age {row['age_ms']} ms  {row['integrity']}  collector {row['pid']}"
+    return f"{text}  collected until {row['last_report']}" if row["last_report"] else text
 
 
 def venues(as_json: JsonOption = False) -> None:
@@ -188,4 +202,12 @@ def venues(as_json: JsonOption = False) -> None:
         table.add_column()
         for name, text in row.items():
             table.add_row(name.replace("_", " "), text)
-        Console().print(table)
+        _print(table)
+
+
+def _print(table: Table) -> None:
+    """In a pipe nothing is cut to the width of a terminal that isn't there."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = _PIPE_COLUMNS
+    console.print(table)

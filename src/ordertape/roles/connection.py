@@ -79,6 +79,7 @@ class MarketConnection:
         except (OSError, WSError) as error:
             self._log.warning("L3_connect_failed", address=self.address, reason=_words(error))
             return None
+        self._log.info("L3_connected", address=self.address)
         ticker = asyncio.create_task(listener.tick_forever())
         try:
             await transport.wait_disconnected()

@@ -21,16 +21,23 @@ from ordertape.roles.children import when_parent_leaves
 from ordertape.roles.logs import configure_logs, logger
 from ordertape.settings import load_settings
 from ordertape.tape.archive import Archiver
+from ordertape.tape.archive_files import list_files
+from ordertape.tape.bases import list_bases
 from ordertape.tape.folder import MarketFolder, markets
 
-__all__ = ["Keeper", "main"]
+__all__ = ["Keeper", "main", "prune"]
 
 
 class Keeper:
-    """Archives every market of a data folder, again and again."""
+    """Archives every market of a data folder, again and again.
 
-    def __init__(self, data: Path) -> None:
+    ``archive_bytes_max`` bounds each market's archive: what is beyond it is forgotten, the oldest
+    first.  None keeps everything; only the demonstration forgets.
+    """
+
+    def __init__(self, data: Path, archive_bytes_max: int | None = None) -> None:
         self.data = data
+        self._archive_bytes_max = archive_bytes_max
         self._archivers: dict[Path, Archiver] = {}
         self._complaints: dict[Path, str] = {}
         self._log = logger("keeper")
@@ -45,6 +52,8 @@ class Keeper:
                 self.round()
                 stop.wait(limits.keeper_pause_ms / 1000)
             self.round()
+            for archiver in self._archivers.values():
+                archiver.close()
             self._log.info("L3_keeper_ends", data=str(self.data))
 
     def round(self) -> int:
@@ -57,6 +66,8 @@ class Keeper:
             if archiver is None:
                 archiver = self._archivers[folder.root] = Archiver(folder)
             moved = archiver.step()
+            if self._archive_bytes_max is not None:
+                prune(folder, self._archive_bytes_max)
         except (OrdertapeError, OSError) as error:
             self._archivers.pop(folder.root, None)
             if self._complaints.get(folder.root) != str(error):
@@ -82,11 +93,32 @@ class Keeper:
             yield False
 
 
+def prune(folder: MarketFolder, bytes_max: int) -> int:
+    """Removes the oldest files of an archive until the rest is no larger; how many events went.
+
+    The newest file stays, and so does the book that every remaining one goes on from.
+    """
+    with folder.archiving():
+        files = list_files(folder.archive)
+        size = sum(path.stat().st_size for path in folder.archive.iterdir())
+        gone = 0
+        while size > bytes_max and len(files) > 1:
+            oldest = files.pop(0)
+            bases = list_bases(folder.archive)
+            leaving = [base.path for base in bases if base.seq < oldest.last_seq]
+            for path in (oldest.path, *leaving):
+                size -= path.stat().st_size
+                path.unlink()
+            gone += oldest.last_seq - oldest.first_seq + 1
+    return gone
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs until told to leave; the exit status."""
     parser = argparse.ArgumentParser(prog="ordertape.roles.keeper")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--watch-parent", action="store_true")
+    parser.add_argument("--archive-bytes-max", type=int, help="forget the oldest beyond this")
+    parser.add_argument("--watch-parent", action="store_true", help="leave when stdin closes")
     options = parser.parse_args(arguments)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -96,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = load_settings(data=options.data)
         configure_logs(settings.logs)
-        Keeper(settings.data).run(stop)
+        Keeper(settings.data, options.archive_bytes_max).run(stop)
     except (OrdertapeError, OSError) as error:
         sys.stderr.write(f"keeper: {error}\n")
         return 1

@@ -39,6 +39,7 @@ class Replica:
             maxlen=limits.view_events_shown
         )
         self._per_second: dict[int, list[int]] = {}
+        self._first_second: int | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tape follower", daemon=True)
 
@@ -72,16 +73,21 @@ class Replica:
         return rows
 
     def rates(self) -> dict[str, float]:
-        """Events a second by kind over the last whole seconds of our clock; hold ``lock``."""
+        """Events a second by kind over the last whole seconds of our clock; hold ``lock``.
+
+        Seconds before the first event count only once that is long enough ago.
+        """
         now = time.time_ns() // 10**9
         span = range(now - limits.view_rate_seconds, now)
+        if self._first_second is not None:
+            span = range(max(span.start, min(self._first_second, now - 1)), now)
         for second in [second for second in self._per_second if second < span.start]:
             del self._per_second[second]
         return {
             kind.name.lower(): sum(
                 self._per_second[second][kind] for second in span if second in self._per_second
             )
-            / limits.view_rate_seconds
+            / len(span)
             for kind in EventKind
         }
 
@@ -121,7 +127,10 @@ class Replica:
             self.book = OrderBook(codec=item.codec)
         self.faults += self.book.apply(item).faults
         self._recent.append(item)
-        counts = self._per_second.setdefault(item.last_ts_recv // 10**9, [0] * 8)
+        second = item.last_ts_recv // 10**9
+        if self._first_second is None:
+            self._first_second = second
+        counts = self._per_second.setdefault(second, [0] * 8)
         for kind, count in enumerate(item.counts()):
             counts[kind] += count
 

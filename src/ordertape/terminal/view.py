@@ -25,7 +25,7 @@ def view_of(replica: Replica) -> View:
         return View(
             exchange=replica.exchange,
             symbol=replica.symbol,
-            simulated=replica.simulated,
+            simulated=replica.simulated or (report is not None and report.simulated),
             state=replica.state,
             reason=replica.reason,
             era=book.era if book is not None else 0,

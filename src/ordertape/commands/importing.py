@@ -1,0 +1,139 @@
+"""``import``: files that others recorded, whole or not at all, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ordertape.commands.common import DataOption, JsonOption, out, out_json, prepare
+from ordertape.commands.progress import counting
+from ordertape.replay.capture import CaptureReplay
+from ordertape.tape.imports import (
+    ImportSummary,
+    Progress,
+    import_batches,
+    import_databento,
+    import_lobster,
+)
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Import recorded files into a tape.")
+
+Exchange = Annotated[
+    str, typer.Option(help="The exchange of the market it becomes.", show_default=False)
+]
+Symbol = Annotated[
+    str, typer.Option(help="The symbol of the market it becomes.", show_default=False)
+]
+
+
+@app.command()
+def lobster(
+    messages: Annotated[
+        Path, typer.Argument(metavar="MESSAGES", help="The message file, plain or .gz.")
+    ],
+    exchange: Exchange,
+    symbol: Symbol,
+    orderbook: Annotated[
+        Path | None,
+        typer.Option(help="The orderbook file of the same day: the book to start from."),
+    ] = None,
+    date: Annotated[
+        str | None,
+        typer.Option(help="The day in New York, such as 2012-06-21; default: in the file's name."),
+    ] = None,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Import a LOBSTER message file.  A repeat adds nothing."""
+    settings = prepare(data)
+    with _progress(messages) as progress:
+        summary = import_lobster(
+            settings.data, exchange.lower(), symbol, messages, orderbook, date, progress
+        )
+    _tell(summary, as_json)
+
+
+@app.command()
+def databento(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .dbn, .dbn.zst or .csv file.")],
+    exchange: Annotated[
+        str | None,
+        typer.Option(help="The exchange of the market.", show_default="the file's dataset"),
+    ] = None,
+    symbol: Annotated[
+        str | None,
+        typer.Option(help="Its symbol; chooses one of several.", show_default="the file's"),
+    ] = None,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Import Databento's market-by-order data.  A repeat adds nothing."""
+    settings = prepare(data)
+    market = exchange.lower() if exchange is not None else None
+    with _progress(file) as progress:
+        summary = import_databento(settings.data, file, market, symbol, progress=progress)
+    _tell(summary, as_json)
+
+
+@app.command()
+def capture(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSON lines, one a frame, plain or .zst.")
+    ],
+    exchange: Exchange,
+    symbol: Symbol,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Import raw frames through the parser of their venue.  A repeat adds nothing."""
+    settings = prepare(data)
+    replay = CaptureReplay(file, exchange, symbol)
+    with _progress(file) as progress:
+        summary = import_batches(
+            settings.data, replay.venue.name, replay.symbol, replay.items(), file, progress
+        )
+    _tell(summary, as_json)
+
+
+@contextmanager
+def _progress(path: Path) -> Iterator[Progress]:
+    """A bar in bytes where the reader knows them, else a count of events."""
+    with counting(f"import {path.name}", unit="done") as done:
+
+        def progress(count: int, total: int) -> None:
+            done(count, total or None)
+
+        yield progress
+
+
+def _tell(summary: ImportSummary, as_json: bool) -> None:
+    if as_json:
+        out_json(summary.as_dict())
+        return
+    market = f"{summary.exchange} {summary.symbol}"
+    if summary.repeated:
+        out(f"{market}: {', '.join(summary.sources)} is in the tape already; nothing was added")
+        return
+    out(
+        f"{market}: {summary.events:,} events, seq {summary.first_seq} to {summary.last_seq}, "
+        f"{summary.start} to {summary.end}"
+    )
+    _counted("events", summary.kinds)
+    out(
+        f"  book at the end: {summary.orders:,} orders, best bid {summary.best_bid or '–'}, "
+        f"best ask {summary.best_ask or '–'}"
+    )
+    _counted("passed over", summary.passed_over)
+    _counted("did not fit the book", summary.faults)
+
+
+def _counted(what: str, counts: dict[str, int]) -> None:
+    present = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count]
+    if present:
+        out(f"  {what}: {', '.join(present)}")
