@@ -12,7 +12,8 @@ import pytest
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.events import EventKind, Flag, Reason, Side
-from ordertape.venues.bitfinex import BitfinexSession, CommitRule
+from ordertape.venues.bitfinex import BitfinexSession
+from ordertape.venues.bitfinex_wire import CommitRule
 from ordertape.venues.session import Action, Outcome
 from support.bitfinex import (
     START_MS,
@@ -48,7 +49,7 @@ def synced(
 ) -> BitfinexSession:
     """A session after this snapshot; frames that follow carry sequence 2, 3, … with all flags."""
     session = make()
-    tail = ",1,1700000000000" if flags == 229376 else ""
+    tail = {229376: ",1,1700000000000", 32768: ",1700000000000"}.get(flags, "")
     frames = [
         f'{{"event":"conf","status":"OK","flags":{flags}}}',
         '{"event":"subscribed","channel":"book","chanId":7,"symbol":"tBTCUSD","prec":"R0",'
@@ -665,6 +666,29 @@ def test_an_id_beyond_all_integers_is_a_frame_that_cant_be_parsed() -> None:
     assert outcome is not None
     assert outcome.fault is not None
     assert outcome.fault.action is Action.RESYNC
+
+
+@pytest.mark.parametrize("row", ["[6,1e99,1]", "[[6,1e99,1],[7,100,1]]", '[6,"x",1]'])
+def test_what_a_bad_frame_closed_is_told_before_its_fault(row: str) -> None:
+    session = synced(flags=32768)
+    play(session, ["[7,[5,100.5,1],1700000000001]"])
+    told, bad = play(session, [f"[7,{row},1700000000002]"], T + 5 * MS)
+    assert [event["order_id"] for event in rows(told.batch)] == ["5"]
+    assert bad.fault is not None
+    assert bad.fault.action in (Action.FAIL, Action.RESYNC)
+    assert session.next_seq == session.book.seq + 1
+
+
+def test_outcomes_before_a_bad_early_frame_are_told() -> None:
+    venue = NaiveVenue(length=25)
+    session = make()
+    session.frame(venue.conf().encode(), T)
+    early = [venue.snapshot(), f"[{venue.book_channel},[6,1e99,1]{venue.tail()}]"]
+    assert play(session, early) == []
+    snapshot, bad = play(session, venue.subscribed()[:1])
+    assert snapshot.synced
+    assert bad.fault is not None
+    assert bad.fault.action is Action.FAIL
 
 
 def test_a_broken_snapshot_leaves_no_half_book() -> None:

@@ -109,7 +109,7 @@ def read_lines(path: Path | str) -> Iterator[tuple[int, CaptureLine]]:
                     continue
                 try:
                     yield number, decode(text)
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
                     raise BadFile(
                         path, f"line {number}", f"expected a frame of a capture, found {error}"
                     ) from None

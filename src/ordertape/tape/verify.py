@@ -104,6 +104,7 @@ class _Run:
     def __init__(self, report: VerifyReport) -> None:
         self.report = report
         self.replay = Replay(OrderBook())
+        self._gaps: set[int] = set()
 
     def take(self, item: EventBatch | Mark | Snapshot) -> None:
         if isinstance(item, EventBatch):
@@ -114,7 +115,9 @@ class _Run:
         elif isinstance(item, Snapshot):
             self._snapshot(item)
         elif item.kind == "gap":
-            self.report.gaps += 1
+            # A gap is told as it begins and again as it is healed.
+            self._gaps.add(item.fields["from_ns"])
+            self.report.gaps = len(self._gaps)
             if "missing_from" in item.fields:
                 missing = item.fields["missing_to"] - item.fields["missing_from"] + 1
                 self.report.missing_events += missing

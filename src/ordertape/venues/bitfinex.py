@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from enum import Enum
 from typing import Final
 
 import msgspec
@@ -20,9 +19,9 @@ from ordertape.errors import IdRefused, NumberRefused
 from ordertape.venues import bitfinex_wire as wire
 from ordertape.venues.bitfinex_control import BOOK_LENGTHS, Control
 from ordertape.venues.capability import Capability
-from ordertape.venues.session import Action, Checksum, Fault, Foreign, Outcome, Proofs
+from ordertape.venues.session import Action, Checksum, Fault, Foreign, Outcome, Proofs, chained
 
-__all__ = ["CAPABILITY", "BitfinexSession", "CommitRule"]
+__all__ = ["CAPABILITY", "BitfinexSession"]
 
 CAPABILITY = Capability(
     exchange="bitfinex",
@@ -39,16 +38,8 @@ CAPABILITY = Capability(
 )
 
 
-class CommitRule(Enum):
-    """Where the statements about a book are complete: the best rule that the flags allow."""
-
-    CHECKSUM = "at the checksum frame"
-    TIME = "at a change of the venue's time"
-    TURN = "at the turn from adds to deletes"
-
-
 _Handler = Callable[[wire.Arrival], Outcome | None]
-_AT_CHECKSUM = CommitRule.CHECKSUM
+_AT_CHECKSUM = wire.CommitRule.CHECKSUM
 _ROW, _QUOTE, _C = b'["c'
 _ZERO: Final = wire.ZERO
 _decode_update, _decode_closing = wire.decode_update, wire.decode_closing
@@ -62,7 +53,9 @@ class _TailError(Exception):
     """The tail of a frame shows that something is lost."""
 
 
-_FAULTS = (_TailError, NumberRefused, IdRefused, msgspec.DecodeError, ValueError, OverflowError)
+_UNREADABLE = (msgspec.DecodeError, RecursionError)
+_FAULTS = (_TailError, IdRefused, OverflowError, ValueError, *_UNREADABLE)
+"""What a frame can raise: a NumberRefused is a ValueError."""
 
 
 class BitfinexSession:
@@ -88,7 +81,7 @@ class BitfinexSession:
     # The connection -------------------------------------------------------------------------------
     def opened(self) -> list[bytes]:
         self.closed()
-        self.rule = CommitRule.TURN
+        self.rule = wire.commit_rule(0)
         self._granted = 0
         self._all_granted = False
         self._expected: int | None = None
@@ -113,14 +106,7 @@ class BitfinexSession:
         return self._control.resubscribe()
 
     def begins(self, text: bytes) -> bool:
-        """``{"event":"info","version":2,…}`` greets."""
-        if b'"info"' not in text or b'"version"' not in text:
-            return False
-        try:
-            event = wire.decode_event(text)
-        except msgspec.DecodeError:
-            return False
-        return event.event == "info" and event.version is not None and event.code is None
+        return wire.is_greeting(text)
 
     def stalled(self, now: int) -> str | None:
         """A book channel without its heartbeat (every 15 s of silence) while others go on."""
@@ -149,10 +135,7 @@ class BitfinexSession:
     def on_granted(self, flags: int) -> None:
         self._granted = flags
         self._all_granted = flags == wire.FLAGS
-        if flags & wire.OB_CHECKSUM:
-            self.rule = CommitRule.CHECKSUM
-        else:
-            self.rule = CommitRule.TIME if flags & wire.TIMESTAMP else CommitRule.TURN
+        self.rule = wire.commit_rule(flags)
 
     def on_channel(self, name: str, channel: int, length: int) -> Outcome | None:
         """``subscribed``: frames of the channel that came before it are taken now."""
@@ -162,18 +145,14 @@ class BitfinexSession:
             self.resolver.orders_per_side = length
         handlers: dict[str, _Handler] = {"book": self._on_book, "trades": self._on_trades}
         handler = self._channels[channel] = handlers.get(name, self._ignore)
-        first: Outcome | None = None
-        last: Outcome | None = None
+        outcomes = []
         for arrival in self._early.pop(channel, ()):
-            outcome = handler(arrival)
-            if outcome is None:
-                continue
-            if last is None:
-                first = outcome
-            else:
-                last.then = outcome
-            last = outcome
-        return first
+            try:
+                outcomes.append(handler(arrival))
+            except _FAULTS as error:
+                outcomes.append(self._failed(error, arrival.payload))
+                break
+        return chained(*outcomes)
 
     def leave_channel(self, channel: int) -> None:
         """About to be unsubscribed: what still comes is old."""
@@ -195,17 +174,17 @@ class BitfinexSession:
                 return self._checksum_frame(text, ts_recv)
             else:
                 return self._other(text, ts_recv)
-        except (IndexError, msgspec.DecodeError):
+        except (IndexError, *_UNREADABLE):
             return self._other(text, ts_recv)
         if update.channel != self._book:
             return self._other(text, ts_recv)
+        outcome = None
         try:
             order, sequence, milliseconds = update.order, update.first, update.second
             removes = order.price == _ZERO
             if self._all_granted and sequence == self._expected and milliseconds is not None:
                 self._expected = sequence + 1  # type: ignore[operator]  # it equals an int
                 time: int | None = milliseconds * _NS_PER_MS
-                outcome = None
             else:
                 sequence, time = self._advance(sequence, milliseconds)
                 outcome = self._close_before(removes, ts_recv, time)
@@ -218,7 +197,7 @@ class BitfinexSession:
                 put(order.order_id, order.price, order.amount, ts_recv, time, sequence)
             return outcome
         except _FAULTS as error:
-            return self._failed(error, text)
+            return chained(outcome, self._failed(error, text))
 
     def _checksum_frame(self, text: bytes, ts_recv: int) -> Outcome | None:
         closing = _decode_closing(text)
@@ -266,15 +245,17 @@ class BitfinexSession:
         return sequence, first * _NS_PER_MS
 
     def _failed(self, error: Exception, text: bytes) -> Outcome:
-        if isinstance(error, _TailError):
-            return Outcome(fault=Fault(Action.RECONNECT, str(error)))
-        if isinstance(error, NumberRefused) and wire.is_number(error.text):
+        if isinstance(error, NumberRefused):
             error.market = self.market
-            return Outcome(fault=Fault(Action.FAIL, str(error)))
+        reason = wire.shown(str(error))
+        if isinstance(error, _TailError):
+            return Outcome(fault=Fault(Action.RECONNECT, reason))
+        if isinstance(error, NumberRefused) and wire.is_number(error.text):
+            return Outcome(fault=Fault(Action.FAIL, reason))
         if isinstance(error, IdRefused):
-            return Outcome(fault=Fault(Action.FAIL, f"{self.market}: {error}"))
+            return Outcome(fault=Fault(Action.FAIL, f"{self.market}: {reason}"))
         self._expected = None  # its own can't be known: the next frame's is taken as it comes
-        return Outcome(fault=Fault(Action.RESYNC, f"unreadable frame: {error}", text))
+        return Outcome(fault=Fault(Action.RESYNC, f"unreadable frame: {reason}", text))
 
     def _keep(self, arrival: wire.Arrival) -> Outcome | None:
         """A channel whose `subscribed` has not been seen yet."""
@@ -317,7 +298,7 @@ class BitfinexSession:
         """Commits what stands, where this statement begins the next message."""
         if self.rule is _AT_CHECKSUM:
             return None
-        if self.rule is CommitRule.TIME:
+        if self.rule is wire.CommitRule.TIME:
             begins = time != self._last_time
         else:
             begins = removes and self._adding
@@ -339,19 +320,19 @@ class BitfinexSession:
             return None
         if self._awaits_snapshot:  # the first rows after `subscribed`, whatever their shape
             return self._on_snapshot(arrival)
-        if wire.is_list_of_rows(payload):
-            rows = wire.decode_orders(payload)
-        else:
-            rows = [wire.decode_order(payload)]
+        rows = wire.rows(payload)
         if not rows:
             return None
         ts_recv, sequence, time = arrival.ts_recv, arrival.sequence, arrival.time
         outcome = self._close_before(rows[0].price == wire.ZERO, ts_recv, time)
-        for order in rows:
-            if order.price == wire.ZERO:
-                self._remove(order.order_id, ts_recv, time, sequence)
-            else:
-                self._put(order.order_id, order.price, order.amount, ts_recv, time, sequence)
+        try:
+            for order in rows:
+                if order.price == wire.ZERO:
+                    self._remove(order.order_id, ts_recv, time, sequence)
+                else:
+                    self._put(order.order_id, order.price, order.amount, ts_recv, time, sequence)
+        except _FAULTS as error:  # what was committed before these rows stands
+            return chained(outcome, self._failed(error, payload))
         self._adding = rows[-1].price != wire.ZERO
         return outcome
 
@@ -371,7 +352,7 @@ class BitfinexSession:
         if self._awaits_snapshot:
             return None
         self._book_heard = ts_recv
-        self.rule = CommitRule.CHECKSUM
+        self.rule = _AT_CHECKSUM
         batch = self._commit(ts_recv)
         checksum_of_top = self._top_crc32
         return Outcome(batch, False, Checksum(sent, checksum_of_top()))

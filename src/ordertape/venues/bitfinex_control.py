@@ -162,7 +162,7 @@ class Control:
         return Outcome(send=self._subscribe(name)) if name else None
 
     def _on_error(self, event: wire.Event) -> Outcome | None:
-        shown = f"the venue's error {event.code}: {event.msg}"
+        shown = wire.shown(f"the venue's error {event.code}: {event.msg}")
         if not self._answered:  # only `conf` was sent so far
             return self._begin(0, f"{shown}; going on without flags")
         if event.code in _RECONNECT_CODES:

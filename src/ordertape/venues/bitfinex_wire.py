@@ -9,25 +9,34 @@ them.
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import Any, Final
 
 import msgspec
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
+from ordertape import limits
+
 __all__ = [
     "Arrival",
     "Closing",
+    "CommitRule",
     "Event",
     "Frame",
     "Order",
     "Trade",
     "Update",
+    "commit_rule",
     "integer",
+    "is_greeting",
+    "is_number",
     "join",
     "native",
     "pair",
     "read_products",
+    "rows",
+    "shown",
 ]
 
 # Flags and codes ----------------------------------------------------------------------------------
@@ -38,6 +47,22 @@ SEQ_ALL: Final = 65536
 OB_CHECKSUM: Final = 131072
 """A ``cs`` frame follows each iteration of a book."""
 FLAGS: Final = TIMESTAMP | SEQ_ALL | OB_CHECKSUM
+
+
+class CommitRule(Enum):
+    """Where the statements about a book are complete: the best rule that the flags allow."""
+
+    CHECKSUM = "at the checksum frame"
+    TIME = "at a change of the venue's time"
+    TURN = "at the turn from adds to deletes"
+
+
+def commit_rule(flags: int) -> CommitRule:
+    """The best rule with these flags."""
+    if flags & OB_CHECKSUM:
+        return CommitRule.CHECKSUM
+    return CommitRule.TIME if flags & TIMESTAMP else CommitRule.TURN
+
 
 INFO_RESTART: Final = 20051
 INFO_MAINTENANCE: Final = 20060
@@ -188,11 +213,29 @@ def integer(raw: Raw) -> int | None:
     return _decode_integer(raw) if len(raw) else None
 
 
+def shown(text: str) -> str:
+    """What came from outside, short enough to be shown."""
+    return text if len(text) <= limits.shown_text_max else f"{text[: limits.shown_text_max]}…"
+
+
 def is_number(text: str) -> bool:
     """Whether the text is a JSON number, so that only its value can be what is wrong with it."""
     return _JSON_NUMBER.fullmatch(text) is not None
 
 
-def is_list_of_rows(payload: bytes) -> bool:
-    """``[[…], …]`` or ``[]``, where one row is ``[…]``."""
-    return payload[1:].lstrip()[:1] in (b"[", b"]")
+def rows(payload: bytes) -> list[Order]:
+    """The orders of ``[[…], …]``, of ``[]`` or of the single ``[…]``."""
+    if payload[1:].lstrip()[:1] in (b"[", b"]"):
+        return decode_orders(payload)
+    return [decode_order(payload)]
+
+
+def is_greeting(text: bytes) -> bool:
+    """``{"event":"info","version":2,…}``: the first frame of a connection."""
+    if b'"info"' not in text or b'"version"' not in text:
+        return False
+    try:
+        event = decode_event(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return event.event == "info" and event.version is not None and event.code is None

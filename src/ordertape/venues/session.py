@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from ordertape._engine import EventBatch, OrderBook
 
-__all__ = ["Action", "Checksum", "Fault", "Foreign", "Outcome", "Proofs", "VenueSession"]
+__all__ = ["Action", "Checksum", "Fault", "Foreign", "Outcome", "Proofs", "VenueSession", "chained"]
 
 
 class Action(Enum):
@@ -79,6 +79,19 @@ class Outcome(Struct):
     send: list[bytes] = []
     then: Outcome | None = None
     """What followed in the same frame: one `subscribed` may release many frames kept."""
+
+
+def chained(*outcomes: Outcome | None) -> Outcome | None:
+    """Several outcomes as one, in their order."""
+    first: Outcome | None = None
+    for outcome in reversed(outcomes):
+        if outcome is None:
+            continue
+        last = outcome
+        while last.then is not None:
+            last = last.then
+        last.then, first = first, outcome
+    return first
 
 
 class VenueSession(Protocol):
