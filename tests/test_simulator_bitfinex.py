@@ -59,11 +59,11 @@ async def test_independent_clients_rebuild_exactly_what_the_venue_published() ->
 
         trades = {"event": "subscribe", "channel": "trades", "symbol": "tBTCUST"}
         await asyncio.gather(
-            _read(server.url, [CONF, _book(250), trades], NaiveClient(compare), 25),
-            _read(server.url, [CONF, _book(25)], NaiveClient(compare), 15),
+            _read(server.url, [CONF, _book(250), trades], NaiveClient(compare), 15),
+            _read(server.url, [CONF, _book(25)], NaiveClient(compare), 10),
         )
-        assert compared[250] >= 25
-        assert compared[25] >= 15
+        assert compared[250] >= 15
+        assert compared[25] >= 10
 
 
 async def test_rest_gives_the_pairs_and_the_true_window() -> None:
@@ -110,7 +110,7 @@ async def test_announcements_reach_every_client_and_dropped_clients_see_a_close(
 async def test_a_client_that_does_not_read_is_disconnected_and_the_others_are_not() -> None:
     async with SimulatedBitfinex(7, rate=500, buffer_bytes_max=200_000) as server:
         ping = json.dumps({"event": "ping", "cid": "x" * 50_000})
-        async with connect(server.url, max_queue=1) as slow, asyncio.timeout(10):
+        async with connect(server.url, max_queue=1, close_timeout=0.1) as slow, asyncio.timeout(10):
             client = NaiveClient()
             reading = asyncio.create_task(_read(server.url, [CONF, _book(25)], client, 10))
             # Its answers fill the buffers of both kernels before they fill the server's.

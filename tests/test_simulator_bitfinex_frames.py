@@ -75,12 +75,12 @@ def test_the_same_seed_gives_the_same_texts_at_the_same_times_byte_for_byte() ->
 def test_a_naive_reader_of_the_frames_agrees_with_every_checksum(length: int, rate: int) -> None:
     client = NaiveClient()
     last_ns = 0
-    for time_ns, text in frames(11, 1_500, length, rate=rate):
+    for time_ns, text in frames(11, 800, length, rate=rate):
         client.text(text)
         assert time_ns >= last_ns
         last_ns = time_ns
-    assert 1_500 <= client.counts["update"] < 3_000
-    assert client.counts["cs"] > 10
+    assert 800 <= client.counts["update"] < 2_000
+    assert client.counts["cs"] > 5
     assert client.iteration == {}
 
 
@@ -114,7 +114,7 @@ def test_the_window_flickers_as_a_real_one_does() -> None:
     counts: Counter[str] = Counter()
     book = NaiveBook()
     pending: list[tuple[list[str], str]] = []
-    for _, text in frames(7, 15_000, 250, trades=False):
+    for _, text in frames(7, 6_000, 250, trades=False):
         message = json.loads(text, parse_float=str, parse_int=str)
         if isinstance(message, dict):
             continue
