@@ -32,7 +32,8 @@ async def _read(
     url: str, requests: list[dict[str, object]], client: NaiveClient, checksums: int
 ) -> None:
     """An independent client: sends the requests, reads until it met so many ``cs``."""
-    async with connect(url) as socket, asyncio.timeout(10):
+    # A reader that stopped reading because its queue is full would not see the close either.
+    async with connect(url, max_queue=None) as socket, asyncio.timeout(10):
         for request in requests:
             await socket.send(json.dumps(request))
         while client.counts.get("cs", 0) < checksums:
