@@ -193,9 +193,11 @@ class Collector:
             reporting.cancel()
             for task in running:
                 task.cancel()
-        self._report()
         if self._sync_failure is not None:
             raise self._sync_failure
+        for market in self.markets:
+            market.journal.sync()
+        self._report()
         if self.markets and all(market.failed for market in self.markets):
             reasons = {m.failure or m.stream.reason for m in self.markets}
             raise CollectFailed(f"nothing is collected any more: {'; '.join(sorted(reasons))}")

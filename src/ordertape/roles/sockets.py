@@ -77,7 +77,7 @@ class _Opener:
             except OSError as error:  # a TimeoutError is one
                 candidate.close()
                 problem = error
-            except BaseException:
+            except BaseException:  # cancelled: the socket must not stay open
                 candidate.close()
                 raise
             else:
