@@ -71,7 +71,7 @@ class Client(WSListener):
             if self.naive is not None:
                 for row in statements(text.decode()):
                     self.naive.apply(row)
-        except BaseException as error:
+        except BaseException as error:  # picows would only log it: `played` raises it
             self.failure = error
             transport.disconnect()
             return
