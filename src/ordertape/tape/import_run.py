@@ -13,7 +13,7 @@ from ordertape import limits
 from ordertape._engine import Counters, EventBatch, OrderBook
 from ordertape.arrow import ID_COLUMNS, to_numpy
 from ordertape.errors import ImportRefused
-from ordertape.events import EventKind
+from ordertape.events import EventKind, Flag
 from ordertape.numbers import plain
 from ordertape.tape.archive import ArchiveWriter
 from ordertape.tape.foreign import BatchReader
@@ -122,13 +122,15 @@ class ImportRun:
         )
 
     def _append(self, batch: EventBatch) -> None:
-        era = self._book.era
-        found = self._book.apply(batch)
-        self._counters = found if self._counters is None else self._counters + found
-        self._kinds = [a + b for a, b in zip(self._kinds, batch.counts(), strict=True)]
-        self._writer.append(batch)
-        for number in range(era + 1, self._book.era + 1):
-            self._writer.mark(Mark("era", batch.last_seq, self._ts_recv, {"era": number}))
+        for part in _cut_behind_clears(batch):
+            era = self._book.era
+            found = self._book.apply(part)
+            self._counters = found if self._counters is None else self._counters + found
+            self._kinds = [a + b for a, b in zip(self._kinds, part.counts(), strict=True)]
+            self._writer.append(part)
+            if self._book.era > era:
+                fields = {"era": self._book.era}
+                self._writer.mark(Mark("era", part.last_seq, part.last_ts_recv, fields))
         due = self._book.seq - self._digest_seq >= limits.import_digest_events
         if due and batch.last_complete() == len(batch):
             self._mark_digest()
@@ -173,3 +175,17 @@ class ImportRun:
         name = ", ".join(summary.sources)
         fields = {"digest": summary.digest, "name": name, "rows": summary.events}
         self._writer.mark(Mark("source", book.seq, self._ts_recv, fields))
+
+
+def _cut_behind_clears(batch: EventBatch) -> Iterator[EventBatch]:
+    """Parts that end with the message of a CLEAR, where its era's mark has its place."""
+    columns, first = to_numpy(batch), 0
+    ends = np.flatnonzero(columns["flags"] & np.uint16(Flag.LAST)) + 1
+    for clear in np.flatnonzero(columns["kind"] == EventKind.CLEAR):
+        at = int(np.searchsorted(ends, clear, side="right"))
+        end = int(ends[at]) if at < len(ends) else len(batch)
+        if end > first:
+            yield batch[first:end]
+            first = end
+    if first < len(batch):
+        yield batch[first:]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ordertape._engine import EventBatch, OrderBook
+from ordertape.errors import UnknownMarket
 from ordertape.tape.folder import slug
 from ordertape.tape.reader import TapeReader, read_tape
 from ordertape.tape.rebuild import rebuild
@@ -41,11 +43,14 @@ class Range:
 
     def with_book(self) -> tuple[OrderBook | None, Iterator[EventBatch]]:
         """The book just before ``start`` (None: the tape's beginning) and the events after it."""
-        if self.start is None:
-            return None, read_tape(self.data, self.exchange, self.symbol, None, self.end)
-        book = rebuild(self.data, self.exchange, self.symbol, parse_time(self.start) - 1)
-        reader = TapeReader(self.data, self.exchange, self.symbol, from_seq=book.seq + 1)
-        return book, self._until_end(reader.batches())
+        reader = TapeReader(self.data, self.exchange, self.symbol)
+        book = None
+        if self.start is not None:
+            with suppress(UnknownMarket):  # nothing was recorded before: the tape's beginning
+                before = parse_time(self.start) - 1
+                book = rebuild(self.data, self.exchange, self.symbol, before)
+        after = 0 if book is None else book.seq
+        return book, self._until_end(reader.since(after + 1).batches())
 
     def _until_end(self, batches: Iterator[EventBatch]) -> Iterator[EventBatch]:
         end = None if self.end is None else parse_time(self.end)
