@@ -3,7 +3,7 @@
 Every file has the columns of ``events.COLUMNS`` in their order.  Prices and sizes are DECIMAL, so
 that DuckDB and polars read real numbers; integer ids are UINT64, other ids their 16-byte key,
 most significant byte first (a UUID is a UUID).  What each column is encoded with was measured on
-recorded markets; ``docs/tape.md`` has the figures.
+recorded markets; ``docs/tape-format.md`` describes the files.
 """
 
 from __future__ import annotations
