@@ -24,7 +24,7 @@ from ordertape.tape.rebuild import rebuild
 from ordertape.tape.verify import verify
 from support.dbn import LAST, SNAPSHOT, dbn_bytes, record
 from support.events import TS, batch
-from test_tape_lobster import MESSAGES, files
+from support.lobster import MESSAGES, files
 
 MARKET = ("nasdaq", "TEST")
 DAY_2 = "2012-06-22"

@@ -167,12 +167,13 @@ class _Ids:
             # Ids that are no integers are entries of the codec's dictionary, counted from 0.
             numbers = np.where(high == _NO_KEY, low | np.uint64(_DICTIONARY_BIT), low)
         else:
-            packed = np.ascontiguousarray(keys).view("V16").ravel()
+            packed = np.ascontiguousarray(keys[~absent]).view("V16").ravel()
             unique, places = np.unique(packed, return_inverse=True)
             own = [
                 self._numbers.setdefault(key.tobytes(), len(self._numbers) + 1) for key in unique
             ]
-            numbers = np.array(own, np.uint64)[places]
+            numbers = np.zeros(len(keys), np.uint64)
+            numbers[~absent] = np.array(own, np.uint64)[places]
         return np.where(absent, np.uint64(0), numbers)
 
 
