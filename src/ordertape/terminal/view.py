@@ -21,13 +21,17 @@ def view_of(replica: Replica) -> View:
     with replica.lock:
         book = replica.book
         bids, asks = book.depth(limits.view_levels_shown) if book is not None else ([], [])
+        state, reason = replica.state, replica.reason
+        if report is None and state not in ("", "STOPPED", "FAILED"):
+            # Its collector was killed before it could say so on the tape.
+            state, reason = "STOPPED", "nobody collects it now"
         bid_orders, ask_orders = book.totals()[:2] if book is not None else (0, 0)
         return View(
             exchange=replica.exchange,
             symbol=replica.symbol,
             simulated=replica.simulated or (report is not None and report.simulated),
-            state=replica.state,
-            reason=replica.reason,
+            state=state,
+            reason=reason,
             era=book.era if book is not None else 0,
             sequence=book.seq if book is not None else 0,
             age_ms=report.age_ms() if report is not None else None,

@@ -1,0 +1,99 @@
+"""The terminal's replica follows a tape that is being written, and shows what stands on it."""
+
+from __future__ import annotations
+
+import io
+import threading
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.journal import JournalWriter
+from ordertape.tape.marks import Mark, gap_mark
+from ordertape.terminal.replica import Replica
+from ordertape.terminal.view import show, view_of
+from support.processes import wait_for
+from support.tape import Market
+
+
+def following(replica: Replica, market: Market) -> bool:
+    with replica.lock:
+        return replica.book is not None and replica.book.digest() == market.book.digest()
+
+
+def test_a_replica_waits_for_a_tape_and_then_follows_it(tmp_path: Path) -> None:
+    replica, market = Replica(tmp_path, "bitfinex", "A/B"), Market()
+    replica.start()
+    try:
+        assert view_of(replica).state == ""
+        with JournalWriter(MarketFolder(tmp_path, "bitfinex", "A/B")) as journal:
+            journal.mark(Mark("simulated", 0, 0, {"simulated": True}))
+            for batch in market.messages(20, clear_every=100):
+                journal.append(batch)
+            wait_for(lambda: following(replica, market), "the first book")
+            journal.mark(Mark("state", market.book.seq, 0, {"from": "SYNCING", "to": "LIVE"}))
+            for batch in market.messages(200):
+                journal.append(batch)
+            wait_for(lambda: following(replica, market), "the last book")
+            journal.mark(gap_mark(market.book.seq, 5, None, "lost", era=1))
+            journal.mark(gap_mark(market.book.seq, 5, 9, "lost", era=1, healed_by=7))
+            wait_for(lambda: replica.gaps > 0, "the gap")
+        shown = view_of(replica)
+    finally:
+        replica.stop()
+    assert shown.simulated
+    assert (replica.state, shown.state) == ("LIVE", "STOPPED")
+    assert shown.sequence == market.book.seq
+    assert shown.gaps == 1
+    assert shown.faults == 0
+    assert shown.bids == market.book.depth(20)[0]
+    assert [row["seq"] for row in shown.events[:3]] == [market.book.seq - n for n in range(3)]
+    assert replica.failure is None
+
+
+def test_a_replica_starts_in_the_middle_of_a_long_tape(tmp_path: Path) -> None:
+    market = Market()
+    with JournalWriter(MarketFolder(tmp_path, "bitfinex", "A/B")) as journal:
+        for batch in market.messages(300, clear_every=100):
+            journal.append(batch)
+        journal.snapshot(market.book)
+    replica = Replica(tmp_path, "bitfinex", "A/B")
+    replica.start()
+    wait_for(lambda: following(replica, market), "the book")
+    replica.stop()
+
+
+def test_what_breaks_a_replica_ends_the_view(tmp_path: Path) -> None:
+    folder = MarketFolder(tmp_path, "bitfinex", "A/B")
+    folder.archive.mkdir(parents=True)
+    (folder.archive / f"events-{1:020d}-{9:020d}.parquet").write_text("no Parquet")
+    replica = Replica(tmp_path, "bitfinex", "A/B")
+    replica.start()
+    wait_for(lambda: replica.failure is not None, "its failure")
+    with pytest.raises(Exception, match="expected a file of our archive"):
+        show(replica, threading.Event(), console=Console(file=io.StringIO(), force_terminal=True))
+    replica.stop()
+
+
+def test_a_pipe_gets_lines_and_a_terminal_panels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ordertape.limits.view_line_ms", 1)
+    replica, stop = Replica(tmp_path, "bitfinex", "A/B"), threading.Event()
+    for terminal in (False, True):
+        pictures = 0
+
+        def stop_after_two() -> None:
+            nonlocal pictures
+            pictures += 1
+            if pictures > 2:
+                stop.set()
+
+        stop.clear()
+        written = io.StringIO()
+        console = Console(file=written, force_terminal=terminal, width=120, height=30)
+        show(replica, stop, check=stop_after_two, console=console)
+        assert "bitfinex A/B" in written.getvalue()
+        assert ("╭" in written.getvalue()) is terminal
