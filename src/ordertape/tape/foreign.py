@@ -141,7 +141,7 @@ class EventRow(NamedTuple):
     size_before: int = NULL
 
 
-_TYPES: Final = {name: np.int64 for name in EventRow._fields} | {
+_TYPES: Final = dict.fromkeys(EventRow._fields, np.int64) | {
     "kind": np.uint8,
     "side": np.uint8,
     "reason": np.uint8,
