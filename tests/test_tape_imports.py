@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,11 @@ def test_what_was_imported_is_read_as_it_was_in_the_file(tmp_path: Path) -> None
     summary = lobster(tmp_path / "data", tmp_path)
     assert rows(read_tape(tmp_path / "data", *MARKET)) == rows(read_lobster(*files(tmp_path)))
     assert (summary.events, summary.first_seq, summary.last_seq) == (13, 1, 13)
-    assert (summary.orders, summary.best_bid, summary.best_ask) == (2, "585.3", "585.4")
+    assert (summary.orders, summary.best_bid, summary.best_ask) == (
+        2,
+        Decimal("585.3"),
+        Decimal("585.4"),
+    )
     assert (summary.eras, summary.faults, summary.repeated) == (1, {}, False)
     assert summary.passed_over == {"anonymous_orders": 2, "halts": 1, "orders_outside_start": 1}
     assert summary.kinds["match"] == 3

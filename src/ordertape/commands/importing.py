@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from ordertape.commands.common import DataOption, JsonOption, out, out_json, prepare
 from ordertape.commands.progress import counting
+from ordertape.numbers import plain
 from ordertape.replay.capture import CaptureReplay
 from ordertape.tape.imports import (
     ImportSummary,
@@ -126,8 +128,8 @@ def _tell(summary: ImportSummary, as_json: bool) -> None:
     )
     _counted("events", summary.kinds)
     out(
-        f"  book at the end: {summary.orders:,} orders, best bid {summary.best_bid or '–'}, "
-        f"best ask {summary.best_ask or '–'}"
+        f"  book at the end: {summary.orders:,} orders, best bid {_shown(summary.best_bid)}, "
+        f"best ask {_shown(summary.best_ask)}"
     )
     _counted("passed over", summary.passed_over)
     _counted("did not fit the book", summary.faults)
@@ -137,3 +139,7 @@ def _counted(what: str, counts: dict[str, int]) -> None:
     present = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count]
     if present:
         out(f"  {what}: {', '.join(present)}")
+
+
+def _shown(price: Decimal | None) -> str:
+    return "–" if price is None else plain(price)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 
@@ -14,7 +15,6 @@ from ordertape._engine import Counters, EventBatch, OrderBook
 from ordertape.arrow import ID_COLUMNS, to_numpy
 from ordertape.errors import ImportRefused
 from ordertape.events import EventKind, Flag
-from ordertape.numbers import plain
 from ordertape.tape.archive import ArchiveWriter
 from ordertape.tape.foreign import BatchReader
 from ordertape.tape.marks import PLUMBING, Mark, digest_mark, gap_mark
@@ -42,8 +42,8 @@ class ImportSummary:
     end: str | None = None
     eras: int = 0
     orders: int = 0
-    best_bid: str | None = None
-    best_ask: str | None = None
+    best_bid: Decimal | None = None
+    best_ask: Decimal | None = None
     book_digest: str | None = None
     kinds: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
@@ -169,9 +169,7 @@ class ImportRun:
             name: count for name, count in counted.items() if count and name != "events"
         }
         summary.orders, summary.book_digest = len(book), book.digest()
-        best_bid, best_ask = book.best()
-        summary.best_bid = None if best_bid is None else plain(best_bid)
-        summary.best_ask = None if best_ask is None else plain(best_ask)
+        summary.best_bid, summary.best_ask = book.best()
         name = ", ".join(summary.sources)
         fields = {"digest": summary.digest, "name": name, "rows": summary.events}
         self._writer.mark(Mark("source", book.seq, self._ts_recv, fields))
