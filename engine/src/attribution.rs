@@ -24,6 +24,8 @@ pub struct Trade {
     /// What no order explains yet.
     pub size: i64,
     pub stamp: Stamp,
+    /// No commit has looked at it yet.
+    pub fresh: bool,
 }
 
 impl Trade {
@@ -167,33 +169,32 @@ impl Trades {
         }
     }
 
-    /// The same at larger scales (price, size); None where something doesn't fit.
-    pub fn rescaled(&self, from: (u8, u8), to: (u8, u8)) -> Option<Self> {
+    /// The same at larger scales (price, size), or the field that doesn't fit.
+    pub fn rescaled(&self, from: (u8, u8), to: (u8, u8)) -> Result<Self, &'static str> {
+        type Field = &'static str;
+        let larger = |price, size| {
+            let price = rescale(price, from.0, to.0).ok_or("price")?;
+            Ok::<_, Field>((price, rescale(size, from.1, to.1).ok_or("amount")?))
+        };
         let waiting = self.waiting.iter().map(|trade| {
-            let (price, size) = (
-                rescale(trade.price, from.0, to.0)?,
-                rescale(trade.size, from.1, to.1)?,
-            );
-            Some(Trade {
+            let (price, size) = larger(trade.price, trade.size)?;
+            Ok(Trade {
                 price,
                 size,
                 ..*trade
             })
         });
         let ended = self.ended.iter().map(|ended| {
-            let (price, size) = (
-                rescale(ended.price, from.0, to.0)?,
-                rescale(ended.size, from.1, to.1)?,
-            );
-            Some(Ended {
+            let (price, size) = larger(ended.price, ended.size)?;
+            Ok(Ended {
                 price,
                 size,
                 ..*ended
             })
         });
-        Some(Self {
-            waiting: waiting.collect::<Option<_>>()?,
-            ended: ended.collect::<Option<_>>()?,
+        Ok(Self {
+            waiting: waiting.collect::<Result<_, Field>>()?,
+            ended: ended.collect::<Result<_, Field>>()?,
             known: self.known.clone(),
             known_order: self.known_order.clone(),
             horizon_ns: self.horizon_ns,

@@ -41,6 +41,7 @@ impl Book {
         let bids = self.top(BID, orders);
         let asks = self.top(ASK, orders);
         let size_scale = self.size_scale.unwrap_or(0);
+        let orders = orders.min(bids.len().max(asks.len()));
         let mut out = Vec::with_capacity(orders * 48);
         for i in 0..orders {
             for (rows, sign) in [(&bids, 1), (&asks, -1)] {
@@ -59,7 +60,7 @@ impl Book {
     }
 
     fn top(&self, side: u8, orders: usize) -> Vec<(Id, i64)> {
-        let mut rows: Vec<(Id, i64)> = Vec::with_capacity(orders);
+        let mut rows: Vec<(Id, i64)> = Vec::new();
         for step in self.halves[usize::from(side == ASK)].ladder.iter() {
             let start = rows.len();
             rows.extend(self.walk_level(step.level).map(|slot| {

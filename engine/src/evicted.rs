@@ -17,7 +17,8 @@ impl Evicted {
         self.next += 1;
         self.stamps.insert(id, self.next);
         self.order.push_back((id, self.next));
-        while self.stamps.len() > max || self.order.len() > 2 * max + 16 {
+        while self.stamps.len() > max || self.order.len() > max.saturating_mul(2).saturating_add(16)
+        {
             let Some((id, stamp)) = self.order.pop_front() else {
                 break;
             };

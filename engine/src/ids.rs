@@ -3,7 +3,7 @@
 //! A codec holds the ids of its form.  Every other id goes to a dictionary whose keys fill a
 //! reserved range (upper half all ones) that no codec's own keys use.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -134,20 +134,17 @@ impl Form {
         (key < DICTIONARY_BASE).then_some(key)
     }
 
+    /// None for keys that `encode` never gives.
     fn decode(self, key: Id) -> Option<String> {
-        Some(match self {
-            Self::Int => u64::try_from(key).ok()?.to_string(),
+        match self {
+            Self::Int => u64::try_from(key).ok().map(|value| value.to_string()),
             Self::Uuid => decode_groups(key, &UUID_GROUPS, 16, b"0123456789abcdef"),
             Self::Kraken => decode_groups(key, &KRAKEN_GROUPS, 36, BASE62),
             Self::Hex(n) => decode_groups(key, &[n as usize], 16, b"0123456789abcdef"),
             Self::Base62(n) => decode_groups(key, &[n as usize], 62, BASE62),
-            Self::Ascii => {
-                let bytes = key.to_be_bytes();
-                let length = bytes[0] as usize;
-                String::from_utf8(bytes.get(1..=length)?.to_vec()).ok()?
-            }
-            Self::Intern | Self::Auto => return None,
-        })
+            Self::Ascii => decode_ascii(key),
+            Self::Intern | Self::Auto => None,
+        }
     }
 }
 
@@ -238,7 +235,7 @@ fn encode_groups(
     Some(key)
 }
 
-fn decode_groups(mut key: Id, groups: &[usize], base: u64, digits: &[u8]) -> String {
+fn decode_groups(mut key: Id, groups: &[usize], base: u64, digits: &[u8]) -> Option<String> {
     let mut bytes = Vec::new();
     for (nth, &length) in groups.iter().enumerate().rev() {
         for _ in 0..length {
@@ -250,7 +247,7 @@ fn decode_groups(mut key: Id, groups: &[usize], base: u64, digits: &[u8]) -> Str
         }
     }
     bytes.reverse();
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8(bytes).ok().filter(|_| key == 0)
 }
 
 fn encode_ascii(text: &[u8]) -> Option<Id> {
@@ -261,6 +258,13 @@ fn encode_ascii(text: &[u8]) -> Option<Id> {
     bytes[0] = text.len() as u8;
     bytes[1..=text.len()].copy_from_slice(text);
     Some(Id::from_be_bytes(bytes))
+}
+
+fn decode_ascii(key: Id) -> Option<String> {
+    let [length, bytes @ ..] = key.to_be_bytes();
+    let (text, rest) = bytes.split_at_checked(length as usize)?;
+    let is_ours = text.is_ascii() && rest.iter().all(|&byte| byte == 0);
+    is_ours.then(|| String::from_utf8_lossy(text).into_owned())
 }
 
 #[derive(Default)]
@@ -328,6 +332,17 @@ impl Codec {
         self.encode(decimal_digits(value, &mut buffer))
     }
 
+    /// The key that an id has been given; unlike `encode` it neither decides a form nor adds a term,
+    /// so that asking for an order leaves no trace.
+    pub fn find(&self, text: &[u8]) -> Option<Id> {
+        self.form().encode(text).or_else(|| {
+            let at = *lock(&self.dictionary)
+                .keys
+                .get(std::str::from_utf8(text).ok()?)?;
+            Some(DICTIONARY_BASE | Id::from(at))
+        })
+    }
+
     #[cold]
     fn intern(&self, text: &[u8]) -> Option<Id> {
         let text = std::str::from_utf8(text).ok()?;
@@ -373,21 +388,28 @@ impl Codec {
             .collect()
     }
 
-    /// Adds dictionary entries read from a tape; false where they contradict what is there.
+    /// Adds dictionary entries read from a tape; false, and nothing added, where they contradict what is
+    /// there, leave a hole, name a term twice or are too many.
     pub fn load_terms(&self, start: usize, terms: &[String]) -> bool {
         let mut dictionary = lock(&self.dictionary);
-        for (nth, term) in terms.iter().enumerate() {
-            let at = start + nth;
-            match dictionary.terms.get(at) {
-                Some(known) if **known == **term => {}
-                None if at == dictionary.terms.len() => {
-                    dictionary.terms.push(term.as_str().into());
-                    dictionary.keys.insert(term.as_str().into(), at as u64);
-                }
-                _ => return false,
+        let Some(known) = dictionary.terms.get(start..) else {
+            return false;
+        };
+        let (old, new) = terms.split_at(known.len().min(terms.len()));
+        let mut names = HashSet::new();
+        let fits = old.iter().zip(known).all(|(term, known)| **known == **term)
+            && dictionary.terms.len() + new.len() <= self.terms_max
+            && new.iter().all(|term| {
+                !dictionary.keys.contains_key(term.as_str()) && names.insert(term.as_str())
+            });
+        if fits {
+            for term in new {
+                let at = dictionary.terms.len() as u64;
+                dictionary.terms.push(term.as_str().into());
+                dictionary.keys.insert(term.as_str().into(), at);
             }
         }
-        true
+        fits
     }
 
     /// Whether keys of `other` mean the same ids here.

@@ -48,7 +48,7 @@ pub fn power_of_ten(n: u8) -> i64 {
     POWERS[n as usize]
 }
 
-/// Parses the grammar; up to 38 significant digits.
+/// Parses the grammar; up to 38 significant digits, zeros at either end aside.
 #[inline]
 pub fn parse(text: &[u8]) -> Result<Parsed, NumberError> {
     let negative = text.first() == Some(&b'-');
@@ -93,21 +93,23 @@ pub fn parse(text: &[u8]) -> Result<Parsed, NumberError> {
     })
 }
 
-/// The same grammar for texts of more than 18 digits.
+/// The same grammar for texts of more than 18 digits.  Zeros count only once a digit follows them, so that
+/// no number of them at the end makes a value too large.
 #[cold]
 fn parse_long(text: &[u8], negative: bool) -> Result<Parsed, NumberError> {
-    let mut coefficient: i128 = 0;
-    let mut exponent: i32 = 0;
+    let mut coefficient: Option<i128> = Some(0);
+    let (mut exponent, mut zeros): (i32, u32) = (0, 0);
     let mut point = false;
     let mut digits_after = false;
     let mut i = usize::from(negative);
     while i < text.len() {
         match text[i] {
             digit @ b'0'..=b'9' => {
-                coefficient = coefficient
-                    .checked_mul(10)
-                    .and_then(|c| c.checked_add(i128::from(digit - b'0')))
-                    .ok_or(NumberError::TooLarge)?;
+                zeros += 1;
+                if digit != b'0' {
+                    coefficient = coefficient.and_then(|c| appended(c, zeros, digit - b'0'));
+                    zeros = 0;
+                }
                 exponent -= i32::from(point);
                 digits_after = true;
             }
@@ -125,10 +127,21 @@ fn parse_long(text: &[u8], negative: bool) -> Result<Parsed, NumberError> {
     if i < text.len() {
         exponent = exponent.saturating_add(parse_exponent(&text[i..])?);
     }
+    let coefficient = coefficient.ok_or(NumberError::TooLarge)?;
     Ok(Parsed {
         coefficient: if negative { -coefficient } else { coefficient },
-        exponent,
+        exponent: exponent.saturating_add_unsigned(zeros),
     })
+}
+
+/// A coefficient with `places` more digits, the last of them `digit` and all before it zero.
+fn appended(coefficient: i128, places: u32, digit: u8) -> Option<i128> {
+    if coefficient == 0 {
+        return Some(i128::from(digit));
+    }
+    coefficient
+        .checked_mul(10i128.checked_pow(places)?)?
+        .checked_add(i128::from(digit))
 }
 
 fn parse_exponent(text: &[u8]) -> Result<i32, NumberError> {
@@ -318,6 +331,15 @@ mod tests {
         assert_eq!(scaled("-9223372036854775808", 0), None);
         assert_eq!(scaled("1.25", 1), None);
         assert_eq!(scaled("0e99", 2), Some(0));
+        let zeros = "0".repeat(60);
+        assert_eq!(scaled(&format!("1.5{zeros}"), 1), Some(15));
+        assert_eq!(scaled(&format!("{zeros}1.5{zeros}"), 1), Some(15));
+        assert_eq!(scaled(&format!("15{zeros}e-61"), 1), Some(15));
+        assert_eq!(scaled(&format!("0.{zeros}15e61"), 1), Some(15));
+        assert_eq!(
+            scaled("9000000000000000000", 0),
+            Some(9_000_000_000_000_000_000)
+        );
     }
 
     #[test]
@@ -340,6 +362,7 @@ mod tests {
             "1e5.0",
             "11111111111111111111.",
             "1111111111111111111.2.3",
+            "11111111111111111111111111111111111111111111111111x",
         ] {
             assert_eq!(
                 parse(text.as_bytes()),

@@ -1,12 +1,11 @@
 //! What a windowed feed said of an order, what that changed, and the event it becomes.
 
-use std::collections::{HashMap, HashSet};
-
 use crate::attribution::{Stamp, row_at};
 use crate::batch::Row;
 use crate::book::Book;
 use crate::events::*;
 use crate::ids::Id;
+use crate::number::rescale;
 
 /// What the feed said of one order.
 #[derive(Clone, Copy)]
@@ -16,6 +15,21 @@ pub struct Statement {
     pub put: Option<(u8, i64, i64)>,
     pub snapshot: bool,
     pub stamp: Stamp,
+}
+
+impl Statement {
+    /// The same at larger scales (price, size), or the field that doesn't fit.
+    pub fn rescaled(&self, from: (u8, u8), to: (u8, u8)) -> Result<Self, &'static str> {
+        let Some((side, price, size)) = self.put else {
+            return Ok(*self);
+        };
+        let price = rescale(price, from.0, to.0).ok_or("price")?;
+        let size = rescale(size, from.1, to.1).ok_or("amount")?;
+        Ok(Self {
+            put: Some((side, price, size)),
+            ..*self
+        })
+    }
 }
 
 /// What a statement did to the book.
@@ -102,26 +116,21 @@ impl Change {
     }
 }
 
-/// Removals of ids that the same commit puts again later: those orders never left.
-pub fn returned_ids(statements: &[Statement]) -> HashSet<(Id, usize)> {
-    let mut removed: HashMap<Id, usize> = HashMap::new();
-    let mut returned = HashSet::new();
+/// Places of removals of ids that the same commit puts again later: those orders never left.
+pub fn returned(statements: &[Statement]) -> Vec<usize> {
     if !statements.iter().any(|s| s.put.is_none()) || !statements.iter().any(|s| s.put.is_some()) {
-        return returned;
+        return Vec::new();
     }
-    for (nth, statement) in statements.iter().enumerate() {
-        match statement.put {
-            None => {
-                removed.insert(statement.id, nth);
-            }
-            Some(_) => {
-                if let Some(at) = removed.remove(&statement.id) {
-                    returned.insert((statement.id, at));
-                }
-            }
-        }
-    }
-    returned
+    let mut by_id: Vec<(Id, usize)> = (0..statements.len())
+        .map(|nth| (statements[nth].id, nth))
+        .collect();
+    by_id.sort_unstable();
+    by_id
+        .windows(2)
+        .filter(|pair| pair[0].0 == pair[1].0)
+        .filter(|pair| statements[pair[0].1].put.is_none() && statements[pair[1].1].put.is_some())
+        .map(|pair| pair[0].1)
+        .collect()
 }
 
 /// The worst (price towards worse, id) in a full window; None where the side has room.

@@ -14,8 +14,8 @@ use crate::book::Book;
 use crate::events::*;
 use crate::evicted::Evicted;
 use crate::ids::{Codec, Form, Id, NULL_ID};
-use crate::number::{NumberError, Parsed, parse, rescale};
-use crate::statements::{Change, Statement, What, returned_ids, worst_key};
+use crate::number::{NumberError, Parsed, parse};
+use crate::statements::{Change, Statement, What, returned, worst_key};
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WindowCounters {
@@ -100,6 +100,11 @@ impl Window {
         stamp: Stamp,
     ) -> Result<(), (&'static str, NumberError)> {
         let (price, amount) = self.numbers(book, price, amount)?;
+        if amount == 0 {
+            // Nothing stands there, and a zero has no side.
+            self.remove(id, stamp);
+            return Ok(());
+        }
         let side = if amount < 0 { ASK } else { BID };
         self.statements.push(Statement {
             id,
@@ -134,6 +139,9 @@ impl Window {
             self.counters.known_trades += 1;
             return Ok(false);
         }
+        if amount == 0 {
+            return Ok(true);
+        }
         let side = if amount > 0 { ASK } else { BID };
         self.trades.waiting.push_back(Trade {
             id,
@@ -141,6 +149,7 @@ impl Window {
             price,
             size: amount.abs(),
             stamp,
+            fresh: true,
         });
         Ok(true)
     }
@@ -191,26 +200,14 @@ impl Window {
                 .ok_or(("amount", NumberError::TooLarge))?,
         );
         let refused = |field| (field, NumberError::TooLarge);
-        let statements: Option<Vec<Statement>> = self
+        let new = (price_scale, size_scale);
+        let statements: Result<Vec<Statement>, &'static str> = self
             .statements
             .iter()
-            .map(|statement| {
-                let put = match statement.put {
-                    Some((side, price, size)) => Some((
-                        side,
-                        rescale(price, old.0, price_scale)?,
-                        rescale(size, old.1, size_scale)?,
-                    )),
-                    None => None,
-                };
-                Some(Statement { put, ..*statement })
-            })
+            .map(|statement| statement.rescaled(old, new))
             .collect();
-        let statements = statements.ok_or(refused("price"))?;
-        let trades = self
-            .trades
-            .rescaled(old, (price_scale, size_scale))
-            .ok_or(refused("price"))?;
+        let statements = statements.map_err(refused)?;
+        let trades = self.trades.rescaled(old, new).map_err(refused)?;
         book.adopt_scales(price_scale, size_scale)
             .map_err(refused)?;
         self.statements = statements;
@@ -241,13 +238,13 @@ impl Window {
         }
         self.in_snapshot = false;
         let statements = std::mem::take(&mut self.statements);
-        let returned = returned_ids(&statements);
+        let returned = returned(&statements);
         for (nth, statement) in statements.iter().enumerate() {
             match statement.put {
                 Some(put) => {
                     self.apply_put(book, statement, put, ids_grow.then_some(newest_before))
                 }
-                None if returned.contains(&(statement.id, nth)) => {}
+                None if returned.contains(&nth) => {}
                 None => self.apply_remove(book, statement),
             }
         }
@@ -256,7 +253,7 @@ impl Window {
         self.classify_ends(book);
         self.trades.prune_ended(now);
         self.attribute(book);
-        self.push_changes(book);
+        self.push_changes();
         self.push_expired(now);
         self.finish(book, codec, trade_codec, first_seq)
     }
@@ -275,6 +272,9 @@ impl Window {
             ..
         } = *statement;
         let (side, price, size) = new;
+        if snapshot {
+            self.forget_twin(book, id);
+        }
         let mut change = Change {
             stamp,
             id,
@@ -284,10 +284,7 @@ impl Window {
             ahead: 0,
             unexplained: 0,
         };
-        let Some((slot, at)) = book.find(id) else {
-            if size == 0 {
-                return;
-            }
+        let Some((slot, _)) = book.find(id) else {
             let reentry = self.evicted.take(id);
             let older = newest_before.is_some_and(|newest| id <= newest);
             book.add(id, side, price, size);
@@ -307,11 +304,7 @@ impl Window {
             self.counters.unchanged += 1;
             return;
         }
-        if size == 0 {
-            book.remove(slot, at);
-            change.what = What::Ended;
-            change.unexplained = change.old.2;
-        } else if (side, price) == (change.old.0, change.old.1) && size < change.old.2 {
+        if (side, price) == (change.old.0, change.old.1) && size < change.old.2 {
             change.what = What::Shrunk;
             change.unexplained = change.old.2 - size;
             change.ahead = self.ahead(book, slot);
@@ -321,6 +314,15 @@ impl Window {
             book.requeue(slot, side, price, size);
         }
         self.changes.push(change);
+    }
+
+    /// An order that one snapshot names twice stands as it was named last: its rows are state, and none of
+    /// them may become an event.
+    fn forget_twin(&mut self, book: &mut Book, id: Id) {
+        if let Some((slot, at)) = book.find(id) {
+            book.remove(slot, at);
+            self.changes.retain(|change| change.id != id);
+        }
     }
 
     fn apply_remove(&mut self, book: &mut Book, statement: &Statement) {
@@ -389,7 +391,13 @@ impl Window {
         let mut matches: Vec<(usize, Trade, i64)> = Vec::new();
         for nth in 0..self.trades.waiting.len() {
             let mut trade = self.trades.waiting[nth];
-            for (ended, size) in self.trades.take_ended(&mut trade) {
+            // What was published before it came is looked at once, when it comes.
+            let ended = if trade.fresh {
+                self.trades.take_ended(&mut trade)
+            } else {
+                Vec::new()
+            };
+            for (ended, size) in ended {
                 self.counters.late_matched += 1;
                 let row = match_row(&trade, ended.id, ended.price, size, book.ts_recv);
                 self.rows.push(Row {
@@ -413,6 +421,7 @@ impl Window {
                 }
             }
             self.trades.waiting[nth].size = trade.size;
+            self.trades.waiting[nth].fresh = false;
         }
         self.trades.waiting.retain(|trade| trade.size > 0);
         self.counters.matched += matches.len() as u64;
@@ -440,13 +449,12 @@ impl Window {
     }
 
     /// Rows of all changes where no trade waited.
-    fn push_changes(&mut self, book: &Book) {
+    fn push_changes(&mut self) {
         let changes = std::mem::take(&mut self.changes);
         for change in &changes {
             self.push_change(change);
         }
         self.changes = changes;
-        self.counters.crossed += u64::from(book.crossed());
     }
 
     fn push_change(&mut self, change: &Change) {
@@ -487,6 +495,7 @@ impl Window {
         first_seq: i64,
     ) -> Option<Columns> {
         self.rows.last_mut()?.flags |= LAST;
+        self.counters.crossed += u64::from(book.crossed());
         let mut latest = book.ts_recv;
         for row in &mut self.rows {
             latest = latest.max(row.ts_recv);

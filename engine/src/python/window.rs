@@ -17,7 +17,6 @@ use crate::window::Window;
 pub struct WindowResolver {
     window: Window,
     book: Py<OrderBook>,
-    codec: Arc<Codec>,
     trade_codec: Arc<Codec>,
 }
 
@@ -40,11 +39,9 @@ impl WindowResolver {
         evicted_max: usize,
         trades_max: usize,
     ) -> Self {
-        let codec = book.borrow().codec.clone();
         Self {
             window: Window::new(orders_per_side, horizon_ns, evicted_max, trades_max),
             book: book.unbind(),
-            codec,
             trade_codec: Codec::new(Form::Int),
         }
     }
@@ -75,8 +72,8 @@ impl WindowResolver {
         ts_event: Option<i64>,
         venue_seq: Option<i64>,
     ) -> PyResult<()> {
-        let id = id_of(&self.codec, order_id)?;
-        let mut book = self.book.borrow_mut(order_id.py());
+        let mut book = self.book.try_borrow_mut(order_id.py())?;
+        let id = id_of(&book.codec, order_id)?;
         with_text(price, |price| {
             with_text(amount, |amount| {
                 let text = |field| if field == "price" { price } else { amount };
@@ -101,7 +98,7 @@ impl WindowResolver {
         ts_event: Option<i64>,
         venue_seq: Option<i64>,
     ) -> PyResult<()> {
-        let id = id_of(&self.codec, order_id)?;
+        let id = id_of(&self.book.try_borrow(order_id.py())?.codec, order_id)?;
         self.window.remove(id, stamp(ts_recv, ts_event, venue_seq));
         Ok(())
     }
@@ -118,7 +115,7 @@ impl WindowResolver {
         venue_seq: Option<i64>,
     ) -> PyResult<bool> {
         let id = id_of(&self.trade_codec, trade_id)?;
-        let mut book = self.book.borrow_mut(trade_id.py());
+        let mut book = self.book.try_borrow_mut(trade_id.py())?;
         with_text(price, |price| {
             with_text(amount, |amount| {
                 let text = |field| if field == "price" { price } else { amount };
@@ -151,16 +148,21 @@ impl WindowResolver {
         self.window.waiting_trades()
     }
 
-    fn commit(&mut self, py: Python<'_>, first_seq: i64, now_ns: i64) -> Option<EventBatch> {
-        let mut book = self.book.borrow_mut(py);
+    fn commit(
+        &mut self,
+        py: Python<'_>,
+        first_seq: i64,
+        now_ns: i64,
+    ) -> PyResult<Option<EventBatch>> {
+        let book = &mut *self.book.try_borrow_mut(py)?;
         let columns = self.window.commit(
             &mut book.book,
-            &self.codec,
+            &book.codec,
             &self.trade_codec,
             first_seq,
             now_ns,
         );
-        columns.map(EventBatch::of)
+        Ok(columns.map(EventBatch::of))
     }
 
     fn discard(&mut self) {
