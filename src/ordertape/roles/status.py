@@ -67,5 +67,5 @@ def read_report(folder: Path) -> StreamReport | None:
     """The last report in a market's folder, None where there is none that can be read."""
     try:
         return msgspec.json.decode((folder / _NAME).read_bytes(), type=StreamReport)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
         return None

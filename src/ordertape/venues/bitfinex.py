@@ -53,7 +53,7 @@ class _TailError(Exception):
     """The tail of a frame shows that something is lost."""
 
 
-_UNREADABLE = (msgspec.DecodeError, RecursionError)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _FAULTS = (_TailError, IdRefused, OverflowError, ValueError, *_UNREADABLE)
 """What a frame can raise: a NumberRefused is a ValueError."""
 

@@ -236,6 +236,6 @@ def is_greeting(text: bytes) -> bool:
         return False
     try:
         event = decode_event(text)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return event.event == "info" and event.version is not None and event.code is None
