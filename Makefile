@@ -8,6 +8,7 @@ PURE = $(ENGINE) --no-default-features
 export PYO3_PYTHON = $(CURDIR)/.venv/bin/python
 
 .PHONY: help setup run test check format bench torture clean
+.PHONY: check-format check-lint check-types check-engine check-floors
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target meaning; do \
@@ -23,12 +24,18 @@ test: setup ## Run every test: the engine's, then Python's
 	$(CARGO) test $(PURE)
 	$(IN_VENV) -m pytest
 
-check: setup ## Look without running: format, lint, types, floors
+check: check-format check-lint check-types check-engine check-floors ## Look without running: format, lint, types, floors
+
+check-format: setup
 	$(IN_VENV) -m ruff format --check .
-	$(IN_VENV) -m ruff check .
-	$(IN_VENV) -m mypy
 	$(CARGO) fmt --manifest-path engine/Cargo.toml --check
+check-lint: setup
+	$(IN_VENV) -m ruff check .
+check-types: setup
+	$(IN_VENV) -m mypy
+check-engine: setup
 	$(CARGO) clippy $(ENGINE) --all-targets -- -D warnings
+check-floors: setup
 	$(IN_VENV) -m pytest -q tests/test_house.py
 
 format: setup ## Put Python and Rust into their one format and renew the generated tables
