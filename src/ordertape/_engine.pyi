@@ -2,7 +2,8 @@
 
 Everything that runs once per event lives here and nothing else; see ``engine/src``.
 Numbers cross this border as the venue's own text (``str``, ``bytes`` or any object with the
-buffer protocol such as ``msgspec.Raw``), as ``Decimal``, or as ``int`` already scaled.  Never as a float.
+buffer protocol such as ``msgspec.Raw``), as ``Decimal``, or as ``int`` already scaled.  Never as a
+float.
 """
 
 from collections.abc import Sequence
@@ -152,7 +153,8 @@ class BatchBuilder:
 
 @final
 class Counters:
-    """What one apply met.  All are counts of events but ``crossed``: message ends (LAST) with bid >= ask."""
+    """What one apply met.  All are counts of events but ``crossed``: message ends (LAST) with
+    bid >= ask."""
 
     events: int
     unknown_id: int
@@ -213,8 +215,12 @@ class OrderBook:
         /,
     ) -> int: ...
     """Returns an events.ApplyResult."""
-    def depth(self, levels: int) -> tuple[list[tuple[Decimal, Decimal, int]], list[tuple[Decimal, Decimal, int]]]: ...
-    def depth_scaled(self, levels: int) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]: ...
+    def depth(
+        self, levels: int
+    ) -> tuple[list[tuple[Decimal, Decimal, int]], list[tuple[Decimal, Decimal, int]]]: ...
+    def depth_scaled(
+        self, levels: int
+    ) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]: ...
     def best(self) -> tuple[Decimal | None, Decimal | None]: ...
     def best_scaled(self) -> tuple[int | None, int | None]: ...
     def queue(self, price: _Number, side: int | None = None) -> list[tuple[str, Decimal]]: ...
@@ -232,9 +238,11 @@ class OrderBook:
     """Replaces everything by the rows of a snapshot; seq and ts_recv become the given ones,
     else the batch's."""
     def digest(self) -> str: ...
-    """32 hex digits over ids, prices, sizes, sides and queue order; equal at any scale and machine."""
+    """32 hex digits over ids, prices, sizes, sides and queue order; equal at any scale and
+    machine."""
     def top_text(self, orders: int = 25) -> str: ...
-    """Bitfinex's checksum text: ids and signed sizes of the best orders, id ascending inside a price."""
+    """Bitfinex's checksum text: ids and signed sizes of the best orders, id ascending inside
+    a price."""
     def top_crc32(self, orders: int = 25) -> int: ...
     """CRC-32 of top_text as the signed int that Bitfinex sends."""
     def totals(self) -> tuple[int, int, Decimal, Decimal]: ...
@@ -265,7 +273,9 @@ class WindowResolver:
         trades_max: int,
     ) -> WindowResolver: ...
     orders_per_side: int
-    def clear(self, ts_recv: int, ts_event: int | None = None, venue_seq: int | None = None) -> None: ...
+    def clear(
+        self, ts_recv: int, ts_event: int | None = None, venue_seq: int | None = None
+    ) -> None: ...
     """The rows put before the next commit are a whole new book (a new era)."""
     def put(
         self,
@@ -279,7 +289,12 @@ class WindowResolver:
     ) -> None: ...
     """amount > 0: bid, < 0: ask."""
     def remove(
-        self, order_id: _OrderId, ts_recv: int, ts_event: int | None = None, venue_seq: int | None = None, /
+        self,
+        order_id: _OrderId,
+        ts_recv: int,
+        ts_event: int | None = None,
+        venue_seq: int | None = None,
+        /,
     ) -> None: ...
     def trade(
         self,

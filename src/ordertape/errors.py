@@ -7,7 +7,7 @@
     ├── BadFile             a source file is malformed; nothing of it was imported
     ├── UnknownMarket       no tape, venue or product under that name
     ├── MarketBusy          another process writes this market
-    ├── ImportRefused       the source is older than the tape's end, or the market is being collected
+    ├── ImportRefused       the source is older than the tape's end, or the market is collected
     ├── TapeError
     │   ├── TapeCorrupt     damage inside the synced part of a tape
     │   └── SyncFailed      fdatasync failed: what was written may be lost

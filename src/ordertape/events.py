@@ -28,13 +28,15 @@ class EventKind(IntEnum):
     OPEN = 1
     """Starts to rest; size is its size; appended at the tail of its level."""
     CHANGE = 2
-    """New size or price; a price change or a larger size goes to the tail, a smaller keeps its place."""
+    """New size or price; a price change or a larger size goes to the tail, a smaller keeps
+    its place."""
     MATCH = 3
     """A resting order traded; id, side and price are the maker's, size is the traded size."""
     DONE = 4
     """Ended; price is where it rested, size what was left of it."""
     CLEAR = 5
-    """The book starts anew: a new era.  Its orders follow as OPEN with flag SNAPSHOT and its seq."""
+    """The book starts anew: a new era.  Its orders follow as OPEN with flag SNAPSHOT and its
+    seq."""
     EVICT = 6
     """Left a windowed view, fate unknown; size is what it was."""
     TRADE = 7

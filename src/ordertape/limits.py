@@ -6,13 +6,15 @@ from typing import Final
 
 # Journal -----------------------------------------------------------------------------------------
 journal_segment_bytes: Final = 64 * 2**20
-"""Segments are allocated ahead at this size, so that a full disk is met at a roll.  Policy: roll."""
+"""Segments are allocated ahead at this size, so that a full disk is met at a roll.
+Policy: roll."""
 journal_write_ms_max: Final = 5
 """A frame is written at most this long after receipt.  Policy: a batch is written as it commits."""
 journal_sync_ms_max: Final = 100
 """fdatasync begins at most this long after receipt.  Policy: its failure ends the process."""
 journal_frame_rows_max: Final = 131_072
-"""More rows become several frames, also where one would fill a quarter of a segment.  Policy: split."""
+"""More rows become several frames, also where one would fill a quarter of a segment.
+Policy: split."""
 journal_reserve_bytes: Final = 64 * 2**10
 """The end of a segment that events leave free, so that marks can still be written when the disk is
 full.  Policy: events roll, marks go in."""
@@ -57,9 +59,11 @@ commit_silence_ms: Final = 50
 attribution_horizon_ms: Final = 1_000
 """How long a trade and an order's end may be apart and still be one.  Policy: then TRADE."""
 evicted_orders_max: Final = 100_000
-"""Evicted ids remembered for REENTRY.  Policy: the oldest is forgotten, it would come back as OPEN."""
+"""Evicted ids remembered for REENTRY.
+Policy: the oldest is forgotten, it would come back as OPEN."""
 waiting_trades_max: Final = 10_000
-"""Trades and ends waiting for each other, and trade ids known.  Policy: the oldest becomes TRADE."""
+"""Trades and ends waiting for each other, and trade ids known.
+Policy: the oldest becomes TRADE."""
 crossed_commits_max: Final = 1
 """A book may stay crossed over this many commits in a row.  Policy: then resync."""
 checksum_misses_max: Final = 1
@@ -73,7 +77,8 @@ frame_bytes_max: Final = 64 * 2**20
 frames_before_subscribed_max: Final = 10_000
 """Frames of a channel that came before its `subscribed`.  Policy: reconnect."""
 maintenance_ms_max: Final = 120_000
-"""A venue's announced pause (Bitfinex: at most 120 s); the book is kept, STALE.  Policy: reconnect."""
+"""A venue's announced pause (Bitfinex: at most 120 s); the book is kept, STALE.
+Policy: reconnect."""
 resyncs_in_row_max: Final = 3
 """Resyncs on one connection, none of which led to a settled LIVE.  Policy: reconnect."""
 live_settled_ms: Final = 10_000
@@ -93,7 +98,8 @@ shown_text_max: Final = 400
 # Captures ----------------------------------------------------------------------------------------
 capture_frame_bytes_max: Final = 2**20
 capture_frame_seconds_max: Final = 10
-"""Text and time in one piece of compressed data of a capture.  Policy: it is closed, the next begun."""
+"""Text and time in one piece of compressed data of a capture.
+Policy: it is closed, the next begun."""
 capture_line_bytes_max: Final = 128 * 2**20
 """One line of a capture.  Policy: the file is refused."""
 
@@ -107,6 +113,8 @@ connect_timeout_ms: Final = 10_000
 """To open a socket and finish its handshake.  Policy: give up, back off."""
 subscribe_timeout_ms: Final = 10_000
 """From opened to the snapshot.  Policy: reconnect."""
+keeper_restart_ms: Final = 10_000
+"""A keeper that ended on its own is started again this long after its last start at the soonest."""
 products_timeout_ms: Final = 5_000
 """To fetch a venue's list of markets.  Policy: symbols are resolved without it."""
 products_bytes_max: Final = 16 * 2**20
@@ -134,7 +142,7 @@ view_wide_columns: Final = 136
 """From this width on, book and events stand side by side."""
 view_rate_seconds: Final = 5
 """Rates are means over this many whole seconds."""
-view_picture_ms: Final = 125
+view_picture_ms: Final = 200
 view_line_ms: Final = 1_000
 view_wait_ms: Final = 100
 """Pause between two pictures, two lines in a pipe, two looks for a market that has no tape yet."""
