@@ -74,6 +74,9 @@ def test_collect_shows_a_line_a_market_and_ends_cleanly_at_ctrl_c(tmp_path: Path
     assert "the tape is in data/bitfinex/BTC%2FUSDT" in rest
     assert verify(tmp_path / "data", *MARKET).equal
     assert verify(tmp_path / "data", "bitfinex", "ETH/USDT").equal
+    log = (tmp_path / "logs" / "app.log").read_text()
+    assert "L3_keeper_begins" in log
+    assert "L3_keeper_ends" in log
 
 
 def test_collect_says_which_market_the_venue_does_not_list(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import ordertape
 from ordertape import limits
 from ordertape.roles.logs import configure_logs, logger
 
@@ -94,3 +96,17 @@ def test_only_so_many_rotated_files_are_kept(
     for number in range(200):
         logger("test").info("L3_line", number=number)
     assert len(list(tmp_path.glob("app.log.[0-9]*"))) == limits.log_files_kept
+
+
+def test_every_event_name_begins_with_l3() -> None:
+    package = Path(ordertape.__file__).parent
+    names = [
+        name
+        for path in package.rglob("*.py")
+        for name in re.findall(
+            r"""_?log(?:ger\("\w+"\))?\.(?:info|warning|error|exception)\(\s*"([^"]*)""",
+            path.read_text(),
+        )
+    ]
+    assert len(names) > 8
+    assert [name for name in names if not re.fullmatch(r"L3_[a-z_]+", name)] == []

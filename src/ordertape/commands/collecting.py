@@ -20,6 +20,7 @@ from ordertape.commands.reading import until_interrupted
 from ordertape.errors import ChildFailed, TapeError
 from ordertape.roles.children import Child, Children
 from ordertape.roles.collector import Collector, Market
+from ordertape.roles.logs import logger
 from ordertape.roles.status import read_report
 from ordertape.settings import Settings
 from ordertape.tape.folder import MarketFolder, markets
@@ -45,17 +46,42 @@ def collect(
     """Collect markets into the tape, in the foreground, a live line a market; Ctrl-C ends it."""
     settings = prepare(data)
     with Children() as children, _Lines(Console()) as lines:
-        collector = Collector(settings, exchange, symbols, capture=capture, on_report=lines.show)
-        children.start(
-            "the keeper",
-            "ordertape.roles.keeper",
-            ["--data", str(settings.data), "--watch-parent"],
-        )
+        keeper = _Keeper(children, settings)
+
+        def on_report(collected: list[Market]) -> None:
+            keeper.mind()
+            lines.show(collected)
+
+        collector = Collector(settings, exchange, symbols, capture=capture, on_report=on_report)
         collector.run()
     for market in collector.markets:
         out(
             f"{market.folder.market}: {market.stream.events:,} events, "
             f"the tape is in {market.folder.root}"
+        )
+
+
+class _Keeper:
+    """The folder's keeper as a child, started again where it ends on its own."""
+
+    def __init__(self, children: Children, settings: Settings) -> None:
+        self._children, self._data = children, settings.data
+        self._child: Child | None = None
+        self._started = -float("inf")
+
+    def mind(self) -> None:
+        """Starts it where it does not run; the tape can wait for it, so never in haste."""
+        if self._child is not None and self._child.status is None:
+            return
+        if time.monotonic() - self._started < limits.keeper_restart_ms / 1000:
+            return
+        if self._child is not None:
+            logger("collector").warning("L3_keeper_ended", reason=self._child.ending())
+        self._started = time.monotonic()
+        self._child = self._children.start(
+            "the keeper",
+            "ordertape.roles.keeper",
+            ["--data", str(self._data), "--watch-parent"],
         )
 
 

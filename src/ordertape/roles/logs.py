@@ -13,6 +13,7 @@ import logging.handlers
 import os
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import structlog
 
@@ -77,6 +78,18 @@ class SharedLogFile(logging.handlers.WatchedFileHandler):
             os.replace(self._path, self._path.with_name(f"{self._path.name}.1"))
 
 
+class Console(logging.StreamHandler[TextIO]):
+    """Writes to what stderr is at that moment: a live view replaces it while it draws."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _stream: TextIO) -> None:
+        """The base class sets it once; what it sets does not count."""
+
+
 def configure_logs(folder: Path, *, console: bool = True) -> None:
     """Sends every room's log to ``folder``/app.log and, with ``console``, warnings to stderr."""
     structlog.configure(
@@ -106,7 +119,7 @@ def configure_logs(folder: Path, *, console: bool = True) -> None:
     )
     root.addHandler(into_file)
     if console:
-        to_console = logging.StreamHandler()
+        to_console = Console()
         to_console.setLevel(logging.WARNING)
         to_console.setFormatter(_formatter(_console_line))
         root.addHandler(to_console)
