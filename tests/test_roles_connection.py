@@ -177,6 +177,48 @@ async def test_a_message_over_the_limit_ends_the_connection(
     assert "2000" in stream.errors[-1]
 
 
+class Mute(WSListener):
+    """Opens a WebSocket and never says a word."""
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type is WSMsgType.CLOSE:
+            transport.disconnect()
+
+
+async def test_a_venue_that_sends_no_snapshot_in_time_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "subscribe_timeout_ms", 50)
+    server = await ws_create_server(lambda _: Mute(), "127.0.0.1", 0)
+    address = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    stream, stop = stream_of(), asyncio.Event()
+    connection = MarketConnection(stream, address, Pacer(1000), backoff=quick())
+    running = asyncio.create_task(connection.run(stop))
+    await until(lambda: stream.connects > 2)
+    stop.set()
+    await running
+    assert "no snapshot within 50 ms" in stream.errors[0]
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_venue_that_falls_silent_is_stale_and_then_left(
+    monkeypatch: pytest.MonkeyPatch, exchange: SimulatedBitfinex
+) -> None:
+    stream, stop = stream_of(), asyncio.Event()
+    connection = MarketConnection(stream, exchange.url, Pacer(1000), backoff=quick())
+    running = asyncio.create_task(connection.run(stop))
+    await until(lambda: stream.state is StreamState.LIVE)
+    monkeypatch.setattr(limits, "silence_stale_ms", -1)  # every silence is too long now
+    await until(lambda: stream.state is not StreamState.LIVE)
+    monkeypatch.undo()
+    await until(lambda: stream.state is StreamState.LIVE and stream.book.era > 1)
+    stop.set()
+    await running
+    assert any("no frame" in error for error in stream.errors)
+    assert stream.record.gaps >= 1
+
+
 class FailingSink:
     """A tape whose disk fails at the third batch."""
 
