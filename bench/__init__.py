@@ -1,0 +1,1 @@
+"""The benchmarks of ordertape: ``python -m bench``; see docs/benchmarks.md."""

@@ -1,0 +1,94 @@
+"""The engine, one call a batch: beside the C++ core, and with effects beside itself.
+
+The core is a book without Python (open addressing, a dense array of ticks): the practical limit on
+the same events.  It runs as a process of its own, in turn with ours, and both must end equal.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+
+from bench.context import Bench
+from bench.measure import Sample, alternate, cpu_ns, frozen_inputs
+from bench.peers import Missing
+from bench.report import BenchmarkFailed, Row, Skipped
+from bench.streams import Stream, state_digest
+from ordertape._engine import EventBatch, OrderBook
+
+__all__ = ["run"]
+
+CORE_LINE = "g.cpp-core uuid128"
+CORE_FACTOR = 1.5
+EFFECTS_FACTOR = 2.0
+
+
+def run(bench: Bench) -> Iterator[Row | Skipped]:
+    stream = bench.stream
+    snapshot, events = stream.batches()
+    digests: dict[str, int] = {}
+
+    def plain() -> float:
+        return _timed(snapshot, events, lambda book: book.apply(events), digests)
+
+    def effects() -> float:
+        return _timed(snapshot, events, lambda book: book.apply(events, effects=True), digests)
+
+    figures: dict[str, Callable[[], float]] = {"plain": plain, "effects": effects}
+    try:
+        core_bench = bench.peers.core_bench()
+        figures["core"] = lambda: _core(str(core_bench), stream, digests)
+    except Missing as reason:
+        yield Skipped("C++ core", str(reason))
+    if bench.own_stream_because is not None:
+        yield Skipped("stream of gen.py", bench.own_stream_because)
+    with frozen_inputs():
+        found = alternate(bench.sizes.rounds, bench.tell, **figures)
+    if len(set(digests.values())) != 1:
+        raise BenchmarkFailed(f"expected one final state of all books, found {digests}")
+    yield _beside_core(found, stream)
+    yield Row.of(
+        "engine, apply(effects=True)",
+        found["effects"],
+        "ns/event",
+        compared_with=f"plain apply: {found['plain'].median:.1f} ns/event",
+        ratio=found["effects"].median / found["plain"].median,
+    ).ratio_at_most(EFFECTS_FACTOR)
+
+
+def _timed(
+    snapshot: EventBatch,
+    events: EventBatch,
+    work: Callable[[OrderBook], object],
+    digests: dict[str, int],
+) -> float:
+    """CPU ns an event on a standing book; the book and what it returned are let go afterwards."""
+    book = OrderBook()
+    book.apply(snapshot)
+    taken = cpu_ns(lambda: work(book)) / len(events)
+    digests["ours"] = state_digest(book)
+    return taken
+
+
+def _core(program: str, stream: Stream, digests: dict[str, int]) -> float:
+    """The core's own figure of one run: CPU ns an event."""
+    command = [program, str(stream.path), str(stream.live), str(len(stream)), "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for line in done.stdout.splitlines():
+        fields = json.loads(line)
+        if fields["peer"] == CORE_LINE:
+            digests["C++ core"] = fields["digest"]
+            return float(fields["ns"][0])
+    raise BenchmarkFailed(f"expected a line {CORE_LINE!r} from {program}, found none")
+
+
+def _beside_core(found: dict[str, Sample], stream: Stream) -> Row:
+    core = found.get("core")
+    return Row.of(
+        f"engine, one call a batch ({stream.source}, 128-bit ids)",
+        found["plain"],
+        "ns/event",
+        compared_with=f"{CORE_LINE}: {core.median:.1f} ns/event" if core else None,
+        ratio=found["plain"].median / core.median if core else None,
+    ).ratio_at_most(CORE_FACTOR)

@@ -1,0 +1,117 @@
+"""The engine fed one event a call, beside a call that does nothing."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from bench.context import Bench
+from bench.measure import alternate, cpu_ns, frozen_inputs
+from bench.peers import Missing
+from bench.report import BenchmarkFailed, Row, Skipped
+from bench.streams import state_digest
+from ordertape._engine import EventBatch, OrderBook, format_number
+
+__all__ = ["run"]
+
+NS_MAX, EMPTY_NS = 350, 60
+"""An event may take 350 ns where an empty call takes 60: the bound moves with the machine."""
+
+Call = Callable[..., object]
+Rows = list[tuple[Any, ...]]
+
+
+def run(bench: Bench) -> Iterator[Row | Skipped]:
+    stream = bench.stream.first(bench.sizes.plain_events)
+    empty_loop, floor_name = _empty_loop(bench)
+    integers, texts = _Feed(*stream.batches("integers")), _Feed(*stream.batches())
+    integer_rows, text_rows = integers.scaled_rows(), texts.text_rows()
+
+    def floor() -> float:
+        return cpu_ns(lambda: empty_loop(integer_rows)) / len(integer_rows)
+
+    with frozen_inputs():
+        found = alternate(
+            bench.sizes.rounds,
+            bench.tell,
+            floor=floor,
+            integers=lambda: integers.timed(integer_rows),
+            texts=lambda: texts.timed(text_rows),
+        )
+    if integers.digest != texts.digest:
+        raise BenchmarkFailed("expected one final state of both books, found two")
+    floor_ns = found["floor"].median
+    names = (("integers", "scaled integers"), ("texts", "venue's text, UUIDs"))
+    for figure, name in names:
+        yield Row.of(
+            f"engine, apply_one ({name})",
+            found[figure],
+            "ns/event",
+            compared_with=f"{floor_name}: {floor_ns:.1f} ns",
+            ratio=found[figure].median / floor_ns,
+        ).ratio_at_most(NS_MAX / EMPTY_NS, f"≤ {NS_MAX} ns where an empty call takes {EMPTY_NS}")
+
+
+class _Feed:
+    """A standing book and the events that follow, made into arguments of ``apply_one``."""
+
+    def __init__(self, snapshot: EventBatch, events: EventBatch) -> None:
+        self.digest = 0
+        self._snapshot = snapshot
+        self._events = events
+
+    def scaled_rows(self) -> Rows:
+        ids = [int(text) for text in self._events.id_texts() if text is not None]
+        return list(zip(*self._columns("kind", "side"), ids, *self._numbers(), strict=True))
+
+    def text_rows(self) -> Rows:
+        prices, sizes = self._numbers()
+        batch = self._events
+        price_texts = [format_number(price, batch.price_scale) for price in prices]
+        size_texts = [format_number(size, batch.size_scale) for size in sizes]
+        columns = (*self._columns("kind", "side"), batch.id_texts(), price_texts, size_texts)
+        return list(zip(*columns, strict=True))
+
+    def _numbers(self) -> list[list[int]]:
+        return self._columns("price", "size")
+
+    def _columns(self, *names: str) -> list[list[int]]:
+        return [np.asarray(self._events.column(name)).tolist() for name in names]
+
+    def timed(self, rows: Rows) -> float:
+        book = OrderBook()
+        book.apply(self._snapshot)
+        taken = cpu_ns(lambda: _loop(book.apply_one, rows)) / len(rows)
+        self.digest = state_digest(book)
+        return taken
+
+
+def _loop(call: Call, rows: Rows) -> None:
+    for kind, side, order_id, price, size in rows:
+        call(kind, side, order_id, price, size)
+
+
+def _empty_loop(bench: Bench) -> tuple[Callable[[Rows], None], str]:
+    """The same loop around a method of an extension type that does nothing."""
+    try:
+        folder = str(bench.peers.empty_call())
+    except Missing:
+        # Of the standard library: turns nothing.  It takes one argument only, which makes it
+        # some nanoseconds cheaper and the bound that much tighter.
+        return lambda rows: _loop_of_one(deque[int]().rotate, rows), "deque.rotate of nothing"
+    sys.path.insert(0, folder)
+    try:
+        empty = importlib.import_module("bench_empty_call").Empty()
+    finally:
+        sys.path.remove(folder)
+    return lambda rows: _loop(empty.call, rows), "empty call of an extension type"
+
+
+def _loop_of_one(call: Call, rows: Rows) -> None:
+    for _kind, side, _order_id, _price, _size in rows:
+        call(side)
