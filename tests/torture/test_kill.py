@@ -44,7 +44,12 @@ def test_a_tape_survives_fifty_kills(tmp_path: Path) -> None:
 def campaign(data: Path, kills: int, seed: int) -> None:
     """Kills so many collectors in a row, each while it records; a keeper archives meanwhile."""
     dice = random.Random(seed)
-    keeper = Child("the keeper", "ordertape.roles.keeper", ["--data", str(data), "--watch-parent"])
+    keeper = Child(
+        "the keeper",
+        "ordertape.roles.keeper",
+        ["--data", str(data), "--watch-parent"],
+        {"ORDERTAPE_LOGS": str(data.parent / "logs")},
+    )
     try:
         with simulated_venue(rate=2_000) as environment:
             synced = 0
