@@ -215,6 +215,21 @@ impl Slice {
         self.start..self.start + self.len
     }
 
+    /// Copies what a book filled in here to the rows that these were made of, where they are others.
+    pub fn give_before(&self, origin: &Self) {
+        let (Some(here), Some(there)) = (&self.columns.before, &origin.columns.before) else {
+            return;
+        };
+        if Arc::ptr_eq(&self.columns, &origin.columns) {
+            return;
+        }
+        for (from, to) in [(&here.price, &there.price), (&here.size, &there.size)] {
+            for (from, to) in from[self.range()].iter().zip(&to[origin.range()]) {
+                to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Number of rows up to and with the last one flagged LAST.
     pub fn last_complete(&self) -> usize {
         let flags = &self.columns.flags[self.range()];

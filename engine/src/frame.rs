@@ -13,15 +13,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::batch::{Before, Columns, Slice, filled};
-use crate::events::NO_SIDE;
+use crate::events::{ASK, CLEAR, NO_SIDE, OPEN, TRADE};
 use crate::ids::{Codec, Form, Id, NULL_ID};
 
 pub const MAGIC: u32 = u32::from_le_bytes(*b"OTF1");
 pub const HEADER: usize = 64;
+pub const EVENTS: u8 = 1;
+pub const SNAPSHOT: u8 = 2;
 pub const MARK: u8 = 3;
 
 /// More rows than any writer makes: what claims more is no header.
-const ROWS_MAX: usize = 1 << 24;
+pub const ROWS_MAX: usize = 1 << 24;
 
 const ABSENT: u32 = 0;
 const RAW: u32 = 1;
@@ -128,7 +130,8 @@ impl Writer {
     }
 
     fn seq(&mut self, values: &[i64]) {
-        if values.len() > 1 && values.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
+        let one_up = |pair: &[i64]| pair[0].checked_add(1) == Some(pair[1]);
+        if values.len() > 1 && values.windows(2).all(one_up) {
             self.out.extend_from_slice(&values[0].to_le_bytes());
             return self.column(PACKED);
         }
@@ -294,7 +297,8 @@ impl<'a> Reader<'a> {
         match self.code() {
             PACKED => {
                 let first = i64::from_le_bytes(self.take(8)?.try_into().ok()?);
-                Some((first..first.checked_add(self.rows as i64)?).collect())
+                let last = first.checked_add(i64::try_from(self.rows.checked_sub(1)?).ok()?)?;
+                Some((first..=last).collect())
             }
             code => self.values(code, i64::from_le_bytes),
         }
@@ -366,8 +370,11 @@ pub fn decode(
         price: filled(price.into_iter()),
         size: filled(size.into_iter()),
     });
-    let known =
-        kind.iter().all(|k| (1..=7).contains(k)) && side.iter().all(|&s| s <= 1 || s == NO_SIDE);
+    let known = |(&kind, &side): (&u8, &u8)| {
+        (OPEN..=TRADE).contains(&kind)
+            && (side <= ASK || side == NO_SIDE && matches!(kind, CLEAR | TRADE))
+    };
+    let known = kind.iter().zip(&side).all(known);
     (known && header.price_scale <= 18 && header.size_scale <= 18).then_some(Columns {
         price_scale: header.price_scale,
         size_scale: header.size_scale,

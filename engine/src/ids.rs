@@ -314,7 +314,7 @@ impl Codec {
         let mut form = self.form();
         if form == Form::Auto {
             form = Form::detect(text);
-            self.form.store(pack(form), Ordering::Relaxed);
+            self.decide(form);
         }
         match form.encode(text) {
             Some(key) => Some(key),
@@ -330,6 +330,13 @@ impl Codec {
         }
         let mut buffer = [0u8; 20];
         self.encode(decimal_digits(value, &mut buffer))
+    }
+
+    /// The form of a codec that no id has decided yet.
+    pub fn decide(&self, form: Form) {
+        if self.form() == Form::Auto {
+            self.form.store(pack(form), Ordering::Relaxed);
+        }
     }
 
     /// The key that an id has been given; unlike `encode` it neither decides a form nor adds a term,

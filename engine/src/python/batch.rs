@@ -7,14 +7,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PySlice, PyType};
 
 use crate::batch::{Before, Columns, Row, Slice, filled};
-use crate::events::{CHANGE, CLEAR, LAST, NO_SIDE, NULL, SNAPSHOT, TRADE};
+use crate::events::{ASK, CHANGE, CLEAR, LAST, NO_SIDE, NULL, SNAPSHOT, TRADE};
 use crate::frame;
-use crate::ids::{Codec, Id};
+use crate::ids::{Codec, Id, NULL_ID};
 use crate::number::NumberError;
 use crate::python::arrays::{ids, integers};
 use crate::python::codec::{IdCodec, codec_of};
 use crate::python::column::{Column, Owner, of_filled};
-use crate::python::convert::{decimal, refused, scale_of};
+use crate::python::convert::{decimal, known_side, refused, scale_of};
 
 #[pyclass(frozen, module = "ordertape")]
 pub struct EventBatch(pub Slice);
@@ -153,13 +153,22 @@ impl EventBatch {
             (None, Some(times)) => raised(times.clone()),
             (None, None) => return Err(missing("ts_event or ts_recv")),
         };
-        let before = given
-            .integers("price_before")?
-            .zip(given.integers("size_before")?);
-        let before = before.or_else(|| {
-            let any = kind.contains(&CHANGE);
-            any.then(|| (vec![NULL; kind.len()], vec![NULL; kind.len()]))
-        });
+        let before = match (
+            given.integers("price_before")?,
+            given.integers("size_before")?,
+        ) {
+            (None, None) if !kind.contains(&CHANGE) => None,
+            (price, size) => Some((
+                price.unwrap_or_else(|| vec![NULL; kind.len()]),
+                size.unwrap_or_else(|| vec![NULL; kind.len()]),
+            )),
+        };
+        let order_id = given
+            .ids("order_id", &codec)?
+            .ok_or_else(|| missing("order_id"))?;
+        check_ids(&kind, &order_id)?;
+        let taker_side = given.integers("taker_side")?;
+        check_taker_sides(taker_side.as_deref().unwrap_or_default())?;
         Ok(Self::of(Columns {
             price_scale: scale("price_scale")?,
             size_scale: scale("size_scale")?,
@@ -168,15 +177,13 @@ impl EventBatch {
             reason: given
                 .integers("reason")?
                 .unwrap_or_else(|| vec![0; kind.len()]),
-            order_id: given
-                .ids("order_id", &codec)?
-                .ok_or_else(|| missing("order_id"))?,
+            order_id,
             price: need("price")?,
             size: need("size")?,
             venue_seq: given.integers("venue_seq")?,
             trade_id: given.ids("trade_id", &trade_codec)?,
             taker_order_id: given.ids("taker_order_id", &codec)?,
-            taker_side: given.integers("taker_side")?,
+            taker_side,
             before: before.map(|(price, size)| Before {
                 price: filled(price.into_iter()),
                 size: filled(size.into_iter()),
@@ -195,13 +202,15 @@ impl EventBatch {
         let Some(first) = batches.first() else {
             return Err(PyValueError::new_err("concat needs at least one batch"));
         };
-        let codec = &first.0.columns.codec;
-        if batches
-            .iter()
-            .any(|batch| !codec.same_keys(&batch.0.columns.codec))
-        {
+        let first = &first.0.columns;
+        let same = |batch: &PyRef<'_, Self>| {
+            let columns = &batch.0.columns;
+            first.codec.same_keys(&columns.codec)
+                && first.trade_codec.same_keys(&columns.trade_codec)
+        };
+        if !batches.iter().all(same) {
             return Err(PyValueError::new_err(
-                "concat needs batches of one id codec",
+                "concat needs batches of one id codec and one trade codec",
             ));
         }
         let slices: Vec<Slice> = batches.iter().map(|batch| batch.0.clone()).collect();
@@ -370,8 +379,23 @@ impl EventBatch {
         py: Python<'py>,
         frame_type: u8,
         synced: u64,
-    ) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &frame::encode(&self.0, frame_type, synced))
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        if !matches!(frame_type, frame::EVENTS | frame::SNAPSHOT) {
+            return Err(PyValueError::new_err(format!(
+                "frame type {frame_type}: expected 1 (events) or 2 (a snapshot)"
+            )));
+        }
+        if self.0.len > frame::ROWS_MAX {
+            return Err(PyValueError::new_err(format!(
+                "{} rows in a frame: expected {} at most",
+                self.0.len,
+                frame::ROWS_MAX
+            )));
+        }
+        Ok(PyBytes::new(
+            py,
+            &frame::encode(&self.0, frame_type, synced),
+        ))
     }
 
     fn __repr__(&self) -> String {
@@ -406,6 +430,22 @@ fn check_codes(kind: &[u8], side: &[u8]) -> PyResult<()> {
         }
     }
     Ok(())
+}
+
+fn check_ids(kind: &[u8], order_id: &[Id]) -> PyResult<()> {
+    let nameless = |(kind, id): (&u8, &Id)| *id == NULL_ID && !matches!(*kind, CLEAR | TRADE);
+    match kind.iter().zip(order_id).position(nameless) {
+        Some(row) => Err(PyValueError::new_err(format!(
+            "order_id: row {row} is of kind {}, which needs one",
+            kind[row]
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn check_taker_sides(sides: &[u8]) -> PyResult<()> {
+    let wrong = sides.iter().find(|&&side| side > ASK && side != NO_SIDE);
+    wrong.map_or(Ok(()), |&side| known_side(side).map(|_| ()))
 }
 
 /// One row at the edge: text ids, Decimals, None where a column does not apply.

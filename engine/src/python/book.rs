@@ -9,13 +9,16 @@ use pyo3::types::{PyList, PyTuple};
 use crate::apply::{self, Event};
 use crate::batch::{Columns, Row, Slice};
 use crate::book::Book;
-use crate::events::{ASK, BID, CLEAR, LAST, NO_SIDE, NULL, OPEN, PLACE_ASSUMED, SNAPSHOT};
+use crate::events::{ASK, BID, CLEAR, LAST, NO_SIDE, NULL, OPEN, PLACE_ASSUMED, SNAPSHOT, TRADE};
 use crate::ids::{Codec, Form, Id, NULL_ID};
 use crate::number::{NumberError, decimal_digits};
 use crate::python::applied::{Counters, Effects};
 use crate::python::batch::EventBatch;
 use crate::python::codec::{IdCodec, codec_of};
-use crate::python::convert::{BookCorrupt, Number, decimal, id_of, number_of, refused, scale_of};
+use crate::python::convert::{
+    BookCorrupt, IdRefused, Number, decimal, id_of, known_id, known_side, number_of, refused,
+    refused_object, scale_of,
+};
 use crate::table::hash_id;
 
 /// Batches of this many rows are applied with the interpreter released.
@@ -51,6 +54,11 @@ impl OrderBook {
         self.codec.decode(id).unwrap_or_default()
     }
 
+    /// Slot and entry of a resting order.
+    fn find(&self, order_id: &Bound<'_, PyAny>) -> PyResult<Option<(u32, usize)>> {
+        Ok(known_id(&self.codec, order_id)?.and_then(|id| self.book.find(id)))
+    }
+
     /// The batch with ids of this book's codec; a book that has met no id yet takes the batch's.
     fn translated(&mut self, slice: &Slice) -> PyResult<Slice> {
         let columns = &slice.columns;
@@ -60,21 +68,29 @@ impl OrderBook {
         if self.codec.same_keys(&columns.codec) {
             return Ok(slice.clone());
         }
-        let translate = |id: Id| match columns.codec.decode(id) {
-            Some(text) => self.codec.encode(text.as_bytes()).unwrap_or(NULL_ID),
-            None => NULL_ID,
+        let translate = |id: Id| {
+            if id == NULL_ID {
+                return Ok(NULL_ID);
+            }
+            let text = columns.codec.decode(id).ok_or_else(|| {
+                IdRefused::new_err("the batch has ids that its own codec can't write as text")
+            })?;
+            self.codec.encode(text.as_bytes()).ok_or_else(|| {
+                IdRefused::new_err("the batch's ids don't fit this book's dictionary any more")
+            })
         };
-        let rows: Vec<Row> = slice
+        let rows: PyResult<Vec<Row>> = slice
             .range()
             .map(|i| {
                 let row = columns.row(i);
-                Row {
-                    order_id: translate(row.order_id),
-                    taker_order_id: translate(row.taker_order_id),
+                Ok(Row {
+                    order_id: translate(row.order_id)?,
+                    taker_order_id: translate(row.taker_order_id)?,
                     ..row
-                }
+                })
             })
             .collect();
+        let rows = rows?;
         let scales = (columns.price_scale, columns.size_scale);
         let mut translated = Columns::from_rows(
             &rows,
@@ -115,12 +131,7 @@ impl OrderBook {
         if let Some(value) = scale.and_then(|scale| parsed.at_scale(scale)) {
             return Ok(value);
         }
-        let wrong = |error| {
-            let text = object
-                .str()
-                .map_or_else(|_| String::new(), |text| text.to_string());
-            refused(field, text.as_bytes(), error)
-        };
+        let wrong = |error| refused_object(field, object, error);
         let needed = parsed
             .scale_needed()
             .map_err(wrong)?
@@ -228,26 +239,32 @@ impl OrderBook {
         effects: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = batch.py();
-        let slice = self.translated(&batch.get().0)?;
-        if effects {
-            let mut run = || self.book.apply_with_effects(&slice);
-            let done = if slice.len < DETACH_ROWS {
-                run()
+        let given = &batch.get().0;
+        let slice = self.translated(given)?;
+        let book = &mut self.book;
+        let mut run = || {
+            if effects {
+                let (counters, effects) = book.apply_with_effects(&slice)?;
+                Ok((counters, Some(effects)))
             } else {
-                py.detach(run)
-            };
-            let (counters, effects) =
-                done.map_err(|field| refused(field, b"", NumberError::TooLarge))?;
-            return Ok((Counters(counters), Effects(Arc::new(effects)))
-                .into_pyobject(py)?
-                .into_any());
-        }
-        let counters = if slice.len < DETACH_ROWS {
-            self.apply_slice(&slice)?
-        } else {
-            py.detach(|| self.apply_slice(&slice))?
+                Ok((book.apply(&slice)?, None))
+            }
         };
-        Ok(Bound::new(py, Counters(counters))?.into_any())
+        let done = if slice.len < DETACH_ROWS {
+            run()
+        } else {
+            py.detach(run)
+        };
+        let (counters, effects) =
+            done.map_err(|field| refused(field, b"", NumberError::TooLarge))?;
+        slice.give_before(given);
+        let counters = Counters(counters);
+        Ok(match effects {
+            Some(effects) => (counters, Effects(Arc::new(effects)))
+                .into_pyobject(py)?
+                .into_any(),
+            None => Bound::new(py, counters)?.into_any(),
+        })
     }
 
     #[pyo3(signature = (kind, side, order_id, price, size, /))]
@@ -265,10 +282,11 @@ impl OrderBook {
             )));
         }
         let side = side.unwrap_or(NO_SIDE);
-        if side > ASK && kind != CLEAR {
-            return Err(PyValueError::new_err(format!(
-                "side {side}: expected 0 (bid) or 1 (ask)"
-            )));
+        if !(side == NO_SIDE && matches!(kind, CLEAR | TRADE)) {
+            known_side(side)?;
+        }
+        if kind == OPEN && order_id.is_none() {
+            return Err(PyValueError::new_err("an OPEN without its order id"));
         }
         let id = order_id.map_or(Ok(NULL_ID), |id| id_of(&self.codec, id))?;
         let price = self.one_number("price", price)?;
@@ -333,7 +351,10 @@ impl OrderBook {
             // A price that the scale doesn't hold has no queue.
             Number::Exact(parsed) => parsed.at_scale(self.price_scale_or_0()).unwrap_or(NULL),
         };
-        let sides = side.map_or(vec![BID, ASK], |side| vec![side]);
+        let sides = match side {
+            Some(side) => vec![known_side(side)?],
+            None => vec![BID, ASK],
+        };
         let levels = sides
             .into_iter()
             .filter_map(|side| self.book.find_level(side, price));
@@ -350,12 +371,9 @@ impl OrderBook {
     }
 
     fn place<'py>(&self, order_id: &Bound<'py, PyAny>) -> PyResult<(i64, Bound<'py, PyAny>)> {
-        let (slot, _) = self
-            .book
-            .find(id_of(&self.codec, order_id)?)
-            .ok_or_else(|| {
-                PyKeyError::new_err(format!("no order {order_id} rests in this book"))
-            })?;
+        let (slot, _) = self.find(order_id)?.ok_or_else(|| {
+            PyKeyError::new_err(format!("no order {order_id} rests in this book"))
+        })?;
         let level = self.book.orders[slot as usize].level;
         let ahead = self.book.walk_level(level).take_while(|&at| at != slot);
         let (orders, size) = ahead.fold((0, 0), |(orders, size), at| {
@@ -372,7 +390,7 @@ impl OrderBook {
         &self,
         order_id: &Bound<'py, PyAny>,
     ) -> PyResult<Option<(u8, Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
-        let Some((slot, _)) = self.book.find(id_of(&self.codec, order_id)?) else {
+        let Some((slot, _)) = self.find(order_id)? else {
             return Ok(None);
         };
         let (py, level) = (order_id.py(), self.book.level_of(slot));
@@ -386,6 +404,7 @@ impl OrderBook {
 
     #[pyo3(signature = (side, limit = 0))]
     fn orders<'py>(&self, py: Python<'py>, side: u8, limit: usize) -> PyResult<Vec<OrderRow<'py>>> {
+        known_side(side)?;
         let limit = if limit == 0 { usize::MAX } else { limit };
         let row = |(level, order): (&crate::book::Level, &crate::book::Order)| {
             let size = self.size(py, i128::from(order.size))?;
@@ -443,6 +462,8 @@ impl OrderBook {
         self.book.clear();
         let counters = self.apply_slice(&slice)?;
         if counters.faults() > counters.crossed {
+            // No half of a snapshot may pass for a book.
+            self.book.clear();
             return Err(BookCorrupt::new_err(
                 "the snapshot names an order twice or holds an impossible number",
             ));
@@ -507,7 +528,7 @@ impl OrderBook {
     }
 
     fn __contains__(&self, order_id: &Bound<'_, PyAny>) -> PyResult<bool> {
-        Ok(self.book.find(id_of(&self.codec, order_id)?).is_some())
+        Ok(self.find(order_id)?.is_some())
     }
 
     fn __repr__(&self) -> String {

@@ -11,7 +11,7 @@ use crate::ids::{Codec, NULL_ID};
 use crate::number::{NumberError, parse, rescale};
 use crate::python::batch::EventBatch;
 use crate::python::codec::{IdCodec, codec_of};
-use crate::python::convert::{id_of, refused, scale_of, with_text};
+use crate::python::convert::{id_of, known_side, refused, scale_of, with_text};
 
 #[pyclass(module = "ordertape")]
 pub struct BatchBuilder {
@@ -147,7 +147,7 @@ impl BatchBuilder {
         }
         row.ts_event = ts_event.unwrap_or(NULL);
         row.venue_seq = venue_seq.unwrap_or(NULL);
-        row.taker_side = taker_side.unwrap_or(NO_SIDE);
+        row.taker_side = taker_side.map_or(Ok(NO_SIDE), known_side)?;
         let key = |codec: &Codec, id: Option<&Bound<'_, PyAny>>| {
             id.map_or(Ok(NULL_ID), |id| id_of(codec, id))
         };
@@ -186,7 +186,7 @@ impl BatchBuilder {
 fn check_event(kind: u8, side: u8, id: bool, price: bool, size: bool) -> PyResult<()> {
     let whole = match kind {
         CLEAR => side == NO_SIDE,
-        TRADE => side <= 1 && price && size,
+        TRADE => (side <= 1 || side == NO_SIDE) && price && size,
         CHANGE | DONE => side <= 1 && id && size,
         OPEN..=MATCH | 6 => side <= 1 && id && price && size,
         _ => {

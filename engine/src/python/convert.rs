@@ -4,9 +4,10 @@ use pyo3::conversion::FromPyObjectOwned;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyFloat, PyString, PyType};
+use pyo3::types::{PyBytes, PyFloat, PyInt, PyString, PyType};
 use pyo3::{ffi, import_exception};
 
+use crate::events::{ASK, NULL};
 use crate::ids::{Codec, Id};
 use crate::number::{NumberError, Parsed, SCALE_MAX, decimal_digits, parse, plain};
 
@@ -82,9 +83,17 @@ pub fn with_text<T>(
 /// A whole number: an `int`, or what stands for one, such as numpy's; None for everything else.
 #[inline]
 fn whole<'py, T: FromPyObjectOwned<'py>>(object: &Bound<'py, PyAny>) -> PyResult<Option<T>> {
+    if object.is_instance_of::<PyInt>() {
+        return object.extract::<T>().map(Some).map_err(Into::into);
+    }
     if object.is_instance_of::<PyString>() || object.is_instance_of::<PyBytes>() {
         return Ok(None);
     }
+    like_whole(object)
+}
+
+#[cold]
+fn like_whole<'py, T: FromPyObjectOwned<'py>>(object: &Bound<'py, PyAny>) -> PyResult<Option<T>> {
     // SAFETY: only looks at the type of a live object.
     if unsafe { ffi::PyIndex_Check(object.as_ptr()) } == 0 {
         return Ok(None);
@@ -115,9 +124,12 @@ pub fn refused(field: &str, text: &[u8], error: NumberError) -> PyErr {
 /// The key of an id: text, or a whole number.
 #[inline]
 pub fn id_of(codec: &Codec, object: &Bound<'_, PyAny>) -> PyResult<Id> {
-    let key = match whole(object)? {
-        Some(number) => codec.encode_int(number),
-        None => with_text(object, |text| Ok(codec.encode(text)))?,
+    let key = if let Ok(text) = object.cast::<PyString>() {
+        codec.encode(text.to_str()?.as_bytes())
+    } else if let Some(number) = whole(object)? {
+        codec.encode_int(number)
+    } else {
+        with_text(object, |text| Ok(codec.encode(text)))?
     };
     key.ok_or_else(|| {
         IdRefused::new_err("the id is not UTF-8 text, or the market's id dictionary is full")
@@ -139,16 +151,16 @@ pub enum Number {
 }
 
 pub fn number_of(field: &str, object: &Bound<'_, PyAny>) -> PyResult<Number> {
+    if let Some(value) = whole(object)? {
+        if value == NULL {
+            return Err(refused_object(field, object, NumberError::TooLarge));
+        }
+        return Ok(Number::Scaled(value));
+    }
     if object.is_instance_of::<PyFloat>() {
         return Err(PyTypeError::new_err(format!(
             "{field}: a float is not exact; give text, a Decimal or a scaled int"
         )));
-    }
-    if let Some(value) = whole(object)? {
-        if value == crate::events::NULL {
-            return Err(refused_object(field, object, NumberError::TooLarge));
-        }
-        return Ok(Number::Scaled(value));
     }
     let exact = |text: &[u8]| {
         let parsed = parse(text).map_err(|error| refused(field, text, error))?;
@@ -179,6 +191,16 @@ fn decimal_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 /// An exact Decimal.
 pub fn decimal<'py>(py: Python<'py>, value: i128, scale: u8) -> PyResult<Bound<'py, PyAny>> {
     decimal_type(py)?.call1((plain(value, scale),))
+}
+
+/// A side that orders rest on.
+pub fn known_side(side: u8) -> PyResult<u8> {
+    if side <= ASK {
+        return Ok(side);
+    }
+    Err(PyValueError::new_err(format!(
+        "side {side}: expected 0 (bid) or 1 (ask)"
+    )))
 }
 
 pub fn scale_of(name: &str, scale: Option<u8>) -> PyResult<Option<u8>> {

@@ -44,7 +44,10 @@ pub fn decode_frame<'py>(
         PyBytes::new(py, &frame[HEADER..HEADER + header.payload]).into_any()
     } else {
         let own = |given: Option<&Bound<'py, IdCodec>>, form| {
-            given.map_or_else(|| Codec::new(form), |codec| codec.get().0.clone())
+            let codec = given.map_or_else(|| Codec::new(form), |codec| codec.get().0.clone());
+            // Ids that were written with a form decide a codec that none has decided yet.
+            codec.decide(form);
+            codec
         };
         let codecs = (own(codec, header.forms.0), own(trade_codec, header.forms.1));
         match frame::decode(&header, frame, codecs.0, codecs.1) {
