@@ -113,7 +113,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Console(width=None if sys.stdout.isatty() else 200).print(table(rows, skipped))
     asked = [row.met for row in rows if row.met is not None]
     print(f"{sum(asked)} of {len(asked)} figures met, {len(skipped)} comparisons skipped")
-    _write(rows, options.out or (QUICK_RESULTS if look else RESULTS), whole=not options.names)
+    try:
+        _write(rows, options.out or (QUICK_RESULTS if look else RESULTS), whole=not options.names)
+    except (BenchmarkFailed, OSError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
     return 0
 
 

@@ -28,7 +28,7 @@ __all__ = [
     "write_results",
 ]
 
-_BEGIN, _END = "<!-- results -->\n", "\n<!-- end -->"
+_TABLE = re.compile(r"(?<=<!-- results -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
 class BenchmarkFailed(Exception):
@@ -195,8 +195,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def renewed_page(page: str, rows: Sequence[Row]) -> str:
     """The page with its table as the rows have it."""
-    before, begin, rest = page.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not begin or not end:
-        raise BenchmarkFailed(f"the page has no table between {_BEGIN.strip()} and {_END.strip()}")
-    return before + begin + markdown(rows) + end + after
+    if len(_TABLE.findall(page)) != 1:
+        raise BenchmarkFailed("expected one `<!-- results -->` and its `<!-- end -->` in the page")
+    text = f"{markdown(rows)}\n"
+    return _TABLE.sub(lambda _: text, page)

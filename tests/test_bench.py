@@ -20,6 +20,7 @@ from bench.measure import Sample  # noqa: E402
 from bench.own_stream import operations  # noqa: E402
 from bench.peers import Missing, Peers  # noqa: E402
 from bench.report import (  # noqa: E402
+    BenchmarkFailed,
     Row,
     Skipped,
     merged,
@@ -126,6 +127,16 @@ def test_the_table_of_the_page_is_that_of_the_results() -> None:
     if not results:
         pytest.skip("no results.json: `make bench` writes it")
     assert page == renewed_page(page, results)
+
+
+def test_the_table_is_put_where_the_page_wants_it() -> None:
+    page = "before\n<!-- results -->\n<!-- end -->\nafter\n"
+    once = renewed_page(page, [row("engine")])
+    assert "| engine |" in once
+    assert renewed_page(once, [row("engine")]) == once
+    assert "| engine |" not in renewed_page(once, [row("journal")])
+    with pytest.raises(BenchmarkFailed, match="expected one"):
+        renewed_page("no place", [row("engine")])
 
 
 # The command --------------------------------------------------------------------------------------
