@@ -35,7 +35,7 @@ class Archiver:
     def step(self) -> int:
         """Takes what the journal has more; the events taken.  Raises MarketBusy, TapeError."""
         with self.folder.archiving(), self._or_nothing():
-            return self._take()
+            return self._take(final=False)
 
     def finish(self) -> int:
         """As ``step``, and closes the open file behind it."""
@@ -45,7 +45,7 @@ class Archiver:
     def finish_locked(self) -> int:
         """As ``finish``, for who holds the archive's lock."""
         with self._or_nothing():
-            events = self._take()
+            events = self._take(final=True)
             writer, reader = self._current()
             writer.close_file()
             self._commit(writer, reader)
@@ -92,10 +92,10 @@ class Archiver:
             )
         return self._writer, self._reader
 
-    def _take(self) -> int:
+    def _take(self, *, final: bool) -> int:
         writer, reader = self._current()
         events = 0
-        for frame in reader.read(final=False):
+        for frame in reader.read(final=final):
             writer.codecs.share(reader.codecs)
             events += self._frame(writer, frame)
             if writer.closed_files:

@@ -99,6 +99,11 @@ class Layout(NamedTuple):
         encodings = dict(ENCODINGS)
         for name, narrow in zip(IDS, self.narrow_ids, strict=True):
             encodings[name] = "BYTE_STREAM_SPLIT" if narrow else "PLAIN"
+        # polars reads no other width byte by byte.
+        if self.price_digits > 18:
+            encodings["price_before"] = "PLAIN"
+        if self.size_digits > 18:
+            encodings["size_before"] = "PLAIN"
         return {
             "compression": "zstd",
             "compression_level": 3,

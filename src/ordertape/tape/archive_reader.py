@@ -10,10 +10,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pyarrow.parquet as pq
 
+from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.errors import TapeCorrupt
 from ordertape.events import COLUMNS
-from ordertape.tape.archive_columns import batch_of, read_columns
+from ordertape.tape.archive_columns import Columns, batch_of, read_columns
 from ordertape.tape.archive_files import ArchiveFile, last_file, list_files
 from ordertape.tape.bases import Base, list_bases, read_base
 from ordertape.tape.codecs import MarketCodecs
@@ -100,11 +101,11 @@ class ArchiveReader:
         """Batches, in order, and what else is wanted between them."""
         with ThreadPoolExecutor(1, thread_name_prefix="tape decoder") as decoder:
             groups = self._groups()
-            ahead: deque[tuple[_Group, Future[EventBatch]]] = deque()
+            ahead: deque[tuple[_Group, Future[Columns]]] = deque()
             try:
                 while True:
                     while len(ahead) < 2 and (group := next(groups, None)) is not None:
-                        ahead.append((group, decoder.submit(_decode, group, self.codecs)))
+                        ahead.append((group, decoder.submit(_decode, group)))
                     if not ahead:
                         return
                     group, decoded = ahead.popleft()
@@ -175,11 +176,30 @@ class ArchiveReader:
 
     # What stands where ----------------------------------------------------------------------------
 
-    def _items(self, group: _Group, batch: EventBatch) -> Iterator[Item]:
+    def _items(self, group: _Group, columns: Columns) -> Iterator[Item]:
         if group.missing is not None and self._marks_wanted:
             yield group.missing
+        things = deque(self._between(group))
+        for batch in self._batches(group, columns):
+            yield from self._merged(batch, things)
+
+    def _batches(self, group: _Group, columns: Columns) -> Iterator[EventBatch]:
+        info = group.file.info
+        for first in range(0, group.last_seq - group.first_seq + 1, limits.archive_batch_rows):
+            part = {
+                name: c[first : first + limits.archive_batch_rows] for name, c in columns.items()
+            }
+            seq = group.first_seq + first
+            seqs = np.arange(seq, seq + len(part["kind"]))
+            yield batch_of(part, seqs, (info.price_scale, info.size_scale), self.codecs)
+
+    def _merged(
+        self, batch: EventBatch, things: deque[tuple[int, Base | Mark | Snapshot]]
+    ) -> Iterator[Item]:
+        """A batch, and what stands between and behind its rows."""
         done = 0
-        for seq, thing in self._between(group):
+        while things and things[0][0] <= batch.last_seq:
+            seq, thing = things.popleft()
             is_clear = isinstance(thing, Base)
             upto = batch.search_seq(seq if is_clear else seq + 1)
             if upto > done:
@@ -243,12 +263,9 @@ class ArchiveReader:
         return clear if snapshot.rows is None else EventBatch.concat([clear, snapshot.rows])
 
 
-def _decode(group: _Group, codecs: MarketCodecs) -> EventBatch:
-    info = group.file.info
+def _decode(group: _Group) -> Columns:
     with pq.ParquetFile(group.file.path) as file:
-        columns = read_columns(file, group.nth)
-    seq = np.arange(group.first_seq, group.last_seq + 1)
-    return batch_of(columns, seq, (info.price_scale, info.size_scale), codecs)
+        return read_columns(file, group.nth)
 
 
 def book_at_end(folder: MarketFolder, codecs: MarketCodecs) -> OrderBook | None:

@@ -174,6 +174,8 @@ class JournalWriter:
     def _segment(self) -> OpenSegment:
         if self._open is None:
             raise TapeError(f"{self.folder.market}: the journal is closed")
+        if self._syncer.failure is not None:
+            raise self._syncer.failure
         return self._open
 
     def _put(self, rows: EventBatch, frame_type: int) -> None:

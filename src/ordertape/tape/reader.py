@@ -15,7 +15,7 @@ from ordertape.tape.archive_reader import ArchiveReader, Window
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal_reader import JournalReader
 from ordertape.tape.marks import Mark
-from ordertape.tape.segment import Position
+from ordertape.tape.segment import Position, segments
 from ordertape.tape.snapshot import Snapshot
 from ordertape.tape.times import Time, parse_time
 
@@ -176,7 +176,9 @@ class _Reading:
         start, last_seq = archive.place, archive.last_seq
         if after is not None and (start is None or start <= after):
             # What we were to read next is gone, but not into the archive: on with what is left.
-            start, last_seq = None, self._next_seq - 1
+            left = [s.number for s in segments(self._folder.journal) if s.number > after.segment]
+            start = Position(left[0], 0) if left else after
+            last_seq = self._next_seq - 1
         self.close()
         self._journal = JournalReader(
             self._folder,

@@ -90,6 +90,11 @@ class Syncer:
             self._dirty_since = self._dirty_since or time.monotonic()
             self._changed.notify_all()
         self._thread.join()
+        # After a failure nobody closed them: a descriptor that the writer still holds must not
+        # become another file's.
+        for segment in self._segments:
+            os.close(segment.fd)
+        self._segments.clear()
 
     # The thread -----------------------------------------------------------------------------------
 
@@ -99,9 +104,6 @@ class Syncer:
                 self._sync()
         except OSError as error:
             self._fail(error)
-        finally:
-            for segment in self._segments:
-                os.close(segment.fd)
 
     def _await_work(self) -> bool:
         """True when a sync is due, False when there is nothing left and no more will come."""
@@ -128,19 +130,20 @@ class Syncer:
                 sync_directory(segment.segment.path.parent)
                 segment.named = True
             if closed:
-                self._close(segment)
+                self._cut(segment)
             with self._changed:
                 segment.synced = written
                 self.synced_seq = max(self.synced_seq, written_seq)
                 if closed:
                     self._segments.remove(segment)
+                    os.close(segment.fd)
                 self._changed.notify_all()
 
-    def _close(self, segment: OpenSegment) -> None:
+    @staticmethod
+    def _cut(segment: OpenSegment) -> None:
         """Only a durable segment is cut: to end with its last frame says that it is whole."""
         os.ftruncate(segment.fd, segment.written)
         os.fsync(segment.fd)
-        os.close(segment.fd)
 
     def _fail(self, error: OSError) -> None:
         path = self._segments[0].segment.path if self._segments else "the journal"
