@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,7 +19,7 @@ from pydantic import ValidationError
 from ordertape.commands import collecting, common, exporting, importing, reading
 from ordertape.commands.common import DataOption
 from ordertape.errors import OrdertapeError, SettingRefused
-from ordertape.roles.logs import logger
+from ordertape.roles.logs import configure_logs, logger
 
 __all__ = ["app", "main", "run"]
 
@@ -62,6 +63,7 @@ def everywhere(
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command line; its exit status.  No traceback leaves this function."""
+    configure_logs(Path("logs"))  # until the settings say where
     try:
         status = app(list(arguments), prog_name="ordertape", standalone_mode=False)
         sys.stdout.flush()

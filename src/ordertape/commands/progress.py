@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from ordertape import limits
 
-__all__ = ["Counting", "counting"]
+__all__ = ["Counting", "counting", "waiting"]
 
 
 class Counting(Protocol):
@@ -60,3 +68,30 @@ def counting(what: str, unit: str = "events") -> Iterator[Counting]:
     finally:
         if started:
             bar.stop()
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """A sign of life for work that can't say how far it is; the same rules."""
+    console = Console(stderr=True)
+    sign = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+    sign.add_task(what, total=None)
+    late = threading.Timer(limits.progress_after_ms / 1000, sign.start)
+    late.daemon = True
+    if not console.is_terminal:
+        yield
+        return
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
+        late.join()
+        if sign.live.is_started:
+            sign.stop()

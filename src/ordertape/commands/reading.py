@@ -23,6 +23,7 @@ from ordertape.commands.common import (
     out_json,
     prepare,
 )
+from ordertape.commands.progress import waiting
 from ordertape.models import iso_from_ns
 from ordertape.numbers import plain
 from ordertape.roles.status import read_report
@@ -59,9 +60,10 @@ def book(
     settings = prepare(data)
     at_ns = None if at is None else parse_time(at)
     folder = market_on_tape(settings, exchange, symbol)
-    found = rebuild(settings.data, folder.exchange, folder.symbol, at_ns)
-    reader = TapeReader(settings.data, folder.exchange, folder.symbol)
-    answer = book_answer(folder, reader, found, at_ns, depth)
+    with waiting(f"rebuild {folder.market}"):
+        found = rebuild(settings.data, folder.exchange, folder.symbol, at_ns)
+        reader = TapeReader(settings.data, folder.exchange, folder.symbol)
+        answer = book_answer(folder, reader, found, at_ns, depth)
     if as_json:
         out_json(answer)
     else:
@@ -134,7 +136,8 @@ def verify(
     """Replay a tape and compare the book with the digest at every mark; status 1 if one differs."""
     settings = prepare(data)
     folder = market_on_tape(settings, exchange, symbol)
-    report = verify_tape(settings.data, folder.exchange, folder.symbol)
+    with waiting(f"verify {folder.market}"):
+        report = verify_tape(settings.data, folder.exchange, folder.symbol)
     if as_json:
         out_json(report.as_dict())
     else:

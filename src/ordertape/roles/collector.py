@@ -13,8 +13,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -123,8 +124,13 @@ class Collector:
     def stop_soon(self) -> None:
         """Asks ``run`` to stop; from any thread."""
         self._asked_to_stop = True
+        self._in_loop(self._stop.set)
+
+    def _in_loop(self, call: Callable[[], None]) -> None:
+        """Calls it in the loop, where one runs; from any thread."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
+            with suppress(RuntimeError):  # the loop has ended: there is nothing left to stop
+                self._loop.call_soon_threadsafe(call)
 
     # Opening --------------------------------------------------------------------------------------
 
@@ -153,7 +159,7 @@ class Collector:
 
     def _refuse_mix(self, folder: MarketFolder, journal: JournalWriter) -> None:
         there = journal.recovered
-        if there.last_seq and there.simulated != self._simulated:
+        if there.simulated != self._simulated and (there.simulated or there.last_seq):
             kinds = ("simulated", "real") if there.simulated else ("real", "simulated")
             raise TapeError(
                 f"the tape of {folder.market} in {folder.data} is {kinds[0]}, "
@@ -222,8 +228,7 @@ class Collector:
 
     def _sync_failed(self, error: SyncFailed) -> None:
         """From the thread that syncs: the process ends, nothing it writes can be trusted."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._note_sync_failure, error)
+        self._in_loop(partial(self._note_sync_failure, error))
 
     def _note_sync_failure(self, error: SyncFailed) -> None:
         if self._sync_failure is None:
@@ -282,6 +287,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (OrdertapeError, OSError) as error:
         sys.stderr.write(f"collector: {error}\n")
         return 1
+    except KeyboardInterrupt:  # before the loop took the signal over
+        return 130
     return 0
 
 
