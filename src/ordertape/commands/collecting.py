@@ -104,7 +104,8 @@ class _Lines:
     def show(self, collected: Sequence[Market]) -> None:
         texts = [line(_view_of(market)) for market in collected]
         if self._live is not None:
-            self._live.update(Text("\n".join(texts)), refresh=True)
+            shown = Text("\n".join(texts), no_wrap=True, overflow="ellipsis")
+            self._live.update(shown, refresh=True)
         else:
             for text in texts:
                 out(text)

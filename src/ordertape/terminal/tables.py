@@ -34,6 +34,8 @@ STATE_STYLES = {
 }
 
 
+_NO_BOOK = ("CONNECTING", "SYNCING", "RESYNCING", "FAILED")
+"""States in which nothing is claimed of the book, so nothing can be proven."""
 _FRAMED_LINES = 5
 """Lines of the heading and of the footing, with their frames."""
 
@@ -80,18 +82,18 @@ def line(view: View) -> str:
         f"bid {_number(bid)} ask {_number(ask)}",
         f"{view.bid_orders}+{view.ask_orders} orders",
         f"{sum(view.rates.values()):.0f} events/s",
-        integrity(view),
         f"age {_age(view.age_ms)}",
+        integrity(view),
     ]
     if view.reason and view.state != "LIVE":
-        parts.append(f"({view.reason})")
+        parts.insert(-1, f"({view.reason})")
     return "  ".join(parts)
 
 
 def integrity(view: View) -> str:
     """What is proven about the book, in words."""
     words = []
-    if view.report is not None:
+    if view.report is not None and view.state not in _NO_BOOK:
         words.append(str(view.report.integrity.get("summary", "unproven")))
     words.append("1 gap" if view.gaps == 1 else f"{view.gaps} gaps")
     if view.faults:

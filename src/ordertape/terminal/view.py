@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from rich.console import Console
@@ -25,6 +26,11 @@ def view_of(replica: Replica) -> View:
         if report is None and state not in ("", "STOPPED", "FAILED"):
             # Its collector was killed before it could say so on the tape.
             state, reason = "STOPPED", "nobody collects it now"
+        age_ms = None
+        if report is not None:
+            # The report is up to a second old; the tape itself may know of a later frame.
+            seen = max(report.last_frame_at or 0, book.ts_recv if book is not None else 0)
+            age_ms = max(0, time.time_ns() - seen) // 10**6 if seen else None
         bid_orders, ask_orders = book.totals()[:2] if book is not None else (0, 0)
         return View(
             exchange=replica.exchange,
@@ -34,7 +40,7 @@ def view_of(replica: Replica) -> View:
             reason=reason,
             era=book.era if book is not None else 0,
             sequence=book.seq if book is not None else 0,
-            age_ms=report.age_ms() if report is not None else None,
+            age_ms=age_ms,
             bids=bids,
             asks=asks,
             bid_orders=bid_orders,
