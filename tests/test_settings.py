@@ -77,4 +77,4 @@ def test_every_setting_has_a_name_a_meaning_and_a_default() -> None:
     rows = described()
     assert len(rows) == len(Settings.model_fields)
     assert all(name.isupper() and meaning for name, meaning, _ in rows)
-    assert ("ORDERTAPE_DATA", "folder of journal and archive", "data") in rows
+    assert ("ORDERTAPE_DATA", "folder of journal, archive and embedded database", "data") in rows

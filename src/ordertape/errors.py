@@ -16,6 +16,11 @@
     ├── TransitionRefused   a stream's state does not allow what was asked
     ├── CollectFailed       no market is left that a collector could go on with
     ├── ChildFailed         a child process did not start or ended on its own
+    ├── DatabaseError       the database refused what was asked
+    │   ├── DatabaseUnavailable  it can't be reached, went away or is starting up
+    │   ├── SchemaRefused   tables are missing, not ours, or of another version
+    │   ├── TapeDiffers     the rows of a market are those of another tape
+    │   └── SaveRefused     rows from elsewhere that don't fit, or their market is collected
     └── SettingRefused      an environment variable or option has a value that can't be used
 
 ``retryable`` says whether trying the same thing again, unchanged, can help.
@@ -28,14 +33,19 @@ __all__ = [
     "BookCorrupt",
     "ChildFailed",
     "CollectFailed",
+    "DatabaseError",
+    "DatabaseUnavailable",
     "IdRefused",
     "ImportRefused",
     "MarketBusy",
     "NumberRefused",
     "OrdertapeError",
+    "SaveRefused",
+    "SchemaRefused",
     "SettingRefused",
     "SyncFailed",
     "TapeCorrupt",
+    "TapeDiffers",
     "TapeError",
     "TransitionRefused",
     "UnknownMarket",
@@ -125,6 +135,28 @@ class CollectFailed(OrdertapeError):
 
 class ChildFailed(OrdertapeError):
     """A child process did not start, or ended without being asked."""
+
+
+class DatabaseError(OrdertapeError):
+    """PostgreSQL refused; the text names where and why."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """No connection, or a connection that ended: what was under way may be tried again."""
+
+    retryable = True
+
+
+class SchemaRefused(DatabaseError):
+    """The schema isn't what this version works with, or holds tables that aren't ours."""
+
+
+class TapeDiffers(DatabaseError):
+    """The database goes on from other events than those of this tape."""
+
+
+class SaveRefused(DatabaseError):
+    """What was to be saved does not fit the market's rows."""
 
 
 class TransitionRefused(OrdertapeError):

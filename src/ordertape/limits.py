@@ -134,6 +134,47 @@ status_write_ms: Final = 1_000
 status_stale_ms: Final = 5_000
 """An older status.json says nothing about now.  Policy: its collector counts as gone."""
 
+# PostgreSQL --------------------------------------------------------------------------------------
+database_start_seconds_max: Final = 3_600
+"""Until the embedded server answers: recovery after a crash may take long.  Policy: give up."""
+database_stop_ms: Final = 6_000
+"""For the embedded server to end in order.  Policy: at once, it recovers at its next start."""
+database_guard_ms: Final = 20_000
+"""For the process that ends the embedded server to begin its watch.  Policy: the start failed."""
+database_leftover_ms_max: Final = 20_000
+"""For what a killed server left running to end.  Policy: it is ended."""
+database_connect_timeout_ms: Final = 10_000
+"""To reach a server and be let in.  Policy: it counts as away."""
+database_lock_timeout_ms: Final = 2_000
+"""To wait for a lock that stops readers (partitions, views).  Policy: given up, tried next round."""
+database_statement_timeout_ms: Final = 10_000
+"""A reader's query.  Policy: it is canceled."""
+database_pool_connections_max: Final = 8
+"""Connections of one repository.  Policy: the next query waits."""
+database_pool_wait_ms: Final = 5_000
+"""To wait for one of them.  Policy: refused."""
+database_batch_rows: Final = 50_000
+"""Events in one COPY and one transaction.  Policy: the next begins."""
+database_flush_ms: Final = 200
+"""Events that are durable wait at most this long for more of them.  Policy: they are copied."""
+database_backoff_ms_min: Final = 250
+database_backoff_ms_max: Final = 30_000
+"""Waits between attempts to reach a database that is away, doubled from min to max."""
+database_maintenance_ms: Final = 30_000
+"""Between two rounds of partitions, retention and thinning."""
+database_days_ahead: Final = 1
+"""Days whose partitions are made before they begin."""
+database_days_default: Final = 7
+"""Days of events PostgreSQL keeps; see ORDERTAPE_DATABASE_DAYS.  Policy: older days are dropped."""
+database_snapshots_last: Final = 10
+database_snapshots_hours: Final = 24
+"""Whole books of a market that stay: the last ones, one an hour for so many hours, then one a day."""
+page_rows_default: Final = 1_000
+page_rows_max: Final = 10_000
+"""Events in one page.  Policy: refused."""
+page_scan_rows_max: Final = 200_000
+"""Events that one filtered page looks at.  Policy: the page is short and has a cursor."""
+
 # The terminal ------------------------------------------------------------------------------------
 view_levels_shown: Final = 20
 view_events_shown: Final = 25

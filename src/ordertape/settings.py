@@ -6,6 +6,7 @@ sentence that names the setting, what was found and what was expected.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -42,6 +43,16 @@ SocketAddress = Annotated[str, _address(("ws", "wss"), "wss://api-pub.bitfinex.c
 WebAddress = Annotated[str, _address(("http", "https"), "https://api-pub.bitfinex.com")]
 
 
+def _check_schema(value: str) -> str:
+    """A name that needs no quotes in SQL and is none of PostgreSQL's own."""
+    if not re.fullmatch(r"(?!pg_)[a-z_][a-z0-9_]{0,62}", value) or value == "information_schema":
+        raise PydanticCustomError("schema", "expected a name like otc_analysis")
+    return value
+
+
+SchemaName = Annotated[str, AfterValidator(_check_schema)]
+
+
 class Settings(BaseSettings):
     """Every setting, one line of meaning each; the alias is its name in the environment."""
 
@@ -58,7 +69,7 @@ class Settings(BaseSettings):
     data: Path = Field(
         Path("data"),
         validation_alias="ORDERTAPE_DATA",
-        description="folder of journal and archive",
+        description="folder of journal, archive and embedded database",
     )
     logs: Path = Field(
         Path("logs"),
@@ -76,6 +87,28 @@ class Settings(BaseSettings):
         ge=limits.snapshot_interval_seconds_min,
         le=limits.snapshot_interval_seconds_max,
         description="seconds between full snapshots and their marks, 10 to 3600",
+    )
+    database_url: str | None = Field(
+        None,
+        validation_alias="DATABASE_URL",
+        description="PostgreSQL 15 or newer, `postgresql://…`; unset: the embedded one",
+    )
+    database_schema: SchemaName = Field(
+        "otc_analysis",
+        validation_alias="OTC_SCHEMA",
+        description="schema of the tables in PostgreSQL",
+    )
+    database_days: int = Field(
+        limits.database_days_default,
+        validation_alias="ORDERTAPE_DATABASE_DAYS",
+        ge=1,
+        le=36_500,
+        description="days of events PostgreSQL keeps; the archive keeps all",
+    )
+    database_order_index: bool = Field(
+        True,
+        validation_alias="ORDERTAPE_DATABASE_ORDER_INDEX",
+        description="whether PostgreSQL finds the events of one order by an index",
     )
     bitfinex_ws_url: SocketAddress = Field(
         "wss://api-pub.bitfinex.com/ws/2",
@@ -102,6 +135,8 @@ def described() -> list[tuple[str, str, str]]:
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
