@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from ordertape._engine import Counters, Effects, EventBatch, OrderBook
     from ordertape.errors import OrdertapeError
     from ordertape.events import EventKind, Flag, Reason, Side
-    from ordertape.models import L3EventType, L3Order, L3Orderbook, L3Side, L3Snapshot
+    from ordertape.models import (
+        L3EventType,
+        L3Order,
+        L3Orderbook,
+        L3Side,
+        L3Snapshot,
+        L3StreamStatus,
+        StartL3Request,
+    )
     from ordertape.replay.capture import read_capture
     from ordertape.tape.databento import read_databento
     from ordertape.tape.lobster import read_lobster
@@ -31,10 +39,12 @@ __all__ = [
     "L3Orderbook",
     "L3Side",
     "L3Snapshot",
+    "L3StreamStatus",
     "OrderBook",
     "OrdertapeError",
     "Reason",
     "Side",
+    "StartL3Request",
     "read_capture",
     "read_databento",
     "read_lobster",
@@ -53,10 +63,12 @@ _HOMES = {
     "L3Orderbook": "models",
     "L3Side": "models",
     "L3Snapshot": "models",
+    "L3StreamStatus": "models",
     "OrderBook": "_engine",
     "OrdertapeError": "errors",
     "Reason": "events",
     "Side": "events",
+    "StartL3Request": "models",
     "read_capture": "replay.capture",
     "read_databento": "tape.databento",
     "read_lobster": "tape.lobster",

@@ -8,15 +8,19 @@ the exact nanoseconds stand beside them and are what JSON shows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 import msgspec
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.events import REASONS, EventKind, Flag, Side
 from ordertape.numbers import plain
@@ -29,6 +33,9 @@ __all__ = [
     "L3Side",
     "L3Snapshot",
     "L3Statistics",
+    "L3StreamStatus",
+    "StartL3Request",
+    "StreamInfo",
     "datetime_from_ns",
     "iso_from_ns",
     "orders_of",
@@ -330,3 +337,143 @@ def _book_fields(exchange: str, symbol: str, book: OrderBook, depth: int) -> dic
         "bids": side(Side.BID),
         "asks": side(Side.ASK),
     }
+
+
+# Streams ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamInfo:
+    """One stream as the server knows it; times are ns since 1970 UTC, counts since its start."""
+
+    exchange: str
+    symbol: str
+    state: str
+    reason: str = ""
+    era: int = 0
+    persist: bool = True
+    simulated: bool = False
+    orders_received: int = 0
+    orders_persisted: int = 0
+    snapshots_taken: int = 0
+    started_at: int | None = None
+    last_update: int | None = None
+    last_frame_at: int | None = None
+    """Of the venue's last frame, None before the first."""
+    errors: Sequence[str] = ()
+    sequence: int = 0
+    written_seq: int = 0
+    durable_seq: int = 0
+    data: Path | None = None
+    """The data folder of its tape where that is not the server's own (``persist`` false)."""
+
+    @property
+    def is_active(self) -> bool:
+        """Neither STOPPED nor FAILED."""
+        return self.state not in ("STOPPED", "FAILED")
+
+    @property
+    def age_ms(self) -> int | None:
+        """Milliseconds since the venue's last frame."""
+        if self.last_frame_at is None:
+            return None
+        return max(0, time.time_ns() - self.last_frame_at) // 10**6
+
+
+class StartL3Request(BaseModel):
+    """What ``POST /start`` is asked: one symbol on one venue or several."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "symbol": "BTC/USDT",
+                "exchanges": ["bitfinex"],
+                "persist": True,
+                "snapshot_interval_seconds": 60,
+            }
+        },
+    )
+
+    symbol: str = Field(min_length=1, description="in any usual form: BTC/USDT, BTC-USDT, tBTCUST")
+    exchanges: list[str] = Field(min_length=1, description="names of venues")
+    persist: bool = Field(True, description="whether the stream leaves a tape")
+    snapshot_interval_seconds: int | None = Field(
+        None,
+        ge=limits.snapshot_interval_seconds_min,
+        le=limits.snapshot_interval_seconds_max,
+        description="seconds between full snapshots; absent: L3_SNAPSHOT_INTERVAL",
+    )
+
+
+WORST_FIRST = ("FAILED", "STOPPED", "CONNECTING", "SYNCING", "RESYNCING", "STALE", "LIVE")
+"""States of a stream, the one furthest from LIVE first."""
+
+
+class L3StreamStatus(_Edge):
+    """One stream, or several of one symbol: counts summed, the worst state, ``streams`` one by
+    one."""
+
+    symbol: str
+    exchanges: list[str]
+    is_active: bool
+    orders_received: int = 0
+    orders_persisted: int = 0
+    snapshots_taken: int = 0
+    started_at: Moment | None = None
+    last_update: Moment | None = None
+    errors: list[str] = Field(default_factory=list)
+    state: str
+    reason: str = ""
+    era: int = 0
+    age_ms: int | None = None
+    simulated: bool = False
+    persist: bool = True
+    sequence: int = 0
+    streams: list[L3StreamStatus] | None = None
+
+    @classmethod
+    def from_info(cls, info: StreamInfo) -> Self:
+        return cls(
+            symbol=info.symbol,
+            exchanges=[info.exchange],
+            is_active=info.is_active,
+            orders_received=info.orders_received,
+            orders_persisted=info.orders_persisted,
+            snapshots_taken=info.snapshots_taken,
+            started_at=None if not info.started_at else datetime_from_ns(info.started_at),
+            last_update=None if not info.last_update else datetime_from_ns(info.last_update),
+            errors=list(info.errors),
+            state=info.state,
+            reason=info.reason,
+            era=info.era,
+            age_ms=info.age_ms,
+            simulated=info.simulated,
+            persist=info.persist,
+            sequence=info.sequence,
+        )
+
+    @classmethod
+    def from_infos(cls, symbol: str, infos: Sequence[StreamInfo]) -> Self:
+        """The status of each of several streams, and of all of them under the symbol asked for."""
+        streams = [L3StreamStatus.from_info(info) for info in infos]
+        worst = min(streams, key=lambda status: WORST_FIRST.index(status.state))
+        return cls(
+            symbol=symbol,
+            exchanges=[info.exchange for info in infos],
+            is_active=any(status.is_active for status in streams),
+            orders_received=sum(status.orders_received for status in streams),
+            orders_persisted=sum(status.orders_persisted for status in streams),
+            snapshots_taken=sum(status.snapshots_taken for status in streams),
+            started_at=min((s.started_at for s in streams if s.started_at), default=None),
+            last_update=max((s.last_update for s in streams if s.last_update), default=None),
+            errors=[error for status in streams for error in status.errors],
+            state=worst.state,
+            reason=worst.reason,
+            era=max(status.era for status in streams),
+            age_ms=max((s.age_ms for s in streams if s.age_ms is not None), default=None),
+            simulated=any(status.simulated for status in streams),
+            persist=all(status.persist for status in streams),
+            sequence=max(status.sequence for status in streams),
+            streams=streams,
+        )
