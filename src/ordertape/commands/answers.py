@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from ordertape._engine import OrderBook
@@ -12,52 +10,10 @@ from ordertape.events import Side
 from ordertape.models import L3Statistics, iso_from_ns
 from ordertape.roles.status import read_report
 from ordertape.tape.folder import MarketFolder
-from ordertape.tape.marks import Mark
+from ordertape.tape.history import history_of
 from ordertape.tape.reader import TapeReader
 
-__all__ = ["Circumstances", "book_answer", "circumstances_of"]
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What the marks say about a moment: is the book of then to be believed?"""
-
-    state: str
-    simulated: bool
-    gap: dict[str, Any] | None
-
-
-def circumstances_of(marks: Iterable[Mark], at_ns: int) -> Circumstances:
-    """State, simulation and, if inside one, the gap at a moment (ns)."""
-    state, simulated = "", False
-    gaps: dict[int, dict[str, Any]] = {}
-    for mark in marks:
-        if mark.kind == "simulated":
-            simulated = True
-        elif mark.kind == "state" and mark.ts <= at_ns:
-            state = str(mark.fields["to"])
-        elif mark.kind == "gap":
-            # A gap is told as it begins and again as it is healed: the later mark counts.
-            gaps[mark.fields["from_ns"]] = mark.fields
-    inside = [gap for gap in gaps.values() if _inside(gap, at_ns)]
-    return Circumstances(state or "STOPPED", simulated, _gap(inside[-1]) if inside else None)
-
-
-def _inside(gap: dict[str, Any], at_ns: int) -> bool:
-    return gap["from_ns"] <= at_ns and (gap["to_ns"] is None or at_ns < gap["to_ns"])
-
-
-def _gap(fields: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "from": iso_from_ns(fields["from_ns"]),
-        "to": _iso(fields["to_ns"]),
-        "reason": fields["reason"],
-        "healed_by": fields["healed_by"],
-    }
-
-
-def _iso(ns: int | None) -> str | None:
-    return None if ns is None else iso_from_ns(ns)
+__all__ = ["book_answer"]
 
 
 def book_answer(
@@ -69,12 +25,12 @@ def book_answer(
     collector knows; in the past, since the last event.
     """
     now_ns = time.time_ns() if at_ns is None else at_ns
-    found = circumstances_of(reader.marks(), now_ns)
+    found = history_of(reader)
     last_report = read_report(folder.root)
     simulated = found.simulated or (last_report is not None and last_report.simulated)
     running = at_ns is None and last_report is not None and last_report.fresh
     report = last_report if running else None
-    state = found.state
+    state = found.state_at(now_ns)
     if at_ns is None and report is None and state != "FAILED":
         state = "STOPPED"  # nobody collects: what the last mark says is no longer so
     age_ms = report.age_ms() if report is not None else max(0, now_ns - book.ts_recv) // 10**6
@@ -91,8 +47,8 @@ def book_answer(
         "age_ms": age_ms,
         "simulated": simulated,
     }
-    if found.gap is not None:
-        answer["gap"] = found.gap
+    if (gap := found.gap_at(now_ns)) is not None:
+        answer["gap"] = gap
     return answer
 
 
