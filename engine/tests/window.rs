@@ -253,7 +253,7 @@ impl Bench {
 
     fn replay(&mut self, columns: Columns) -> Result<(), TestCaseError> {
         let slice = Slice::whole(columns);
-        let counters = if self.statements % 2 == 0 {
+        let counters = if self.statements.is_multiple_of(2) {
             self.replica.apply(&slice)
         } else {
             self.replica

@@ -25,6 +25,12 @@ pub struct Order {
     pub size: i64,
 }
 
+/// An order before an event, with the orders ahead of it.
+type Before = Option<(Order, i64)>;
+
+/// The level an event touches: side, price, and the orders ahead in it.
+type Touched = Option<(u8, i64, i64)>;
+
 /// What `Effects` says of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effect {
@@ -132,7 +138,7 @@ impl Model {
         (outcome, self.effect(before, touched))
     }
 
-    fn effect(&self, before: Option<(Order, i64)>, touched: Option<(u8, i64, i64)>) -> Effect {
+    fn effect(&self, before: Before, touched: Touched) -> Effect {
         let queue = |(side, price, _): (u8, i64, i64)| {
             let empty = Vec::new();
             let queue = self.queues[side as usize].get(&price).unwrap_or(&empty);
@@ -155,8 +161,7 @@ impl Model {
     }
 
     /// The outcome, the order before with its place, and the level touched with the place in it.
-    #[allow(clippy::type_complexity)] // read once, above
-    fn act(&mut self, event: Event) -> (Outcome, Option<(Order, i64)>, Option<(u8, i64, i64)>) {
+    fn act(&mut self, event: Event) -> (Outcome, Before, Touched) {
         if event.flags & LATE != 0 {
             return (Outcome::Late, None, None);
         }
@@ -223,7 +228,7 @@ impl Model {
         (outcome, before, Some(level))
     }
 
-    fn open(&mut self, event: Event) -> (Outcome, Option<(Order, i64)>, Option<(u8, i64, i64)>) {
+    fn open(&mut self, event: Event) -> (Outcome, Before, Touched) {
         if event.size <= 0 || event.price == NULL {
             return (Outcome::Negative, None, None);
         }
