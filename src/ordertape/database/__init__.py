@@ -1,0 +1,1 @@
+"""PostgreSQL: the embedded server, schema, follower and repository; see docs/database.md."""

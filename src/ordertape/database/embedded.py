@@ -1,0 +1,214 @@
+"""The embedded PostgreSQL of a data folder: started by its first user, shared, ended by the last.
+
+``data/postgresql/cluster`` is the database.  Users of the same folder, in whatever process, share
+one server; see ``guard`` for who ends it.  Nothing here listens on a network.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from ordertape import limits
+from ordertape.database.cluster import PORT, SUPERUSER, Cluster, Progress
+from ordertape.database.guard import (
+    CLUSTER,
+    GUARD_LOCK,
+    START_LOCK,
+    USERS_LOCK,
+    open_lock,
+    try_lock,
+)
+from ordertape.errors import DatabaseError, DatabaseUnavailable
+
+__all__ = ["DATABASE", "EmbeddedServer"]
+
+DATABASE = "ordertape"
+_LOOK_SECONDS = 0.05
+
+
+class EmbeddedServer:
+    """The server of ``data``.  Use it as a context, or ``acquire`` and ``release`` it.
+
+    ``acquire`` starts it or attaches to the running one; ``release`` ends it where nobody else
+    uses it, and returns when it has ended.
+    """
+
+    def __init__(self, data: str | os.PathLike[str]) -> None:
+        self.folder = Path(data).absolute() / "postgresql"
+        self._users: IO[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether this folder ever had a database."""
+        return (self.folder / CLUSTER / "PG_VERSION").exists()
+
+    def acquire(self, progress: Progress | None = None) -> None:
+        """From here on the server runs and answers.  Raises DatabaseError, DatabaseUnavailable."""
+        self._prepare()
+        with self._starting():
+            if self._users is None:
+                users = open_lock(self.folder, USERS_LOCK)
+                fcntl.flock(users, fcntl.LOCK_SH)  # waits while a guard is stopping the server
+                self._users = users
+            try:
+                self._watch()
+                self._run(progress)
+            except BaseException:
+                self.release()
+                raise
+
+    def ensure(self, progress: Progress | None = None) -> None:
+        """As ``acquire``, for a user whose connection failed: a killed server is started again."""
+        self.acquire(progress)
+
+    def release(self) -> None:
+        """Lets go; the last user waits until the server has ended."""
+        if self._users is None:
+            return
+        users, self._users = self._users, None
+        with users:
+            if try_lock(users):
+                Cluster(self.folder / CLUSTER).stop()
+            else:
+                # Others use it, or the guard was faster: then this waits until it is done.
+                fcntl.flock(users, fcntl.LOCK_SH)
+        if self._guard is not None:
+            try:
+                self._guard.wait(0 if self.running else limits.database_stop_ms / 1000)
+            except subprocess.TimeoutExpired:
+                pass  # it watches over the other users
+            else:
+                self._guard = None
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    # Reaching it ----------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        return self.exists and Cluster(self.folder / CLUSTER).running
+
+    def conninfo(self, database: str = DATABASE) -> str:
+        """What libpq needs to reach the running server.  Raises DatabaseUnavailable."""
+        sockets = Cluster(self.folder / CLUSTER).sockets
+        if sockets is None:
+            raise DatabaseUnavailable(f"the embedded PostgreSQL in {self.folder} does not run")
+        return make_conninfo(
+            host=str(sockets),
+            port=PORT,
+            user=SUPERUSER,
+            dbname=database,
+            connect_timeout=max(2, limits.database_connect_timeout_ms // 1000),
+        )
+
+    @property
+    def url(self) -> str:
+        """The same as a URL for psql and other programs."""
+        sockets = Cluster(self.folder / CLUSTER).sockets
+        if sockets is None:
+            raise DatabaseUnavailable(f"the embedded PostgreSQL in {self.folder} does not run")
+        return f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(str(sockets), safe='')}&port={PORT}"
+
+    # Starting it ----------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseError(f"can't make {self.folder}: {error.strerror}") from None
+
+    @contextmanager
+    def _starting(self) -> Iterator[None]:
+        """One process at a time; the kernel lets the lock go when that process ends."""
+        try:
+            lock = open_lock(self.folder, START_LOCK)
+        except PermissionError:
+            raise DatabaseError(
+                f"the embedded PostgreSQL in {self.folder} belongs to another account: run as "
+                "that one, or set ORDERTAPE_DATA to a folder of your own"
+            ) from None
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _run(self, progress: Progress | None) -> None:
+        cluster = Cluster(self.folder / CLUSTER)
+        if not cluster.exists:
+            if progress is not None:
+                progress(f"making a database in {cluster.path}")
+            cluster.create()
+        deadline = time.monotonic() + limits.database_start_seconds_max
+        while True:
+            if not cluster.running:
+                cluster.start(progress)
+            problem = self._problem()
+            if problem is None:
+                return
+            # It recovers, or it ends: whoever began that may be gone.
+            if time.monotonic() > deadline:
+                raise DatabaseUnavailable(
+                    f"the embedded PostgreSQL in {self.folder} does not answer: {problem}"
+                )
+            if progress is not None:
+                progress(f"PostgreSQL does not answer yet: {problem}")
+            time.sleep(_LOOK_SECONDS)
+
+    def _problem(self) -> str | None:
+        """Why the server does not answer a query; None where it does."""
+        try:
+            with psycopg.connect(self.conninfo("postgres"), autocommit=True) as connection:
+                found = connection.execute(
+                    "SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)
+                ).fetchone()
+                if found is None:
+                    name = sql.Identifier(DATABASE)
+                    connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+        except (psycopg.OperationalError, DatabaseUnavailable) as error:
+            return " ".join(str(error).split())
+        return None
+
+    def _watch(self) -> None:
+        """Makes sure that a guard is there, whatever becomes of us."""
+        with open_lock(self.folder, GUARD_LOCK) as lock:
+            if not try_lock(lock):
+                return
+        guard = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "ordertape.database.guard", str(self.folder)],
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        with guard.stdout as said, guard.stderr as complaint:  # type: ignore[union-attr]
+            if said.readline().strip() != b"watching":
+                raise DatabaseError(
+                    f"the guard of the embedded PostgreSQL did not start: "
+                    f"{complaint.read().decode('utf-8', 'replace').strip()[-400:]}"
+                )
+        self._guard = guard
