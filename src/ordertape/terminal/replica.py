@@ -115,7 +115,9 @@ class Replica:
             with self.lock:
                 self.book = book
                 for mark in marks:
-                    self._mark(mark)
+                    # Later ones come with their events: a state must not run ahead of the book.
+                    if mark.seq <= book.seq:
+                        self._mark(mark)
             return book.seq + 1
         return None
 
