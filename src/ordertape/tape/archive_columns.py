@@ -1,4 +1,4 @@
-"""Columns of events between the engine's memory and Parquet.
+"""Columns of events from the engine's memory into Parquet.
 
 Every file has the columns of ``events.COLUMNS`` in their order.  Prices and sizes are DECIMAL, so
 that DuckDB and polars read real numbers; integer ids are UINT64, other ids their 16-byte key,
@@ -14,18 +14,27 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow
-import pyarrow.compute
-import pyarrow.parquet as pq
 
 from ordertape._engine import NULL, EventBatch
 from ordertape.events import COLUMNS
 from ordertape.tape.codecs import MarketCodecs
 
-__all__ = ["Columns", "Layout", "batch_of", "gather", "layout_of", "read_columns", "table_of"]
+__all__ = [
+    "CODES",
+    "IDS",
+    "NO_ID",
+    "NO_SIDE",
+    "Columns",
+    "Layout",
+    "absent",
+    "gather",
+    "hash_columns",
+    "layout_of",
+    "table_of",
+]
 
 # Its stubs refuse much of what pyarrow does, such as arrays over numpy's memory.
 pa: Final[Any] = pyarrow
-pc: Final[Any] = pyarrow.compute
 
 Columns = dict[str, npt.NDArray[Any]]
 """Columns as the engine has them: int64, uint16, uint8; ids (n, 2) uint64, lower half first.
@@ -34,17 +43,19 @@ A column that no row has is left out."""
 IDS: Final = ("order_id", "trade_id", "taker_order_id")
 PRICES: Final = ("price", "price_before")
 SIZES: Final = ("size", "size_before")
-_CODES: Final = {
+CODES: Final = {
     "kind": pa.uint8(),
     "side": pa.uint8(),
     "reason": pa.uint8(),
     "flags": pa.uint16(),
     "taker_side": pa.uint8(),
 }
-_NO_SIDE: Final = 255
-_NO_ID: Final = np.uint64(2**64 - 1)
+NO_SIDE: Final = 255
+NO_ID: Final = np.uint64(2**64 - 1)
 _INT64_MAX: Final = 2**63 - 1
 
+ALWAYS: Final = ("seq", "ts_recv", "kind", "reason", "flags")
+"""Columns in which every row has a value."""
 DICTIONARY: Final = ("kind", "side", "reason", "flags", "taker_side", "price", "size")
 ENCODINGS: Final = {
     "seq": "DELTA_BINARY_PACKED",
@@ -83,7 +94,7 @@ class Layout(NamedTuple):
 
     def types(self) -> dict[str, Any]:
         """The Arrow type of each column."""
-        types = dict.fromkeys(COLUMNS, pa.int64()) | _CODES
+        types = dict.fromkeys(COLUMNS, pa.int64()) | CODES
         for name, narrow in zip(IDS, self.narrow_ids, strict=True):
             types[name] = pa.uint64() if narrow else self._wide_id(name)
         types |= dict.fromkeys(PRICES, _decimal(self.price_digits, self.price_scale))
@@ -131,7 +142,7 @@ def gather(batches: Sequence[EventBatch], price_scale: int, size_scale: int) -> 
         if all(part is None for part in parts):
             continue
         arrays = [
-            np.asarray(part) if part is not None else _absent(name, len(batch))
+            np.asarray(part) if part is not None else absent(name, len(batch))
             for part, batch in zip(parts, batches, strict=True)
         ]
         if name in PRICES or name in SIZES:
@@ -145,10 +156,11 @@ def gather(batches: Sequence[EventBatch], price_scale: int, size_scale: int) -> 
     return columns
 
 
-def _absent(name: str, rows: int) -> npt.NDArray[Any]:
+def absent(name: str, rows: int) -> npt.NDArray[Any]:
+    """A column in which no row has a value."""
     if name in IDS:
         return np.full((rows, 16), 255, np.uint8)
-    return np.full(rows, _NO_SIDE, np.uint8) if name in _CODES else np.full(rows, NULL, np.int64)
+    return np.full(rows, NO_SIDE, np.uint8) if name in CODES else np.full(rows, NULL, np.int64)
 
 
 def _raised(values: npt.NDArray[Any], digits: int) -> npt.NDArray[Any]:
@@ -191,31 +203,49 @@ def _digits(columns: Columns, name: str) -> int:
 
 def _is_narrow(ids: npt.NDArray[Any]) -> bool:
     low, high = ids[:, 0], ids[:, 1]
-    return not ((high != 0) & ((high != _NO_ID) | (low != _NO_ID))).any()
+    return not ((high != 0) & ((high != NO_ID) | (low != NO_ID))).any()
+
+
+def hash_columns(hasher: Any, columns: Columns) -> None:
+    """Takes every value of some rows into a hash, equal however they are stored."""
+    for name in COLUMNS:
+        values = columns.get(name)
+        if values is None or (values == (NO_ID if name in IDS else _null(name))).all():
+            hasher.update(b"-")
+        else:
+            hasher.update(np.ascontiguousarray(values))
+
+
+def _null(name: str) -> int | None:
+    if name in CODES:
+        return NO_SIDE if "side" in name else None
+    return NULL
 
 
 def table_of(columns: Columns, layout: Layout) -> Any:
     """The columns as the Arrow table that a file of this layout takes."""
     rows = len(columns["seq"])
-    return pa.table(
-        {
-            name: _array(columns[name], name, kind) if name in columns else pa.nulls(rows, kind)
-            for name, kind in layout.types().items()
-        }
-    )
+    types = layout.types()
+    arrays = [
+        _array(columns[name], name, kind) if name in columns else pa.nulls(rows, kind)
+        for name, kind in types.items()
+    ]
+    # What is never null is decoded without a look at each row's validity.
+    fields = [pa.field(name, kind, name not in ALWAYS) for name, kind in types.items()]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
 def _array(values: npt.NDArray[Any], name: str, kind: Any) -> Any:
     rows = len(values)
     if name in IDS:
-        nulls = (values[:, 0] == _NO_ID) & (values[:, 1] == _NO_ID)
+        nulls = (values[:, 0] == NO_ID) & (values[:, 1] == NO_ID)
         if kind == pa.uint64():
             return _from_memory(kind, values[:, 0], nulls)
         keys = np.ascontiguousarray(values).view(np.uint8).reshape(rows, 16)[:, ::-1]
         stored = _from_memory(pa.binary(16), keys, nulls)
         return stored if kind == pa.binary(16) else pa.ExtensionArray.from_storage(kind, stored)
-    if name in _CODES:
-        return _from_memory(kind, values, values == _NO_SIDE if "side" in name else None)
+    if name in CODES:
+        return _from_memory(kind, values, values == NO_SIDE if "side" in name else None)
     if kind.byte_width == 16:
         wide = np.stack([values, values >> 63], axis=1)
         return _from_memory(kind, wide, values == NULL)
@@ -228,115 +258,3 @@ def _from_memory(kind: Any, values: npt.NDArray[Any], nulls: npt.NDArray[Any] | 
         validity = pa.py_buffer(np.packbits(~nulls, bitorder="little"))
     memory = pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(kind, len(values), [validity, memory])
-
-
-# Into the engine ----------------------------------------------------------------------------------
-
-
-def read_columns(file: pq.ParquetFile, group: int) -> Columns:
-    """The columns of one row group, without ``seq``: the place of a row in its file tells it.
-
-    What the file's statistics say is the same in every row is not read.
-    """
-    meta = file.metadata.row_group(group)
-    rows = meta.num_rows
-    columns: Columns = {}
-    wanted = []
-    for index, name in enumerate(COLUMNS):
-        if name == "seq":
-            continue
-        statistics: Any = meta.column(index).statistics
-        if statistics is not None and statistics.null_count == rows:
-            continue
-        if name in _CODES and _is_constant(statistics):
-            columns[name] = np.full(rows, statistics.min, _CODES[name].to_pandas_dtype())
-        else:
-            wanted.append(name)
-    table = file.read_row_group(group, columns=wanted, use_threads=False)
-    for name in wanted:
-        columns[name] = _values(table.column(name), name)
-    return columns
-
-
-def _is_constant(statistics: Any) -> bool:
-    return bool(
-        statistics is not None
-        and statistics.has_min_max
-        and statistics.null_count == 0
-        and statistics.min == statistics.max
-    )
-
-
-def _values(column: Any, name: str) -> npt.NDArray[Any]:
-    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    kind = array.type
-    if isinstance(kind, pa.BaseExtensionType):
-        array = array.storage
-    rows = len(array)
-    if name in IDS:
-        return _ids(array, rows)
-    if pa.types.is_decimal(kind):
-        return _scaled(array, rows)
-    if array.null_count:
-        array = pc.fill_null(array, _NO_SIDE if name in _CODES else NULL)
-    values: npt.NDArray[Any] = array.to_numpy(zero_copy_only=True)
-    return values
-
-
-def _ids(array: Any, rows: int) -> npt.NDArray[Any]:
-    nulls = None
-    if array.null_count:
-        nulls = np.asarray(array.is_null())
-    if array.type == pa.uint64():
-        low: npt.NDArray[Any] = np.frombuffer(array.buffers()[1], np.uint64, rows, array.offset * 8)
-        if nulls is None:
-            return low
-        ids: npt.NDArray[Any] = np.zeros((rows, 2), np.uint64)
-        ids[:, 0] = low
-    else:
-        keys = np.frombuffer(array.buffers()[1], np.uint8, rows * 16, array.offset * 16)
-        ids = np.ascontiguousarray(keys.reshape(rows, 16)[:, ::-1]).view(np.uint64)
-    if nulls is not None:
-        ids[nulls] = _NO_ID
-    return ids
-
-
-def _scaled(array: Any, rows: int) -> npt.NDArray[Any]:
-    memory, validity = array.buffers()[1], array.buffers()[0]
-    if array.type.byte_width == 8:
-        plain = pa.Array.from_buffers(
-            pa.int64(), rows, [validity, memory], array.null_count, array.offset
-        )
-        if array.null_count:
-            plain = pc.fill_null(plain, NULL)
-        values: npt.NDArray[Any] = plain.to_numpy(zero_copy_only=True)
-        return values
-    wide = np.frombuffer(memory, np.int64, rows * 2, array.offset * 16)
-    low = np.ascontiguousarray(wide[::2])
-    if array.null_count:
-        low[np.asarray(array.is_null())] = NULL
-    return low
-
-
-def batch_of(
-    columns: Columns,
-    seq: npt.NDArray[np.int64],
-    scales: tuple[int, int],
-    codecs: MarketCodecs,
-) -> EventBatch:
-    """What ``read_columns`` gave as a batch at price and size scale."""
-    rows = len(columns["kind"])
-    values: dict[str, Any] = {"seq": seq}
-    for name in ("order_id", "side", "price", "size"):
-        values[name] = columns[name] if name in columns else _absent(name, rows)
-    values |= columns
-    for name in IDS:
-        if name in values and values[name].ndim == 2:
-            values[name] = values[name].view(np.uint8)
-    return EventBatch.from_arrays(
-        **values,
-        price_scale=scales[0],
-        size_scale=scales[1],
-        codec=codecs.order,
-        trade_codec=codecs.trade,
-    )

@@ -71,6 +71,8 @@ class FileInfo(msgspec.Struct, frozen=True):
     trade_codec: str
     terms: tuple[int, int]
     """Dictionary terms known at its end, of orders and of trades."""
+    rows_digest: str
+    """BLAKE2b over every value of every row group."""
     journal: tuple[int, int] | None
     """Where the journal goes on behind it: segment and offset."""
     marks: list[ArchivedMark]
@@ -106,9 +108,14 @@ def last_file(folder: Path) -> ArchiveFile | None:
     return files[-1] if files else None
 
 
-@lru_cache(maxsize=512)
 def information(path: Path, kind: type[Any]) -> Any:
-    """What a file (it never changes) says about itself.  Raises TapeCorrupt."""
+    """What a file says about itself.  Raises TapeCorrupt."""
+    status = path.stat()
+    return _information(path, kind, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=512)
+def _information(path: Path, kind: type[Any], _: tuple[int, int, int]) -> Any:
     try:
         metadata = pq.read_metadata(path).metadata or {}
         return msgspec.json.decode(metadata[METADATA_KEY.encode()], type=kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,16 +15,17 @@ from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.errors import TapeCorrupt
 from ordertape.events import COLUMNS
-from ordertape.tape.archive_columns import Columns, batch_of, read_columns
+from ordertape.tape.archive_columns import hash_columns
 from ordertape.tape.archive_files import ArchiveFile, last_file, list_files
 from ordertape.tape.bases import Base, list_bases, read_base
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.marks import PLUMBING, Mark, gap_mark
+from ordertape.tape.row_group import RowGroup, keep_freed_memory, open_file
 from ordertape.tape.segment import Position
 from ordertape.tape.snapshot import Snapshot
 
-__all__ = ["ArchiveReader", "Window", "book_at_end"]
+__all__ = ["ArchiveReader", "Window", "book_at_end", "rows_digest"]
 
 Item: TypeAlias = EventBatch | Mark | Snapshot
 _TS_RECV = list(COLUMNS).index("ts_recv")
@@ -99,9 +101,10 @@ class ArchiveReader:
 
     def read(self) -> Iterator[Item]:
         """Batches, in order, and what else is wanted between them."""
+        keep_freed_memory()
         with ThreadPoolExecutor(1, thread_name_prefix="tape decoder") as decoder:
             groups = self._groups()
-            ahead: deque[tuple[_Group, Future[Columns]]] = deque()
+            ahead: deque[tuple[_Group, Future[RowGroup]]] = deque()
             try:
                 while True:
                     while len(ahead) < 2 and (group := next(groups, None)) is not None:
@@ -176,22 +179,20 @@ class ArchiveReader:
 
     # What stands where ----------------------------------------------------------------------------
 
-    def _items(self, group: _Group, columns: Columns) -> Iterator[Item]:
+    def _items(self, group: _Group, rows: RowGroup) -> Iterator[Item]:
         if group.missing is not None and self._marks_wanted:
             yield group.missing
         things = deque(self._between(group))
-        for batch in self._batches(group, columns):
+        for batch in self._batches(group, rows):
             yield from self._merged(batch, things)
 
-    def _batches(self, group: _Group, columns: Columns) -> Iterator[EventBatch]:
+    def _batches(self, group: _Group, rows: RowGroup) -> Iterator[EventBatch]:
         info = group.file.info
-        for first in range(0, group.last_seq - group.first_seq + 1, limits.archive_batch_rows):
-            part = {
-                name: c[first : first + limits.archive_batch_rows] for name, c in columns.items()
-            }
-            seq = group.first_seq + first
-            seqs = np.arange(seq, seq + len(part["kind"]))
-            yield batch_of(part, seqs, (info.price_scale, info.size_scale), self.codecs)
+        scales = (info.price_scale, info.size_scale)
+        for first in range(0, rows.rows, limits.archive_batch_rows):
+            last = min(first + limits.archive_batch_rows, rows.rows)
+            seq = np.arange(group.first_seq + first, group.first_seq + last)
+            yield rows.batch(first, last, seq, scales, self.codecs)
 
     def _merged(
         self, batch: EventBatch, things: deque[tuple[int, Base | Mark | Snapshot]]
@@ -263,9 +264,21 @@ class ArchiveReader:
         return clear if snapshot.rows is None else EventBatch.concat([clear, snapshot.rows])
 
 
-def _decode(group: _Group) -> Columns:
-    with pq.ParquetFile(group.file.path) as file:
-        return read_columns(file, group.nth)
+def _decode(group: _Group) -> RowGroup:
+    with open_file(group.file.path) as file:
+        return RowGroup(file, group.nth)
+
+
+def rows_digest(file: ArchiveFile) -> str:
+    """What ``FileInfo.rows_digest`` of a file must be."""
+    hasher = hashlib.blake2b(digest_size=16)
+    seq = file.first_seq
+    with open_file(file.path) as parquet:
+        for nth in range(parquet.metadata.num_row_groups):
+            rows = RowGroup(parquet, nth)
+            hash_columns(hasher, rows.columns(seq))
+            seq += rows.rows
+    return hasher.hexdigest()
 
 
 def book_at_end(folder: MarketFolder, codecs: MarketCodecs) -> OrderBook | None:

@@ -6,19 +6,21 @@ Nothing that was appended is seen by anyone before ``commit``.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
-import pyarrow.parquet as pq
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.errors import TapeError
 from ordertape.events import EventKind, Flag
-from ordertape.tape.archive_columns import Columns, Layout, gather, layout_of, table_of
+from ordertape.tape.archive_columns import (
+    Columns,
+    Layout,
+    gather,
+    layout_of,
+)
 from ordertape.tape.archive_files import (
-    METADATA_KEY,
     ArchivedMark,
     ArchiveFile,
     FileInfo,
@@ -26,12 +28,12 @@ from ordertape.tape.archive_files import (
     finish_commit,
     last_file,
     load_codecs,
-    sync_file,
 )
 from ordertape.tape.archive_reader import book_at_end
 from ordertape.tape.bases import write_base
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.marks import Mark
+from ordertape.tape.open_file import OpenFile
 from ordertape.tape.segment import Position
 from ordertape.tape.snapshot import Snapshot
 from ordertape.tape.times import SECOND, day_end
@@ -44,36 +46,6 @@ class _Held(NamedTuple):
 
     rows: EventBatch
     place: Position | None
-
-
-class _OpenFile:
-    """A file that is being written; ``first`` and ``last`` are (seq, ts_recv)."""
-
-    def __init__(self, folder: Path, layout: Layout, first: tuple[int, int]) -> None:
-        self.layout = layout
-        self.first = first
-        self.last = first
-        self.path = folder / f"events-{first[0]:020d}.parquet.tmp"
-        self._writer: Any = None
-
-    def write(self, columns: Columns) -> None:
-        table = table_of(columns, self.layout)
-        if self._writer is None:
-            options = self.layout.writer_options()
-            self._writer = pq.ParquetWriter(self.path, table.schema, **options)
-        self._writer.write_table(table, row_group_size=table.num_rows)
-        self.last = int(columns["seq"][-1]), int(columns["ts_recv"][-1])
-
-    def close(self, info: FileInfo) -> None:
-        text = msgspec.json.encode(info).decode()
-        self._writer.add_key_value_metadata({METADATA_KEY: text})
-        self._writer.close()
-        sync_file(self.path)
-
-    def abandon(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self.path.unlink(missing_ok=True)
 
 
 class ArchiveWriter:
@@ -119,7 +91,7 @@ class ArchiveWriter:
         self._clear_rows: list[EventBatch] | None = None
         self._clears: list[int] = []
         self._marks: list[ArchivedMark] = []
-        self._file: _OpenFile | None = None
+        self._file: OpenFile | None = None
         self._moves: list[tuple[Path, Path]] = []
 
     # What comes in --------------------------------------------------------------------------------
@@ -312,7 +284,7 @@ class ArchiveWriter:
             self._end_file(self._pending_place)
         if self._file is None:
             first = int(columns["seq"][0]), int(columns["ts_recv"][0])
-            self._file = _OpenFile(self.folder.archive, layout, first)
+            self._file = OpenFile(self.folder.archive, layout, first)
             self._rows = len(columns["seq"])
         self._file.write(columns)
 
@@ -359,6 +331,7 @@ class ArchiveWriter:
             codec=file.layout.codec,
             trade_codec=file.layout.trade_codec,
             terms=(self.codecs.written[0], self.codecs.written[1]),
+            rows_digest=file.rows_digest,
             journal=place,
             marks=[mark for mark in self._marks if mark.after <= last],
         )

@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ordertape._engine import EventBatch
-from ordertape.tape.archive_columns import batch_of, gather, layout_of, read_columns, table_of
+from ordertape.tape.archive_columns import gather, layout_of, table_of
 from ordertape.tape.archive_files import METADATA_KEY, information, sync_file
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder
+from ordertape.tape.row_group import RowGroup, open_file
 from ordertape.tape.snapshot import Snapshot
 
 __all__ = ["Base", "BaseInfo", "list_bases", "nearest_base", "read_base", "write_base"]
@@ -110,14 +111,13 @@ def write_base(folder: MarketFolder, snapshot: Snapshot, codecs: MarketCodecs) -
 def read_base(base: Base, codecs: MarketCodecs) -> Snapshot:
     """The book of a base."""
     info = base.info
-    with pq.ParquetFile(base.path) as file:
+    with open_file(base.path) as file:
         batches = []
         for group in range(file.metadata.num_row_groups):
-            columns = read_columns(file, group)
-            seq = np.full(len(columns["kind"]), info.seq)
+            rows = RowGroup(file, group)
             scales = (info.price_scale, info.size_scale)
-            batches.append(batch_of(columns, seq, scales, codecs))
-    rows = EventBatch.concat(batches) if len(batches) > 1 else batches[0] if batches else None
-    if rows is not None and not len(rows):
-        rows = None
-    return Snapshot(info.seq, info.ts_recv, info.era, info.digest, rows, info.after_clear)
+            seq = np.full(rows.rows, info.seq)
+            batches.append(rows.batch(0, rows.rows, seq, scales, codecs))
+    batches = [batch for batch in batches if len(batch)]
+    told = EventBatch.concat(batches) if len(batches) > 1 else next(iter(batches), None)
+    return Snapshot(info.seq, info.ts_recv, info.era, info.digest, told, info.after_clear)
