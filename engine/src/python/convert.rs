@@ -22,21 +22,18 @@ pub struct Borrowed {
 
 impl Borrowed {
     /// Any contiguous buffer, whatever its items are.
+    #[inline]
     pub fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
         Self::with_flags(object, ffi::PyBUF_SIMPLE)
     }
 
-    /// A buffer of bytes; None for others, whose memory is no text: a numpy float would be one of eight.
-    fn of_text(object: &Bound<'_, PyAny>) -> Option<Self> {
-        let buffer = Self::with_flags(object, ffi::PyBUF_FORMAT).ok()?;
-        let is_bytes = buffer.view.format.is_null() || {
-            // SAFETY: a non-null format is a C string, alive as long as the buffer.
-            let format = unsafe { std::ffi::CStr::from_ptr(buffer.view.format) };
-            matches!(format.to_bytes(), b"B" | b"b" | b"c" | b"<B")
-        };
-        (is_bytes && buffer.view.itemsize == 1).then_some(buffer)
+    /// Whether these are bytes; the memory of other items is no text: a numpy float would be one of eight.
+    #[inline]
+    fn is_text(&self, object: &Bound<'_, PyAny>) -> bool {
+        self.view.itemsize == 1 && (self.view.len != 1 || is_character(object))
     }
 
+    #[inline]
     fn with_flags(object: &Bound<'_, PyAny>, flags: std::ffi::c_int) -> PyResult<Self> {
         let mut view = ffi::Py_buffer::new();
         // SAFETY: `view` is ours to fill; a failure is reported as an exception and nothing is held.
@@ -74,24 +71,27 @@ pub fn with_text<T>(
     if let Ok(bytes) = object.cast::<PyBytes>() {
         return with(bytes.as_bytes());
     }
-    match Borrowed::of_text(object) {
-        Some(buffer) => with(buffer.bytes()),
-        None => Err(wrong_type(object, "text (str, bytes or a buffer of bytes)")),
+    match Borrowed::of(object) {
+        Ok(buffer) if buffer.is_text(object) => with(buffer.bytes()),
+        _ => Err(wrong_type(object, "text (str, bytes or a buffer of bytes)")),
     }
 }
 
-/// A whole number: an `int`, or what stands for one, such as numpy's; None for everything else.
-#[inline]
-fn whole<'py, T: FromPyObjectOwned<'py>>(object: &Bound<'py, PyAny>) -> PyResult<Option<T>> {
-    if object.is_instance_of::<PyInt>() {
-        return object.extract::<T>().map(Some).map_err(Into::into);
-    }
-    if object.is_instance_of::<PyString>() || object.is_instance_of::<PyBytes>() {
-        return Ok(None);
-    }
-    like_whole(object)
+/// Whether a buffer of one byte is a character, and not a numpy number of that width.
+#[cold]
+fn is_character(object: &Bound<'_, PyAny>) -> bool {
+    let Ok(buffer) = Borrowed::with_flags(object, ffi::PyBUF_ND | ffi::PyBUF_FORMAT) else {
+        return false;
+    };
+    let is_byte = buffer.view.format.is_null() || {
+        // SAFETY: a non-null format is a C string, alive as long as the buffer.
+        let format = unsafe { std::ffi::CStr::from_ptr(buffer.view.format) };
+        matches!(format.to_bytes(), b"B" | b"b" | b"c" | b"<B")
+    };
+    is_byte && !matches!(like_whole::<i64>(object), Ok(Some(_)))
 }
 
+/// What stands for a whole number, such as numpy's; None for everything else.
 #[cold]
 fn like_whole<'py, T: FromPyObjectOwned<'py>>(object: &Bound<'py, PyAny>) -> PyResult<Option<T>> {
     // SAFETY: only looks at the type of a live object.
@@ -100,9 +100,37 @@ fn like_whole<'py, T: FromPyObjectOwned<'py>>(object: &Bound<'py, PyAny>) -> PyR
     }
     match object.extract::<T>().map_err(Into::<PyErr>::into) {
         Ok(number) => Ok(Some(number)),
-        // An array of bytes looks like a number until it is asked.
+        // An array looks like a number until it is asked.
         Err(error) if error.is_instance_of::<PyTypeError>(object.py()) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// A text or a whole number: how ids come.
+enum Name<T> {
+    Text(T),
+    Whole(u64),
+}
+
+#[inline]
+fn name_of<T>(object: &Bound<'_, PyAny>, with: impl FnOnce(&[u8]) -> T) -> PyResult<Name<T>> {
+    if let Ok(text) = object.cast::<PyString>() {
+        return Ok(Name::Text(with(text.to_str()?.as_bytes())));
+    }
+    if let Ok(number) = object.cast::<PyInt>() {
+        return Ok(Name::Whole(number.extract()?));
+    }
+    if let Ok(bytes) = object.cast::<PyBytes>() {
+        return Ok(Name::Text(with(bytes.as_bytes())));
+    }
+    if let Ok(buffer) = Borrowed::of(object)
+        && buffer.is_text(object)
+    {
+        return Ok(Name::Text(with(buffer.bytes())));
+    }
+    match like_whole(object)? {
+        Some(number) => Ok(Name::Whole(number)),
+        None => Err(wrong_type(object, "an id (text or a whole number)")),
     }
 }
 
@@ -124,12 +152,9 @@ pub fn refused(field: &str, text: &[u8], error: NumberError) -> PyErr {
 /// The key of an id: text, or a whole number.
 #[inline]
 pub fn id_of(codec: &Codec, object: &Bound<'_, PyAny>) -> PyResult<Id> {
-    let key = if let Ok(text) = object.cast::<PyString>() {
-        codec.encode(text.to_str()?.as_bytes())
-    } else if let Some(number) = whole(object)? {
-        codec.encode_int(number)
-    } else {
-        with_text(object, |text| Ok(codec.encode(text)))?
+    let key = match name_of(object, |text| codec.encode(text))? {
+        Name::Text(key) => key,
+        Name::Whole(number) => codec.encode_int(number),
     };
     key.ok_or_else(|| {
         IdRefused::new_err("the id is not UTF-8 text, or the market's id dictionary is full")
@@ -138,10 +163,10 @@ pub fn id_of(codec: &Codec, object: &Bound<'_, PyAny>) -> PyResult<Id> {
 
 /// The key that an id has; None where the codec never met it.
 pub fn known_id(codec: &Codec, object: &Bound<'_, PyAny>) -> PyResult<Option<Id>> {
-    match whole::<u64>(object)? {
-        Some(number) => Ok(codec.find(decimal_digits(number, &mut [0; 20]))),
-        None => with_text(object, |text| Ok(codec.find(text))),
-    }
+    Ok(match name_of(object, |text| codec.find(text))? {
+        Name::Text(key) => key,
+        Name::Whole(number) => codec.find(decimal_digits(number, &mut [0; 20])),
+    })
 }
 
 /// A number given as text, Decimal or (`scale` known) scaled int; a float is refused.
@@ -151,25 +176,34 @@ pub enum Number {
 }
 
 pub fn number_of(field: &str, object: &Bound<'_, PyAny>) -> PyResult<Number> {
-    if let Some(value) = whole(object)? {
+    let scaled = |value| {
         if value == NULL {
             return Err(refused_object(field, object, NumberError::TooLarge));
         }
-        return Ok(Number::Scaled(value));
+        Ok(Number::Scaled(value))
+    };
+    let exact = |text: &[u8]| {
+        let parsed = parse(text).map_err(|error| refused(field, text, error))?;
+        Ok(Number::Exact(parsed))
+    };
+    if let Ok(number) = object.cast::<PyInt>() {
+        return scaled(number.extract()?);
+    }
+    if object.is_instance_of::<PyString>() {
+        return with_text(object, exact);
     }
     if object.is_instance_of::<PyFloat>() {
         return Err(PyTypeError::new_err(format!(
             "{field}: a float is not exact; give text, a Decimal or a scaled int"
         )));
     }
-    let exact = |text: &[u8]| {
-        let parsed = parse(text).map_err(|error| refused(field, text, error))?;
-        Ok(Number::Exact(parsed))
-    };
-    if !object.is_instance_of::<PyString>() && object.is_instance(decimal_type(object.py())?)? {
+    if object.is_instance(decimal_type(object.py())?)? {
         return exact(object.str()?.to_str()?.as_bytes());
     }
-    with_text(object, exact)
+    match like_whole(object)? {
+        Some(value) => scaled(value),
+        None => with_text(object, exact),
+    }
 }
 
 /// The same error where only the object is at hand.
