@@ -1,0 +1,122 @@
+"""Where the database is: ``DATABASE_URL`` in the forms people have, else the embedded server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ordertape import limits
+from ordertape.database.cluster import Progress
+from ordertape.database.embedded import EmbeddedServer
+from ordertape.errors import DatabaseError, DatabaseUnavailable, SettingRefused
+from ordertape.settings import Settings
+
+__all__ = ["OLDEST_VERSION", "Address", "address_of", "connect", "read_url", "sentence"]
+
+OLDEST_VERSION = 15
+_SCHEMES = ("postgresql", "postgres")
+_SSL_OF_ASYNCPG = {"true": "require", "false": "disable"}
+
+
+@dataclass(frozen=True)
+class Address:
+    """A server and the schema of our tables in it; ``embedded`` where it is ours to start."""
+
+    schema: str
+    url: str | None = None
+    embedded: EmbeddedServer | None = None
+
+    @property
+    def shown(self) -> str:
+        """As sentences name it, without a password."""
+        if self.embedded is not None:
+            return f"the embedded PostgreSQL in {self.embedded.folder}"
+        parts = conninfo_to_dict(self.url or "")
+        port = f":{parts['port']}" if parts.get("port") else ""
+        return f"PostgreSQL at {parts.get('host', 'localhost')}{port}, {parts.get('dbname', '')}"
+
+    def conninfo(self) -> str:
+        """What libpq needs.  Raises DatabaseUnavailable where the embedded server does not run."""
+        if self.embedded is not None:
+            return self.embedded.conninfo()
+        seconds = max(2, limits.database_connect_timeout_ms // 1000)
+        given = conninfo_to_dict(self.url or "")
+        return make_conninfo(self.url or "", **({"connect_timeout": seconds} | given))
+
+    def acquire(self, progress: Progress | None = None) -> None:
+        """Starts the embedded server, or attaches to it; nothing to do for another one."""
+        if self.embedded is not None:
+            self.embedded.acquire(progress)
+
+    def release(self) -> None:
+        """Lets the embedded server go."""
+        if self.embedded is not None:
+            self.embedded.release()
+
+
+def address_of(settings: Settings) -> Address:
+    """What the settings say.  Raises SettingRefused."""
+    if settings.database_url is None:
+        return Address(settings.database_schema, embedded=EmbeddedServer(settings.data))
+    return Address(settings.database_schema, url=read_url(settings.database_url))
+
+
+def read_url(text: str) -> str:
+    """A URL for libpq of postgresql://…, postgres://… or postgresql+driver://…
+
+    Raises SettingRefused; no password is in its text.
+    """
+    parts = urlsplit(text.strip())
+    scheme, _, driver = parts.scheme.partition("+")
+    if scheme not in _SCHEMES or not text.strip()[len(parts.scheme) :].startswith("://"):
+        shown = f"{parts.scheme}:…" if parts.scheme else "something else"
+        raise SettingRefused(
+            f"DATABASE_URL begins with {shown}: expected postgresql://user:password@host:5432/name"
+        )
+    query = parts.query
+    if driver:
+        # What asyncpg calls ssl is sslmode to everybody else.
+        options = dict(parse_qsl(query, keep_blank_values=True))
+        if (ssl := options.pop("ssl", None)) is not None:
+            options["sslmode"] = _SSL_OF_ASYNCPG.get(ssl, ssl)
+        query = urlencode(options)
+    url = urlunsplit(("postgresql", parts.netloc, parts.path, query, ""))
+    if not parts.netloc:
+        url = url.replace("postgresql:", "postgresql://", 1) if "//" not in url else url
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise SettingRefused(f"DATABASE_URL can't be used: {error}") from None
+    return url
+
+
+def connect(address: Address, *, name: str = "ordertape") -> psycopg.Connection:
+    """A connection in autocommit mode, our schema alone on its search path.  Raises DatabaseUnavailable, DatabaseError."""
+    try:
+        connection = psycopg.connect(
+            address.conninfo(), autocommit=True, application_name=name, prepare_threshold=None
+        )
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(f"{address.shown}: {sentence(error)}") from None
+    version = connection.info.server_version // 10_000
+    if version < OLDEST_VERSION:
+        connection.close()
+        raise DatabaseError(
+            f"{address.shown} is version {version}, expected {OLDEST_VERSION} or newer"
+        )
+    # Our names are said without the schema; compiling queries costs more than it saves here.
+    connection.execute(
+        "SELECT set_config('search_path', %s, false), set_config('timezone', 'UTC', false), "
+        "set_config('jit', 'off', false)",
+        (address.schema,),
+    )
+    return connection
+
+
+def sentence(error: psycopg.Error) -> str:
+    """What the server or libpq said, on one line."""
+    primary = error.diag.message_primary
+    return " ".join((primary or str(error)).split())
