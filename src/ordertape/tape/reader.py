@@ -6,20 +6,22 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import TypeAlias
 
 from ordertape import limits
 from ordertape._engine import EventBatch
 from ordertape.tape.archive_files import load_codecs
 from ordertape.tape.archive_reader import ArchiveReader, Window
+from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal_reader import JournalReader
 from ordertape.tape.marks import Mark
-from ordertape.tape.segment import Position, segments
+from ordertape.tape.segment import Position, SegmentReader, segments
 from ordertape.tape.snapshot import Snapshot
 from ordertape.tape.times import Time, parse_time
 
-__all__ = ["TapeReader", "read_tape"]
+__all__ = ["Tail", "TapeReader", "read_tape"]
 
 Item: TypeAlias = EventBatch | Mark | Snapshot
 Stop: TypeAlias = threading.Event | Callable[[], bool]
@@ -43,9 +45,18 @@ class TapeReader:
         """The same market from another event on."""
         return TapeReader(self.folder.data, self.folder.exchange, self.folder.symbol, from_seq)
 
-    def batches(self) -> Iterator[EventBatch]:
-        """The events there are now."""
-        for item in _Reading(self.folder, Window(self.from_seq)).items():
+    def batches(
+        self, *, place: Position | None = None, codecs: MarketCodecs | None = None
+    ) -> Iterator[EventBatch]:
+        """The events there are now.
+
+        ``place`` and ``codecs``: where in the journal event ``from_seq`` is known to come next, and
+        the dictionaries up to there, so that nothing before is read.
+        """
+        reading = _Reading(self.folder, Window(self.from_seq))
+        if place is not None and codecs is not None:
+            reading.begin_at(place, codecs)
+        for item in reading.items():
             if isinstance(item, EventBatch):
                 yield item
 
@@ -57,6 +68,11 @@ class TapeReader:
         """Events and marks there are now, in order; whole books too where wanted."""
         window = Window(self.from_seq)
         yield from _Reading(self.folder, window, marks=True, snapshots=snapshots).items()
+
+    def tail(self, *, snapshots: bool = False) -> Tail:
+        """For followers that keep their own time; to be closed."""
+        window = Window(self.from_seq)
+        return Tail(_Reading(self.folder, window, marks=True, snapshots=snapshots))
 
     def follow(
         self, stop: Stop, poll_ms_max: float = limits.follow_poll_ms_max
@@ -77,6 +93,24 @@ class TapeReader:
                 _wait(stop, wait_ms / 1000)
         finally:
             reading.close()
+
+
+class Tail:
+    """A tape being followed: what came since the last look, and a way to make it durable."""
+
+    def __init__(self, reading: _Reading) -> None:
+        self._reading = reading
+
+    def items(self) -> Iterator[Item]:
+        """What is there and was not given yet, in order."""
+        return self._reading.items(final=False)
+
+    def make_durable(self) -> None:
+        """Everything given so far outlives a power cut afterwards, whoever wrote it."""
+        self._reading.make_durable()
+
+    def close(self) -> None:
+        self._reading.close()
 
 
 def read_tape(
@@ -124,11 +158,39 @@ class _Reading:
         self._snapshots = snapshots
         self._next_seq = window.from_seq
         self._journal: JournalReader | None = None
+        self._durable_segment = 0
+        """Segments before this one are durable."""
+
+    def make_durable(self) -> None:
+        """Syncs the segments read since the last call; the archive's files are durable."""
+        if self._journal is None:
+            return
+        current = self._journal.position.segment
+        for segment in segments(self._folder.journal):
+            if self._durable_segment <= segment.number <= current:
+                try:
+                    written = SegmentReader(segment)
+                except FileNotFoundError:
+                    continue  # archived meanwhile, and so durable
+                with closing(written):
+                    written.make_durable()
+        self._durable_segment = current
 
     def close(self) -> None:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
+
+    def begin_at(self, place: Position, codecs: MarketCodecs) -> None:
+        """Begins in the journal, where the next event wanted comes behind a place."""
+        self._journal = JournalReader(
+            self._folder,
+            codecs=codecs,
+            start=place,
+            seq=self._next_seq - 1,
+            from_seq=self._next_seq,
+            snapshots=self._snapshots,
+        )
 
     def items(self, *, final: bool = True) -> Iterator[Item]:
         """What is there and was not given yet; ``final``: it is not asked again."""
