@@ -81,8 +81,6 @@ class JournalReader:
         self._pieces: list[EventBatch] = []
         self._forms = b""
         self._damage: tuple[Position, Position] | None = None
-        self._unchecked: tuple[Position, int, int] | None = None
-        self._careful = False
         self._stuck: tuple[Position, float] | None = None
 
     def close(self) -> None:
@@ -97,10 +95,6 @@ class JournalReader:
         """
         while (segment := self._current()) is not None:
             offset = self.position.offset
-            header = segment.header(offset)
-            if header is not None and self._passed_over(header):
-                self._advance(header)
-                continue
             found = segment.frame(offset, self.codecs.order, self.codecs.trade)
             if found is None:
                 if not self._step_over(segment, offset, final):
@@ -139,15 +133,6 @@ class JournalReader:
             self.seq = segment.first_seq - 1
         return self.segment
 
-    def _passed_over(self, header: Header) -> bool:
-        """Whether a frame holds only events before ``from_seq``; its crc stays unchecked."""
-        before = header.type == EVENTS and header.last_seq < self.from_seq
-        if not before or self._careful or self._damage is not None:
-            return False
-        if self._unchecked is None:
-            self._unchecked = (self.position, self.seq or 0, self.ts_recv)
-        return True
-
     def _advance(self, header: Header) -> None:
         """Moves behind a frame."""
         self.position = Position(self.position.segment, self.position.offset + header.length)
@@ -169,11 +154,6 @@ class JournalReader:
 
     def _step_over(self, segment: SegmentReader, offset: int, final: bool) -> bool:
         """Moves to where reading can go on; False where this is the journal's end for now."""
-        if self._unchecked is not None:
-            # One of the headers that were trusted may have led astray: check them all.
-            self.position, self.seq, self.ts_recv = self._unchecked
-            self._unchecked, self._careful = None, True
-            return True
         following = [s for s in segments(self.folder.journal) if s.number > self.position.segment]
         if not following:
             return (final or self._is_stuck()) and self._step_over_durable(segment, offset)
@@ -226,7 +206,6 @@ class JournalReader:
     # What frames say ------------------------------------------------------------------------------
 
     def _take(self, header: Header, content: EventBatch | bytes) -> Iterator[JournalFrame]:
-        self._unchecked = None
         before = header.first_seq - 1 if header.type == EVENTS else header.first_seq
         if self._damage is not None or before > (self.seq or 0):
             yield self._gap(header, content, before)

@@ -34,10 +34,10 @@ def rebuild(
     reader = TapeReader(data, exchange, symbol)
     at_ns = None if at is None else parse_time(at)
     codecs = load_codecs(reader.folder)
-    replay = Replay(OrderBook(codec=codecs.order))
-    if (nearest := _nearest(reader.folder, codecs, at_ns)) is not None:
-        replay = Replay(nearest.book(codecs))
-    for batch in reader.since(replay.book.seq + 1).batches():
+    nearest, place = _nearest(reader.folder, codecs, at_ns)
+    replay = Replay(OrderBook(codec=codecs.order) if nearest is None else nearest.book(codecs))
+    following = reader.since(replay.book.seq + 1)
+    for batch in following.batches(place=place, codecs=codecs):
         rows = batch if at_ns is None else batch[: batch.search_ts_recv(at_ns)]
         replay.take(rows)
         if len(rows) < len(batch):
@@ -98,8 +98,10 @@ def _from_clear(rows: EventBatch) -> EventBatch:
 # Where to begin -----------------------------------------------------------------------------------
 
 
-def _nearest(folder: MarketFolder, codecs: MarketCodecs, at: int | None) -> Snapshot | None:
-    """The newest whole book that stood at ``at``, of the archive or the journal."""
+def _nearest(
+    folder: MarketFolder, codecs: MarketCodecs, at: int | None
+) -> tuple[Snapshot | None, Position | None]:
+    """The newest whole book that stood at ``at``; of the journal's also its place there."""
     base = nearest_base(folder.archive, at)
     archived = base.seq if base is not None else 0
     for segment in reversed(segments(folder.journal)):
@@ -107,8 +109,8 @@ def _nearest(folder: MarketFolder, codecs: MarketCodecs, at: int | None) -> Snap
             if seq <= archived:
                 break
             if (snapshot := _read_snapshot(folder, codecs, seq, place)) is not None:
-                return snapshot
-    return read_base(base, codecs) if base is not None else None
+                return snapshot, place
+    return (read_base(base, codecs) if base is not None else None), None
 
 
 def _snapshot_places(segment: Segment, at: int | None) -> list[tuple[int, Position]]:
