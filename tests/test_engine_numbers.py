@@ -128,9 +128,9 @@ def test_text_may_come_in_every_form_a_parser_has(given_as) -> None:
 
 @pytest.mark.parametrize("scale", [-1, 19, 256])
 def test_a_scale_that_no_power_of_ten_in_int64_has_is_refused(scale: int) -> None:
-    with pytest.raises((ValueError, OverflowError)):
+    with pytest.raises(ValueError, match=f"scale {scale}: expected 0 to 18 digits"):
         parse_number("1", scale)
-    with pytest.raises((ValueError, OverflowError)):
+    with pytest.raises(ValueError, match=f"scale {scale}: expected 0 to 18 digits"):
         format_number(1, scale)
 
 
@@ -191,7 +191,7 @@ def test_a_scale_grows_for_all_numbers_or_for_none() -> None:
     largest = str(INT64_MAX)
     builder = BatchBuilder("int")
     builder.add(EventKind.OPEN, Side.BID, 1, largest, "1", 1)
-    with pytest.raises(NumberRefused, match="price '0.5' fits no int64"):
+    with pytest.raises(NumberRefused, match=r"price '0\.5' fits no int64"):
         builder.add(EventKind.OPEN, Side.BID, 2, "0.5", "1", 1)
     builder.add(EventKind.OPEN, Side.BID, 3, "5", "1.25", 1)
     batch = builder.finish(1)

@@ -184,8 +184,8 @@ impl OrderBook {
     #[new]
     #[pyo3(signature = (price_scale = None, size_scale = None, codec = None))]
     fn new(
-        price_scale: Option<u8>,
-        size_scale: Option<u8>,
+        price_scale: Option<i64>,
+        size_scale: Option<i64>,
         codec: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let mut book = Book::new();

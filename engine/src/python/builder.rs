@@ -66,8 +66,8 @@ impl BatchBuilder {
     #[pyo3(signature = (codec = None, price_scale = None, size_scale = None, trade_codec = None))]
     fn new(
         codec: Option<&Bound<'_, PyAny>>,
-        price_scale: Option<u8>,
-        size_scale: Option<u8>,
+        price_scale: Option<i64>,
+        size_scale: Option<i64>,
         trade_codec: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         Ok(Self {

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use crate::ids::{Codec, Form, Id};
-use crate::python::convert::{IdRefused, id_of};
+use crate::python::convert::{IdRefused, id_of, wrong_type};
 
 #[pyclass(frozen, module = "ordertape")]
 pub struct IdCodec(pub Arc<Codec>);
@@ -20,7 +20,10 @@ pub fn codec_of(argument: Option<&Bound<'_, PyAny>>) -> PyResult<Arc<Codec>> {
     if let Ok(codec) = argument.cast::<IdCodec>() {
         return Ok(codec.get().0.clone());
     }
-    let spec = argument.cast::<PyString>()?.to_str()?;
+    let spec = argument
+        .cast::<PyString>()
+        .map_err(|_| wrong_type(argument, "an IdCodec or the spec of one"))?
+        .to_str()?;
     Ok(Codec::new(form_of(spec)?))
 }
 

@@ -135,7 +135,7 @@ fn name_of<T>(object: &Bound<'_, PyAny>, with: impl FnOnce(&[u8]) -> T) -> PyRes
 }
 
 #[cold]
-fn wrong_type(object: &Bound<'_, PyAny>, expected: &str) -> PyErr {
+pub fn wrong_type(object: &Bound<'_, PyAny>, expected: &str) -> PyErr {
     let name = object
         .get_type()
         .name()
@@ -237,18 +237,24 @@ pub fn known_side(side: u8) -> PyResult<u8> {
     )))
 }
 
-pub fn scale_of(name: &str, scale: Option<u8>) -> PyResult<Option<u8>> {
-    match scale {
-        Some(scale) if scale > SCALE_MAX => Err(PyValueError::new_err(format!(
-            "{name} {scale}: expected 0 to {SCALE_MAX} digits"
-        ))),
-        _ => Ok(scale),
-    }
+pub fn scale_of(name: &str, scale: Option<i64>) -> PyResult<Option<u8>> {
+    let known = |scale| {
+        let scale_u8 = u8::try_from(scale).ok().filter(|&s| s <= SCALE_MAX);
+        scale_u8.ok_or_else(|| {
+            PyValueError::new_err(format!("{name} {scale}: expected 0 to {SCALE_MAX} digits"))
+        })
+    };
+    scale.map(known).transpose()
+}
+
+/// A scale that must be there.
+fn known_scale(scale: i64) -> PyResult<u8> {
+    Ok(scale_of("scale", Some(scale))?.unwrap_or(0))
 }
 
 #[pyfunction]
-pub fn parse_number(text: &Bound<'_, PyAny>, scale: u8) -> PyResult<i64> {
-    scale_of("scale", Some(scale))?;
+pub fn parse_number(text: &Bound<'_, PyAny>, scale: i64) -> PyResult<i64> {
+    let scale = known_scale(scale)?;
     with_text(text, |text| {
         parse(text)
             .and_then(|parsed| parsed.at_scale(scale).ok_or(NumberError::TooLarge))
@@ -257,7 +263,6 @@ pub fn parse_number(text: &Bound<'_, PyAny>, scale: u8) -> PyResult<i64> {
 }
 
 #[pyfunction]
-pub fn format_number(value: i128, scale: u8) -> PyResult<String> {
-    scale_of("scale", Some(scale))?;
-    Ok(plain(value, scale))
+pub fn format_number(value: i128, scale: i64) -> PyResult<String> {
+    Ok(plain(value, known_scale(scale)?))
 }
