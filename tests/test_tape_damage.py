@@ -202,7 +202,7 @@ def test_seqs_of_durable_events_that_can_not_be_read_are_not_used_again(
             assert writer.recovered.cut_bytes > 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_no_damage_at_all_makes_reading_or_opening_fail(
     whole: tuple[MarketFolder, list[EventBatch]],
@@ -310,7 +310,7 @@ def start_writer(data: Path, seed: int) -> subprocess.Popen[str]:
 
 def test_a_writer_killed_at_any_time_leaves_a_tape_that_verifies(tmp_path: Path) -> None:
     synced = 0
-    for nth in range(6):
+    for nth in range(4):
         with start_writer(tmp_path, nth) as writer:
             assert writer.stdout is not None
             for _ in range(3 + nth * 4):

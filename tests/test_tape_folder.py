@@ -34,7 +34,10 @@ def test_names_are_safe_and_stay_distinct(name: str) -> None:
 
 def test_markets_are_found_under_their_own_names(tmp_path: Path) -> None:
     for exchange, symbol in (("bitfinex", "BTC/USDT"), ("nasdaq", "AAPL"), ("demo", "Ä/Ö%")):
-        MarketFolder(tmp_path, exchange, symbol).journal.mkdir(parents=True)
+        folder = MarketFolder(tmp_path, exchange, symbol)
+        folder.journal.mkdir(parents=True)
+        (folder.journal / "segment-00000001-00000000000000000001.journal").touch()
+    MarketFolder(tmp_path, "demo", "nothing").archive.mkdir(parents=True)
     (tmp_path / "logs" / "old").mkdir(parents=True)
     found = [(folder.exchange, folder.symbol) for folder in markets(tmp_path)]
     assert found == [("bitfinex", "BTC/USDT"), ("demo", "Ä/Ö%"), ("nasdaq", "AAPL")]

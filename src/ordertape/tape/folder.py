@@ -48,7 +48,8 @@ class MarketFolder:
 
     @property
     def exists(self) -> bool:
-        return self.journal.is_dir() or self.archive.is_dir()
+        """Whether anything was ever recorded; what a failed import leaves is nothing."""
+        return _holds(self.journal, ".journal") or _holds(self.archive, ".parquet")
 
     def require(self) -> None:
         """Raises UnknownMarket where nothing was ever recorded."""
@@ -85,6 +86,14 @@ class MarketFolder:
 
     def __repr__(self) -> str:
         return f"MarketFolder({str(self.data)!r}, {self.exchange!r}, {self.symbol!r})"
+
+
+def _holds(folder: Path, suffix: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.name.endswith(suffix) for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def markets(data: str | os.PathLike[str]) -> list[MarketFolder]:

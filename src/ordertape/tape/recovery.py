@@ -116,19 +116,22 @@ def _cut_unsynced_rolls(folder: MarketFolder, found: Recovered) -> None:
     the segments before one that says nothing can be torn.
     """
     there = segments(folder.journal)
-    for nth in range(len(there) - 1, 0, -1):
-        with closing(SegmentReader(there[nth])) as segment:
+    behind: list[Segment] = []
+    while len(there) > 1:
+        behind.insert(0, there.pop())
+        with closing(SegmentReader(behind[0])) as segment:
             _walk(segment)
             if segment.synced > 0:
                 return
-        with closing(SegmentReader(there[nth - 1])) as segment:
+        with closing(SegmentReader(there[-1])) as segment:
             end, seq = _walk(segment)
-            whole = segment.is_blank(end) and seq + 1 == there[nth].first_seq
+            whole = segment.is_blank(end) and seq + 1 == behind[0].first_seq
             if whole or end < segment.synced:
                 continue
-        for torn in there[nth:]:
+        for torn in behind:
             found.cut_bytes += _used_bytes(torn)
             torn.path.unlink()
+        behind.clear()
         sync_directory(folder.journal)
 
 
