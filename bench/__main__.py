@@ -156,10 +156,11 @@ def _write(rows: Sequence[Row], path: Path, *, whole: bool) -> None:
     """``whole``: what stands in the file from earlier runs is replaced, else only rows of the same
     names are."""
     kept = list(rows) if whole else merged(read_results(path), rows)
-    write_results(path, kept)
     if path == RESULTS:
+        # Made before anything is written: page and results are renewed together or not at all.
         page = renewed_page(PAGE.read_text(encoding="utf-8"), kept)
         PAGE.write_text(page, encoding="utf-8")
+    write_results(path, kept)
     print(f"written to {path.relative_to(TOP) if path.is_relative_to(TOP) else path}")
 
 

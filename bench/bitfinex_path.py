@@ -51,12 +51,12 @@ def run(bench: Bench) -> Iterator[Row | Skipped]:
     }
     if theirs is None:
         with frozen_inputs():
-            found = alternate(bench.sizes.rounds, bench.tell, **figures)
+            found = alternate(bench.sizes.rounds, bench.tell, figures)
     else:
         with frozen_inputs(), theirs as peer:
             figures["their plain"] = lambda: peer.timed("plain") / updates
             figures["their reads"] = lambda: peer.timed("reads") / updates
-            found = alternate(bench.sizes.rounds, bench.tell, **figures)
+            found = alternate(bench.sizes.rounds, bench.tell, figures)
         if peer.state != ours.state:
             raise BenchmarkFailed(f"expected cryptofeed's book {peer.state}, found {ours.state}")
     for figure, name in (("plain", ""), ("reads", ", best prices read")):

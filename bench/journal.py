@@ -42,7 +42,7 @@ def run(bench: Bench) -> Iterator[Row]:
         return len(events) / taken
 
     with frozen_inputs():
-        found = alternate(bench.sizes.rounds, bench.tell, written=written)
+        found = alternate(bench.sizes.rounds, bench.tell, {"written": written})
     yield Row.of(
         f"journal, batches of {BATCH_ROWS:,}, sync every {limits.journal_sync_ms_max} ms",
         found["written"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -47,7 +47,7 @@ def cpu_ns(work: Callable[[], object]) -> int:
 
 
 def alternate(
-    rounds: int, tell: Callable[[str], None], **figures: Callable[[], float]
+    rounds: int, tell: Callable[[str], None], figures: Mapping[str, Callable[[], float]]
 ) -> dict[str, Sample]:
     """Takes each figure once a round, in turn."""
     values: dict[str, list[float]] = {name: [] for name in figures}

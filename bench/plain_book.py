@@ -35,7 +35,7 @@ def run(bench: Bench) -> Iterator[Row]:
         return cpu_ns(lambda: book.apply(events)) / len(events)
 
     with frozen_inputs():
-        found = alternate(bench.sizes.rounds, bench.tell, plain=plain, engine=engine)
+        found = alternate(bench.sizes.rounds, bench.tell, {"plain": plain, "engine": engine})
     _same_state(books)
     yield Row.of(
         "plain-Python book",

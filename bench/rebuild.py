@@ -47,8 +47,10 @@ def run(bench: Bench) -> Iterator[Row]:
         found = alternate(
             bench.sizes.rounds,
             bench.tell,
-            archive=lambda: rebuilt(archived, cpu["archive"]),
-            journal=lambda: rebuilt(journaled, cpu["journal"]),
+            {
+                "archive": lambda: rebuilt(archived, cpu["archive"]),
+                "journal": lambda: rebuilt(journaled, cpu["journal"]),
+            },
         )
     for figure in ("archive", "journal"):
         name = f"rebuild, read_tape into a book, from the {figure}"

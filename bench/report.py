@@ -56,6 +56,16 @@ class Row:
         """The median of a sample with its range."""
         return Row(name, sample.median, unit, low=sample.low, high=sample.high, **fields)
 
+    def rounded(self) -> Row:
+        """As the files have it: four digits."""
+        return replace(
+            self,
+            value=_digits(self.value),
+            ratio=None if self.ratio is None else _digits(self.ratio),
+            low=None if self.low is None else _digits(self.low),
+            high=None if self.high is None else _digits(self.high),
+        )
+
     def at_most(self, limit: float, asked: str | None = None) -> Row:
         """With the figure asked for: a value of at most ``limit``."""
         asked = asked or f"≤ {number(limit)} {self.unit}"
@@ -101,6 +111,10 @@ def machine() -> str:
         pass  # not Linux: the architecture has to do
     system = f"{platform.system()} {platform.release().split('-')[0]}"
     return f"{os.cpu_count()} × {model}, {system}, Python {platform.python_version()}"
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 # The terminal -------------------------------------------------------------------------------------
@@ -154,7 +168,8 @@ def merged(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
 def write_results(path: Path, rows: Sequence[Row]) -> None:
     """``[{name, value, unit, compared_with, ratio, machine, asked, met, min, max}]``"""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = ",\n".join(json.dumps(_fields(row), ensure_ascii=False, indent=1) for row in rows)
+    texts = (json.dumps(_fields(row.rounded()), ensure_ascii=False, indent=1) for row in rows)
+    lines = ",\n".join(texts)
     path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 
 
@@ -164,20 +179,16 @@ _FROM_FILE = {"min": "low", "max": "high"}
 def _fields(row: Row) -> dict[str, Any]:
     return {
         "name": row.name,
-        "value": _rounded(row.value),
+        "value": row.value,
         "unit": row.unit,
         "compared_with": row.compared_with,
-        "ratio": _rounded(row.ratio),
+        "ratio": row.ratio,
         "machine": row.machine,
         "asked": row.asked,
         "met": row.met,
-        "min": _rounded(row.low),
-        "max": _rounded(row.high),
+        "min": row.low,
+        "max": row.high,
     }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.4g}")
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -189,7 +200,7 @@ def markdown(rows: Sequence[Row]) -> str:
         "| what | asked | measured | min-max | compared with | ratio | met |",
         "|---|---|---:|---:|---|---:|---|",
     ]
-    lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+    lines += [f"| {' | '.join(_cells(row.rounded()))} |" for row in rows]
     return "\n".join(lines)
 
 
