@@ -7,6 +7,7 @@
     ├── BadFile             a source file is malformed; nothing of it was imported
     ├── UnknownMarket       no tape, venue or product under that name
     ├── MarketBusy          another process writes this market
+    ├── RoleBusy            another process has this role in the data folder
     ├── ImportRefused       the source is older than the tape's end, or the market is collected
     ├── TapeError
     │   ├── TapeCorrupt     damage inside the synced part of a tape
@@ -97,6 +98,12 @@ class UnknownMarket(OrdertapeError, LookupError):
 
 class MarketBusy(OrdertapeError):
     """Another process holds the market's lock."""
+
+    retryable = True
+
+
+class RoleBusy(OrdertapeError):
+    """Another process is this data folder's server, keeper or collector of that venue."""
 
     retryable = True
 

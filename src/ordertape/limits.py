@@ -39,6 +39,12 @@ demo_archive_bytes_max: Final = 256 * 2**20
 archive_batch_rows: Final = 16_000
 """Rows a reader hands out at once: columns that stay in the processor's cache, in memory that the
 allocator keeps.  131,072 rows at once took 1.3 times the processor time a rebuild."""
+lookup_groups_kept: Final = 3
+"""Decoded row groups a market that paging keeps.  Policy: the least used is dropped."""
+lookups_kept: Final = 64
+"""Markets whose tapes the server keeps in mind.  Policy: the least used is dropped."""
+lookup_index_bytes: Final = 256 * 2**10
+"""Between two points of a journal's index: what a look-up reads in vain at most."""
 base_seconds_max: Final = 3600
 """A base (a whole book) is written at least this often while events come.  Policy: write one."""
 
@@ -175,6 +181,49 @@ page_rows_max: Final = 10_000
 page_scan_rows_max: Final = 200_000
 """Events that one filtered page looks at.  Policy: the page is short and has a cursor."""
 
+# Roles -------------------------------------------------------------------------------------------
+lock_patience_ms: Final = 1_000
+"""How long a role waits for its lock, which whoever looks at it takes for a moment.
+Policy: refused."""
+lock_poll_ms: Final = 10
+"""Between two tries to take a role's lock."""
+role_poll_ms: Final = 200
+"""Between two looks whether a role that another process has was let go."""
+role_restart_ms_min: Final = 200
+role_restart_ms_max: Final = 30_000
+"""Waits before a role that ended is started again; they double from min to max."""
+role_settled_ms: Final = 10_000
+"""A role that ran for so long proved itself: its next waits begin at min again."""
+role_stop_ms: Final = 7_000
+"""From the wish that a role ends to its end, so that several ends, one after the other, are within
+stop_timeout_ms.  Policy: then it is ended."""
+collector_streams_max: Final = 100
+"""Streams of one collector.  Policy: refused."""
+wanted_retry_ms: Final = 5_000
+"""Between two tries to go on with a wanted stream whose market another process writes."""
+products_seconds_max: Final = 600
+"""A venue's list of markets is fetched again when it is older.  Policy: fetched when next asked."""
+memory_segment_bytes: Final = 8 * 2**20
+memory_segments_kept: Final = 4
+"""The journal of a stream that does not persist.  Policy: the oldest segment is removed."""
+control_line_bytes_max: Final = 4 * 2**20
+"""One message on a control socket.  Policy: the connection is closed."""
+control_request_bytes_max: Final = 64 * 2**10
+"""One request to a control socket.  Policy: refused, the connection is closed."""
+control_clients_max: Final = 16
+"""Connections to one control socket.  Policy: the newest is closed."""
+control_requests_max: Final = 32
+"""Requests of one connection that are worked on.  Policy: the next is read when one is answered."""
+control_buffer_bytes_max: Final = 8 * 2**20
+"""Bytes that wait for one client of a control socket.  Policy: it is disconnected."""
+control_watermark_ms: Final = 100
+"""Between two watermarks of a stream that goes on."""
+control_reconnect_ms_min: Final = 20
+control_reconnect_ms_max: Final = 1_000
+"""Waits between attempts to reach a control socket; they double from min to max."""
+control_answer_ms_max: Final = 30_000
+"""From a request to its answer, reconnects included.  Policy: ChildFailed."""
+
 # The terminal ------------------------------------------------------------------------------------
 view_levels_shown: Final = 20
 view_events_shown: Final = 25
@@ -191,6 +240,39 @@ progress_after_ms: Final = 2_000
 """What takes no longer than this shows no progress bar."""
 progress_picture_ms: Final = 100
 """Between two pictures of a progress bar."""
+
+# Live readers and the interface ------------------------------------------------------------------
+live_events_kept_default: Final = 100_000
+"""Events of a stream in memory for live readers; see L3_MAX_ORDERS_MEMORY.
+Policy: older ones are read from the tape."""
+live_events_kept_min: Final = 1_000
+resume_events_max: Final = 100_000
+"""Events read from the tape for a reader who resumes.  Policy: a whole book instead."""
+client_mailbox_bytes_max: Final = 32 * 2**20
+"""What waits for one WebSocket client; half of it warns.
+Policy: closed with the place to resume from."""
+client_take_frames: Final = 256
+"""Frames that leave a mailbox at once."""
+client_close_ms: Final = 2_000
+"""To tell a client that its connection ends.  Policy: it ends untold."""
+client_batch_ms_max: Final = 10_000
+"""``batch_ms`` of a WebSocket.  Policy: refused."""
+live_statistics_ms: Final = 1_000
+"""Between two ``l3_statistics`` of a stream."""
+streams_look_ms: Final = 100
+"""How often the server looks which streams run."""
+status_differs_ms: Final = 1_000
+"""What a collector says of its state counts against what its tape says after this long."""
+replica_retry_ms: Final = 1_000
+"""A replica that failed begins anew after this long."""
+page_orders_default: Final = 1_000
+"""Events in one answer where the request does not say; at most page_rows_max."""
+page_scan_ms_max: Final = 1_000
+"""How long one page may look for events that pass its filters.  Policy: a short page."""
+snapshot_depth_default: Final = 100
+"""Orders a side in an answer; 0 shows all."""
+api_threads: Final = 4
+"""Answers that read a tape or a database at the same time.  Policy: the next waits."""
 
 # Logs --------------------------------------------------------------------------------------------
 log_file_bytes_max: Final = 10 * 2**20

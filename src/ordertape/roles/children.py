@@ -92,6 +92,10 @@ class Child:
         how = f"signal {-status}" if status < 0 else f"status {status}"
         return self.last_words or f"it ended with {how}"
 
+    def wait(self) -> int:
+        """Blocks until it ended, however it did; its status."""
+        return self._process.wait()
+
     def stop(self, timeout_ms: int = limits.stop_timeout_ms) -> int:
         """Asks it to leave (SIGTERM and the closed pipe), ends it after the timeout; its status."""
         self.ask()

@@ -1,82 +1,35 @@
 """One venue's collector: a socket, a stream and a journal for each market, in one process.
 
 ``python -m ordertape.roles.collector EXCHANGE SYMBOL…`` runs it alone, ``ordertape collect`` in
-the foreground.  It does nothing but receive, parse, keep the book and write the journal.
+the foreground, and with ``--control PATH`` it is told what to run (see ``controlled``).  It does
+nothing but receive, parse, keep the book and write the journal.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import uvloop
 
 from ordertape import limits
-from ordertape.errors import CollectFailed, OrdertapeError, SettingRefused, SyncFailed, TapeError
-from ordertape.replay.capture import CaptureWriter
+from ordertape.errors import CollectFailed, OrdertapeError, SettingRefused, SyncFailed
 from ordertape.roles.children import when_parent_leaves
-from ordertape.roles.connection import FrameKeeper, MarketConnection
+from ordertape.roles.controlled import ControlledCollector
 from ordertape.roles.logs import configure_logs, logger
-from ordertape.roles.pacing import Pacer
+from ordertape.roles.markets import Market, MarketOpener
 from ordertape.roles.products import fetch_products
-from ordertape.roles.status import StreamReport, write_report
+from ordertape.roles.status import write_report
 from ordertape.settings import Settings, load_settings
-from ordertape.stream.market import MarketStream
-from ordertape.tape.folder import MarketFolder
-from ordertape.tape.journal import JournalWriter
 from ordertape.venues.registry import venue_of
 
 __all__ = ["Collector", "Market", "main"]
-
-
-@dataclass(slots=True)
-class Market:
-    """What belongs to one collected market."""
-
-    folder: MarketFolder
-    journal: JournalWriter
-    stream: MarketStream
-    connection: MarketConnection
-    failure: str = ""
-    """Why it can't go on, where that is not the stream's own doing."""
-
-    @property
-    def failed(self) -> bool:
-        return bool(self.failure) or self.stream.state.value == "FAILED"
-
-    def report(self) -> StreamReport:
-        stream, now = self.stream, time.time_ns()
-        return StreamReport(
-            exchange=self.folder.exchange,
-            symbol=self.folder.symbol,
-            pid=os.getpid(),
-            simulated=stream.simulated,
-            state="FAILED" if self.failure else stream.state.value,
-            reason=self.failure or stream.reason,
-            era=stream.book.era,
-            sequence=self.journal.written_seq,
-            synced_sequence=self.journal.synced_seq,
-            orders=len(stream.book),
-            address=self.connection.address,
-            started_at=stream.started_at,
-            connected_at=stream.connected_at,
-            last_frame_at=stream.last_frame_at,
-            written_at=now,
-            events=stream.events,
-            events_per_second=stream.rate.per_second(now),
-            counters=stream.counters,
-            integrity=stream.integrity.as_dict(),
-            errors=list(stream.errors),
-        )
 
 
 class Collector:
@@ -97,14 +50,12 @@ class Collector:
         report_ms: int = limits.status_write_ms,
         on_report: Callable[[list[Market]], None] | None = None,
     ) -> None:
-        if not settings.persist_enabled:
-            raise SettingRefused(
-                "L3_PERSIST_ENABLED is 'false': a collector without a tape has no reader; "
-                "expected true"
-            )
         self.settings, self.venue = settings, venue_of(exchange)
         self.markets: list[Market] = []
-        self._symbols, self._capture, self._simulated = symbols, capture, simulated
+        self._symbols = symbols
+        self._opener = MarketOpener(
+            settings, self.venue, self._sync_failed, simulated=simulated, capture=capture
+        )
         self._report_ms, self._on_report = report_ms, on_report
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -135,53 +86,18 @@ class Collector:
     # Opening --------------------------------------------------------------------------------------
 
     def _open(self, opened: ExitStack) -> None:
-        address, rest_url = self.settings.addresses(self.venue.name)
+        if not self.settings.persist_enabled:
+            raise SettingRefused(
+                "L3_PERSIST_ENABLED is 'false': a collector without a tape has no reader; "
+                "expected true"
+            )
+        _, rest_url = self.settings.addresses(self.venue.name)
         products = fetch_products(self.venue, rest_url)
         symbols = [self.venue.resolve(symbol, products) for symbol in self._symbols]
-        pacer = Pacer()
         for symbol in dict.fromkeys(symbols):
-            folder = MarketFolder(self.settings.data, self.venue.name, symbol)
-            journal = JournalWriter(folder, on_failure=self._sync_failed)
-            opened.callback(journal.close)
-            self._refuse_mix(folder, journal)
-            stream = MarketStream(
-                self.venue,
-                symbol,
-                sink=journal,
-                recovered=journal.recovered,
-                snapshot_interval_seconds=self.settings.snapshot_interval_seconds,
-                simulated=self._simulated,
-            )
-            journal.book = stream.book
-            keep_frame = self._keeper_of_frames(folder, opened) if self._capture else None
-            connection = MarketConnection(stream, address, pacer, keep_frame=keep_frame)
-            self.markets.append(Market(folder, journal, stream, connection))
-
-    def _refuse_mix(self, folder: MarketFolder, journal: JournalWriter) -> None:
-        there = journal.recovered
-        if there.simulated != self._simulated and (there.simulated or there.last_seq):
-            kinds = ("simulated", "real") if there.simulated else ("real", "simulated")
-            raise TapeError(
-                f"the tape of {folder.market} in {folder.data} is {kinds[0]}, "
-                f"{kinds[1]} data can't be added to it: choose another --data"
-            )
-
-    def _keeper_of_frames(self, folder: MarketFolder, opened: ExitStack) -> FrameKeeper:
-        writer = opened.enter_context(CaptureWriter(folder.root / "capture"))
-        broken = False
-
-        def keep(ts: int, address: str, text: bytes) -> None:
-            nonlocal broken
-            if broken:
-                return
-            try:
-                writer.write(ts, "ws", address, text)
-            except OSError as error:
-                # The capture is an extra; the tape is what must not stop.
-                broken = True
-                self._log.error("L3_capture_failed", path=str(writer.path), reason=str(error))
-
-        return keep
+            market = self._opener.open(symbol)
+            opened.callback(market.close)
+            self.markets.append(market)
 
     # Running --------------------------------------------------------------------------------------
 
@@ -191,7 +107,9 @@ class Collector:
             self._stop.set()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
-        running = [asyncio.create_task(self._keep_alive(market)) for market in self.markets]
+        running = [
+            asyncio.create_task(self._keep_alive(market, self._stop)) for market in self.markets
+        ]
         reporting = asyncio.create_task(self._report_forever())
         try:
             await asyncio.gather(*running)
@@ -208,23 +126,12 @@ class Collector:
             reasons = {m.failure or m.stream.reason for m in self.markets}
             raise CollectFailed(f"nothing is collected any more: {'; '.join(sorted(reasons))}")
 
-    async def _keep_alive(self, market: Market) -> None:
+    async def _keep_alive(self, market: Market, stop: asyncio.Event) -> None:
         """Runs one market; its failure is its own, but for a disk that does not keep."""
         try:
-            await market.connection.run(self._stop)
+            await market.run(stop)
         except SyncFailed as error:
             self._note_sync_failure(error)
-        except (OrdertapeError, OSError) as error:
-            market.failure = str(error)
-            self._log.error("L3_stream_failed", symbol=market.folder.symbol, reason=str(error))
-        except Exception as error:  # a defect in one market's parser must not end the others
-            market.failure = f"unexpected {type(error).__name__}: {error}"
-            self._log.exception("L3_unexpected_error", symbol=market.folder.symbol)
-        else:
-            if market.failed:
-                self._log.error(
-                    "L3_stream_failed", symbol=market.folder.symbol, reason=market.stream.reason
-                )
 
     def _sync_failed(self, error: SyncFailed) -> None:
         """From the thread that syncs: the process ends, nothing it writes can be trusted."""
@@ -260,17 +167,24 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs until told to leave; the exit status."""
     parser = argparse.ArgumentParser(prog="ordertape.roles.collector")
     parser.add_argument("exchange")
-    parser.add_argument("symbols", nargs="+", metavar="SYMBOL")
+    parser.add_argument("symbols", nargs="*", metavar="SYMBOL")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--capture", action="store_true", help="keep the raw frames, too")
     parser.add_argument("--simulated", action="store_true", help="the venue is a simulated one")
     parser.add_argument("--report-ms", type=int, default=limits.status_write_ms)
+    parser.add_argument("--control", type=Path, help="be told on this socket what to collect")
     parser.add_argument("--watch-parent", action="store_true", help="leave when stdin closes")
     options = parser.parse_args(arguments)
+    if not options.symbols and options.control is None:
+        parser.error("expected a SYMBOL or --control")
     try:
         settings = load_settings(data=options.data)
         configure_logs(settings.logs)
-        collector = Collector(
+        make: Callable[..., Collector | ControlledCollector]
+        make = Collector
+        if options.control is not None:
+            make = partial(ControlledCollector, control=options.control)
+        collector = make(
             settings,
             options.exchange,
             options.symbols,

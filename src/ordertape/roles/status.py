@@ -26,9 +26,15 @@ class StreamReport(msgspec.Struct, kw_only=True):
     symbol: str
     pid: int
     simulated: bool
+    persist: bool = True
+    snapshot_interval_seconds: int = limits.snapshot_interval_seconds_default
+    data: str = ""
+    """The folder under which its journal lies; one in memory where it does not persist."""
     state: str
     reason: str = ""
     era: int = 0
+    first_sequence: int = 1
+    """The first it could give since its start."""
     sequence: int = 0
     synced_sequence: int = 0
     orders: int = 0

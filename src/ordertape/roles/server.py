@@ -1,0 +1,197 @@
+"""The server's roles: one server a data folder, which starts what is missing and ends it again.
+
+Collectors and the keeper are child processes (``supervisor``); those that run already, a service
+manager's, are attached to and left running at the end.  The embedded PostgreSQL is used from the
+beginning to the end of ``running_server``; the keeper uses it, too, and a guard process of the
+database ends it once nobody does, also where everybody was killed.
+
+However a server ends, nothing of it stays: after a clean end because it ended its children, after
+kill -9 because they leave when the pipe from their parent closes.  The terminal that closes
+(SIGHUP) ends it as SIGTERM does, unless it was started to ignore that (nohup).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ordertape.database.address import Address, address_of
+from ordertape.errors import OrdertapeError, RoleBusy
+from ordertape.roles.addresses import listening_addresses
+from ordertape.roles.control import ControlClient
+from ordertape.roles.locks import hold, holder
+from ordertape.roles.logs import logger
+from ordertape.roles.memory import MemoryFolder
+from ordertape.roles.streams import Streams
+from ordertape.roles.supervisor import Role, Supervisor
+from ordertape.roles.wanted import wanted_exchanges
+from ordertape.settings import Settings
+from ordertape.tape.folder import slug
+from ordertape.venues.registry import VENUES
+
+__all__ = ["Server", "control_path", "running_server", "server_address"]
+
+_KEEPER = "the keeper"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What the routes of a running server use."""
+
+    settings: Settings
+    streams: Streams
+    database: Address | None
+    """None where nothing persists."""
+    data: Path
+    supervisor: Supervisor
+
+
+@asynccontextmanager
+async def running_server(settings: Settings) -> AsyncIterator[Server]:
+    """The roles of a data folder from here to the end of the block.
+
+    Raises RoleBusy in one sentence where the folder has a server.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_alone(settings.data))
+        stack.enter_context(_leaving_with_terminal_and_parent())
+        log = logger("server")
+        log.info("L3_server_begins", data=str(settings.data))
+        stack.callback(log.info, "L3_server_ends", data=str(settings.data))
+        roles = _Roles(settings)
+        stack.push_async_callback(roles.end)
+        streams = Streams(settings, roles.collector)
+        for exchange in wanted_exchanges(settings.data, list(VENUES)):
+            streams.collector(exchange)
+        database = await roles.begin_database()
+        roles.begin_keeper()
+        yield Server(settings, streams, database, settings.data, roles.supervisor)
+
+
+def control_path(data: Path, exchange: str, *, simulated: bool = False) -> Path:
+    """The control socket of a venue's collector."""
+    return data / slug(exchange) / ("simulated.sock" if simulated else "control.sock")
+
+
+def server_address(data: Path) -> tuple[int, str] | None:
+    """(process, address) of the folder's server, None where none runs; the address is empty as
+    long as it does not listen."""
+    pid = holder(data / "server.lock")
+    if pid is None:
+        return None
+    return pid, next(iter(listening_addresses(pid)), "")
+
+
+class _Roles:
+    """The roles of one server, in the order of their beginning."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.supervisor = Supervisor()
+        self._clients: list[ControlClient] = []
+        self._collectors: list[str] = []
+        self._database: Address | None = None
+        # A child reads the environment and .env as we did; what was given otherwise is told.
+        self._options = ("--data", str(settings.data), "--watch-parent")
+
+    def collector(self, exchange: str, on_change: Callable[[], None]) -> ControlClient:
+        control = control_path(self._settings.data, exchange)
+        name = f"the collector of {exchange}"
+        self._collectors.append(name)
+        self.supervisor.watch(
+            Role(
+                name,
+                "ordertape.roles.collector",
+                (exchange, "--control", str(control), *self._options),
+                lock=control.with_suffix(".lock"),
+                speaks=True,
+                forget=MemoryFolder(control).remove,
+            )
+        )
+        client = ControlClient(control, on_change)
+        self._clients.append(client)
+        client.begin()
+        return client
+
+    def begin_keeper(self) -> None:
+        self.supervisor.watch(
+            Role(
+                _KEEPER,
+                "ordertape.roles.keeper",
+                self._options,
+                lock=self._settings.data / "keeper.lock",
+            )
+        )
+
+    async def begin_database(self) -> Address | None:
+        """The database once it answers, or once it is known why it does not: the tape does not
+        need it, and the keeper tries again."""
+        if not self._settings.persist_enabled:
+            return None
+        address = address_of(self._settings)
+        log = logger("server")
+        try:
+            await asyncio.to_thread(
+                address.acquire, lambda text: log.info("L3_database_begins", progress=text)
+            )
+        except OrdertapeError as error:
+            log.error("L3_database_failed", reason=str(error))
+        self._database = address
+        return address
+
+    async def end(self) -> None:
+        """Collectors first, so that the keeper archives the last they wrote; then the database."""
+        await self.supervisor.end(self._collectors)
+        for client in self._clients:
+            await client.close()
+        await self.supervisor.end()
+        if self._database is not None:
+            await asyncio.to_thread(self._database.release)
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Holds the server's lock.  Raises RoleBusy, which names the other server."""
+    path = data / "server.lock"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold(path, f"a server of {data}"))
+        except RoleBusy:
+            pid = holder(path)
+            where = ", ".join(listening_addresses(pid)) if pid else ""
+            raise RoleBusy(
+                f"a server of {data} runs already: process {pid or 'unknown'}"
+                f"{' at ' + where if where else ''}; stop it, or choose another ORDERTAPE_DATA"
+            ) from None
+        yield
+
+
+@contextmanager
+def _leaving_with_terminal_and_parent() -> Iterator[None]:
+    """SIGHUP ends us as SIGTERM does, and so does the end of the process that spawned us as its
+    worker (``uvicorn --reload``), which would otherwise leave us behind when it is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def wait() -> None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=wait, name="parent watch", daemon=True).start()
+    replaced = False
+    with suppress(ValueError):  # not in the main thread: whoever runs us there has the signals
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+            replaced = True
+    try:
+        yield
+    finally:
+        if replaced:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -1,0 +1,240 @@
+"""The streams of a data folder as a server sees them, whichever collector runs them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ordertape import limits
+from ordertape.errors import MarketBusy, OrdertapeError, SettingRefused, UnknownMarket
+from ordertape.models import StreamInfo
+from ordertape.roles.control import ControlClient
+from ordertape.roles.control_messages import Start, Stop
+from ordertape.roles.status import StreamReport, read_report
+from ordertape.roles.wanted import is_wanted
+from ordertape.settings import Settings
+from ordertape.tape.archive_files import last_file
+from ordertape.tape.folder import MarketFolder, markets
+from ordertape.venues.registry import venue_of
+
+__all__ = ["Streams"]
+
+_ENDED = ("STOPPED", "FAILED")
+
+
+class Streams:
+    """Starts, stops and tells streams; names in any usual form, answers in the venue's one form.
+
+    ``collector_of`` makes sure that a venue's collector runs and gives the connection to it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        collector_of: Callable[[str, Callable[[], None]], ControlClient],
+    ) -> None:
+        self._settings, self._collector_of = settings, collector_of
+        self._collectors: dict[str, ControlClient] = {}
+        self._simulated: dict[tuple[str, str], ControlClient] = {}
+        self._change = asyncio.Event()
+
+    # What there is --------------------------------------------------------------------------------
+
+    def collector(self, exchange: str) -> ControlClient:
+        """The connection to a venue's collector, which is started where none runs."""
+        if exchange not in self._collectors:
+            self._collectors[exchange] = self._collector_of(exchange, self._changed)
+        return self._collectors[exchange]
+
+    def demonstrate(self, exchange: str, symbol: str, client: ControlClient) -> None:
+        """A simulated market, whose name no real one can have here."""
+        self._simulated[exchange, symbol] = client
+
+    def _changed(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+
+    async def changed(self) -> None:
+        """Returns when something was told about any stream after this was called."""
+        await self._change.wait()
+
+    # Changing -------------------------------------------------------------------------------------
+
+    async def start(
+        self,
+        exchange: str,
+        symbol: str,
+        persist: bool = True,
+        interval: int | None = None,
+    ) -> StreamInfo:
+        """Runs a stream from now on, after a restart too where it persists; the first answer is
+        usually CONNECTING.  One that runs already is told as it is, and nothing changes.
+
+        Raises UnknownMarket, SettingRefused, MarketBusy (a demonstration has that name, or
+        another process writes the market), TapeError, ChildFailed where no collector answers.
+        """
+        (info,) = await self.start_all([exchange], symbol, persist, interval)
+        return info
+
+    async def start_all(
+        self,
+        exchanges: Iterable[str],
+        symbol: str,
+        persist: bool = True,
+        interval: int | None = None,
+    ) -> list[StreamInfo]:
+        """As ``start`` for several venues: all of them run afterwards, or none more than before."""
+        names = list(dict.fromkeys(venue_of(exchange).name for exchange in exchanges))
+        least, most = limits.snapshot_interval_seconds_min, limits.snapshot_interval_seconds_max
+        if interval is not None and not least <= interval <= most:
+            raise SettingRefused(
+                f"snapshot_interval_seconds is {interval}: expected {least} to {most}"
+            )
+        for exchange in names:
+            self._refuse_simulated(exchange, symbol)
+        begun: list[StreamInfo] = []
+        started: list[StreamInfo] = []
+        request = Start(symbol=symbol, persist=persist, snapshot_interval_seconds=interval)
+        try:
+            for exchange in names:
+                client = self.collector(exchange)
+                await client.wait_told()
+                running = {name for name, report in client.reports.items() if _runs(report)}
+                (report,) = await client.ask(request)
+                begun.append(self._info(report))
+                if report.symbol not in running:
+                    started.append(begun[-1])
+        except OrdertapeError:
+            for info in started:
+                await self.stop(info.exchange, info.symbol)
+            raise
+        return begun
+
+    def _refuse_simulated(self, exchange: str, symbol: str) -> None:
+        shown = frozenset(name for venue, name in self._simulated if venue == exchange)
+        try:
+            name = venue_of(exchange).resolve(symbol, shown)
+        except UnknownMarket:
+            return
+        raise MarketBusy(
+            f"{exchange} {name} is a simulated market here, a real one can't have its name"
+        )
+
+    async def stop(self, exchange: str, symbol: str) -> StreamInfo:
+        """Ends a stream: STOPPED in the answer, its tape durable; it stays so after a restart.
+
+        Raises UnknownMarket where the market was never collected, ChildFailed.
+        """
+        exchange, symbol = self.resolve(exchange, symbol)
+        client = self._client(exchange, symbol)
+        if client is not None and symbol in client.reports:
+            (report,) = await client.ask(Stop(symbol=symbol))
+            return self._info(report)
+        found = self.status(exchange, symbol)
+        if found is None:
+            raise self._unknown(exchange, symbol)
+        if found.is_active:
+            # Its collector is just being started, and begins with what is wanted.
+            (report,) = await self.collector(exchange).ask(Stop(symbol=symbol))
+            return self._info(report)
+        return found
+
+    # Telling --------------------------------------------------------------------------------------
+
+    def resolve(self, exchange: str, symbol: str) -> tuple[str, str]:
+        """(exchange, our symbol) of a market that was ever collected.  Raises UnknownMarket."""
+        venue = exchange.strip().lower()
+        known = self._known(venue)
+        if symbol in known:
+            return venue, symbol
+        if not known:
+            raise self._unknown(exchange, symbol)
+        return venue, venue_of(venue).resolve(symbol, frozenset(known))
+
+    def status(self, exchange: str, symbol: str) -> StreamInfo | None:
+        """A market's stream; None where it was never collected here."""
+        try:
+            exchange, symbol = self.resolve(exchange, symbol)
+        except UnknownMarket:
+            return None
+        client = self._client(exchange, symbol)
+        if client is not None and (report := client.reports.get(symbol)) is not None:
+            return self._info(report)
+        return self._from_tape(MarketFolder(self._settings.data, exchange, symbol))
+
+    def all(self) -> list[StreamInfo]:
+        """Every market that was ever collected here, by exchange and symbol."""
+        names = {(folder.exchange, folder.symbol) for folder in markets(self._settings.data)}
+        for exchange, client in self._collectors.items():
+            names |= {(exchange, symbol) for symbol in client.reports}
+        found = (self.status(*name) for name in sorted(names | set(self._simulated)))
+        return [info for info in found if info is not None]
+
+    def _known(self, exchange: str) -> set[str]:
+        data = self._settings.data
+        known = {folder.symbol for folder in markets(data) if folder.exchange == exchange}
+        known |= {symbol for venue, symbol in self._simulated if venue == exchange}
+        if exchange in self._collectors:
+            known |= set(self._collectors[exchange].reports)
+        return known
+
+    def _unknown(self, exchange: str, symbol: str) -> UnknownMarket:
+        return UnknownMarket(f"{exchange} {symbol} was never collected in {self._settings.data}")
+
+    def _client(self, exchange: str, symbol: str) -> ControlClient | None:
+        return self._simulated.get((exchange, symbol)) or self._collectors.get(exchange)
+
+    def _from_tape(self, folder: MarketFolder) -> StreamInfo:
+        """What is known of a stream whose collector tells nothing about it."""
+        report = read_report(folder.root)
+        if report is not None and report.fresh:
+            return self._info(report)  # collected by a process that this server does not control
+        ours = (folder.exchange, folder.symbol) in self._simulated
+        if ours or is_wanted(folder.data, folder.exchange, folder.symbol):
+            state, reason = "CONNECTING", "its collector is being started"
+        else:
+            state, reason = "STOPPED", "nobody collects it"
+        if report is None:
+            newest = last_file(folder.archive)
+            last_seq = newest.last_seq if newest is not None else 0
+            return StreamInfo(
+                exchange=folder.exchange,
+                symbol=folder.symbol,
+                state=state,
+                reason=reason,
+                era=newest.info.era if newest is not None else 0,
+                sequence=last_seq,
+                written_seq=last_seq,
+                durable_seq=last_seq,
+            )
+        if report.state in _ENDED and state == "STOPPED":
+            state, reason = report.state, report.reason
+        return self._info(report, state, reason)
+
+    def _info(self, report: StreamReport, state: str | None = None, reason: str = "") -> StreamInfo:
+        durable = min(max(0, report.synced_sequence - report.first_sequence + 1), report.events)
+        return StreamInfo(
+            exchange=report.exchange,
+            symbol=report.symbol,
+            state=state or report.state,
+            reason=reason if state else report.reason,
+            era=report.era,
+            persist=report.persist,
+            simulated=report.simulated,
+            orders_received=report.events,
+            orders_persisted=durable if report.persist else 0,
+            snapshots_taken=report.counters.get("snapshots_taken", 0),
+            started_at=report.started_at or None,
+            last_update=report.last_frame_at,
+            last_frame_at=report.last_frame_at,
+            errors=tuple(report.errors),
+            sequence=report.sequence,
+            written_seq=report.sequence,
+            durable_seq=report.synced_sequence,
+            data=None if report.persist else Path(report.data),
+        )
+
+
+def _runs(report: StreamReport) -> bool:
+    return report.state not in _ENDED
