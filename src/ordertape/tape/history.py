@@ -55,6 +55,11 @@ class History:
         place = bisect_right(self._eras, seq, key=lambda begun: begun[0])
         return self._eras[place - 1][1] if place else None
 
+    @property
+    def last_era(self) -> int:
+        """The newest, 0 before the first."""
+        return self._eras[-1][1] if self._eras else 0
+
     def state_at(self, ns: int) -> str:
         """The stream's state at a moment; STOPPED before the first that is told."""
         state = "STOPPED"
@@ -68,7 +73,7 @@ class History:
         """The gap around a moment, the last one where there are several."""
         inside = [
             gap
-            for gap in self._gaps.values()
+            for gap in list(self._gaps.values())
             if gap["from_ns"] <= ns and (gap["to_ns"] is None or ns < gap["to_ns"])
         ]
         return _shown(inside[-1]) if inside else None
@@ -85,7 +90,7 @@ class History:
     def gap_seconds(self, now: int, start: int | None = None, end: int | None = None) -> float:
         """Seconds inside gaps between ``start`` and ``end``; one that lasts ends ``now`` (ns)."""
         total = 0
-        for gap in self._gaps.values():
+        for gap in list(self._gaps.values()):
             first = max(gap["from_ns"], start if start is not None else gap["from_ns"])
             last = now if gap["to_ns"] is None else gap["to_ns"]
             total += max(0, (last if end is None else min(last, end)) - first)

@@ -1,0 +1,1 @@
+"""Replica books and their readers: frames encoded once, bounded mailboxes, resumption."""

@@ -1,0 +1,167 @@
+"""What waits for one client: bounded, with a warning first and then the end.
+
+Everything here belongs to the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from ordertape import limits
+from ordertape.broadcast.encode import text
+from ordertape.broadcast.frames import (
+    BookPicture,
+    Circumstance,
+    Events,
+    Frame,
+    Item,
+    age_of,
+)
+
+__all__ = ["Mailbox", "Subscription", "TooSlow"]
+
+
+class TooSlow(Exception):
+    """More waits for a client than a mailbox holds."""
+
+
+class Mailbox:
+    """Frames that wait for one client, oldest first.
+
+    Half full: the client is warned, before anything else that waits.  Full: what waits is dropped
+    and ``take`` raises TooSlow; the client may come back and resume.
+    """
+
+    def __init__(self, bytes_max: int = limits.client_mailbox_bytes_max) -> None:
+        self._frames: deque[tuple[Frame, Subscription | None]] = deque()
+        self._bytes = 0
+        self._bytes_max = bytes_max
+        self._there = asyncio.Event()
+        self._warned = False
+        self.full = False
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._bytes
+
+    def put(self, frame: Frame, whose: Subscription | None = None) -> None:
+        """A frame alone always fits: a book may be larger than the mailbox."""
+        if self.full:
+            return
+        if self._bytes and self._bytes + len(frame.text) > self._bytes_max:
+            self.full = True
+            self._frames.clear()
+            self._bytes = 0
+        else:
+            self._frames.append((frame, whose))
+            self._bytes += len(frame.text)
+            self._warn_if_due()
+        self._there.set()
+
+    def _warn_if_due(self) -> None:
+        if self._warned or len(self._frames) < 2 or self._bytes * 2 < self._bytes_max:
+            return
+        self._warned = True
+        detail = (
+            f"{self._bytes} bytes wait for you; over {self._bytes_max} this connection is closed"
+        )
+        warning = f'{{"type":"l3_warning","detail":{text(detail)}}}'
+        self._frames.appendleft((Frame(warning), None))
+        self._bytes += len(warning)
+
+    async def take(self) -> list[tuple[Frame, Subscription | None]]:
+        """The next frames, at least one.  Raises TooSlow."""
+        while not self._frames and not self.full:
+            self._there.clear()
+            await self._there.wait()
+        if self.full:
+            raise TooSlow
+        frames: list[tuple[Frame, Subscription | None]] = []
+        while self._frames and len(frames) < limits.client_take_frames:
+            frames.append(self._frames.popleft())
+            self._bytes -= len(frames[-1][0].text)
+        if self._bytes * 4 < self._bytes_max:
+            self._warned = False
+        return frames
+
+
+class Subscription:
+    """One client's place in one market.
+
+    What is delivered before the client's first book is known is held back; from then on each
+    event comes once, in order.
+    """
+
+    def __init__(self, mailbox: Mailbox, depth: int = 0, batch_ms: int = 0) -> None:
+        self.mailbox, self.depth, self.batch_ms = mailbox, depth, batch_ms
+        self.sent: tuple[int, int] | None = None
+        """(era, sequence) of the last event or book that was handed to the client's socket."""
+        self._sequence: int | None = None
+        self._early: list[Item] = []
+        self._pictured: tuple[int, int] | None = None
+        self._gathered: list[str] = []
+        self._gathered_in: Events | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, after: int, items: Sequence[Item]) -> None:
+        """The client stands behind event ``after`` and gets these first, then what was held."""
+        self._sequence = after
+        early, self._early = self._early, []
+        for item in [*items, *early]:
+            self.deliver(item)
+
+    def deliver(self, item: Item) -> None:
+        if self._sequence is None:
+            self._early.append(item)
+        elif isinstance(item, Events):
+            self._events(item)
+        elif isinstance(item, BookPicture):
+            self._picture(item)
+        else:
+            self.flush()
+            self.mailbox.put(item.frame, self)
+
+    def _picture(self, item: BookPicture) -> None:
+        assert self._sequence is not None
+        stand = (item.where.era, item.sequence)
+        if item.sequence < self._sequence or stand == self._pictured:
+            return
+        self.flush()
+        self._sequence, self._pictured = item.sequence, stand
+        self.mailbox.put(item.frame(self.depth, age_of(item.ts_recv)), self)
+
+    def _events(self, item: Events) -> None:
+        assert self._sequence is not None
+        if item.last <= self._sequence:
+            return
+        after, self._sequence = self._sequence, item.last
+        if self.batch_ms == 0:
+            for frame in item.frames_after(after):
+                self.mailbox.put(frame, self)
+            return
+        self._gathered += item.objects_after(after)
+        self._gathered_in = item
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self.batch_ms / 1000, self.flush)
+
+    def flush(self) -> None:
+        """Sends the events that were gathered as one frame."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._gathered_in is None:
+            return
+        item, self._gathered_in = self._gathered_in, None
+        gathered, self._gathered = self._gathered, []
+        data = f'"data":[{",".join(gathered)}]'
+        where: Circumstance = item.where
+        words = where.frame("l3_orders", data, age_of(item.ts_recv))
+        self.mailbox.put(Frame(words, (where.era, item.last)), self)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

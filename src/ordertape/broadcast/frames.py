@@ -1,0 +1,122 @@
+"""What a market's readers are sent: events, whole books, statuses, as JSON texts made once."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ordertape._engine import EventBatch, OrderBook
+from ordertape.broadcast.encode import book_sides, statistics_text, text
+from ordertape.models import iso_from_ns
+
+__all__ = ["BookPicture", "Circumstance", "Events", "Frame", "Item", "Told", "age_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One text, and where a reader stands who has it: (era, sequence), None where it moves none."""
+
+    text: str
+    stand: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstance:
+    """What every frame says beside its content."""
+
+    exchange: str
+    symbol: str
+    state: str
+    era: int
+    simulated: bool
+
+    def frame(self, kind: str, members: str, age_ms: int | None) -> str:
+        age = "null" if age_ms is None else age_ms
+        return (
+            f'{{"type":"{kind}","exchange":{text(self.exchange)},"symbol":{text(self.symbol)},'
+            f'{members},"state":"{self.state}","era":{self.era},"age_ms":{age},'
+            f'"simulated":{"true" if self.simulated else "false"}}}'
+        )
+
+
+def age_of(ts_recv: int) -> int:
+    """Milliseconds since a moment of our clock (ns)."""
+    return max(0, time.time_ns() - ts_recv) // 10**6
+
+
+@dataclass(slots=True)
+class Events:
+    """Events ``first`` to ``last`` as JSON objects; ``frames`` are made when first asked for."""
+
+    first: int
+    last: int
+    ts_recv: int
+    where: Circumstance
+    objects: list[str]
+    _frames: list[Frame] | None = None
+
+    def objects_after(self, seq: int) -> list[str]:
+        return self.objects if seq < self.first else self.objects[seq - self.first + 1 :]
+
+    def frames_after(self, seq: int) -> list[Frame]:
+        if self._frames is None:
+            age_ms, era = age_of(self.ts_recv), self.where.era
+            self._frames = [
+                Frame(self.where.frame("l3_order", f'"data":{data}', age_ms), (era, seq_of))
+                for seq_of, data in enumerate(self.objects, self.first)
+            ]
+        return self._frames if seq < self.first else self._frames[seq - self.first + 1 :]
+
+
+@dataclass(slots=True)
+class BookPicture:
+    """A whole book after event ``sequence``; each depth that is asked for is written once."""
+
+    sequence: int
+    timestamp: str
+    ts_recv: int
+    where: Circumstance
+    statistics: str
+    rows: EventBatch
+    bids: int
+    """How many of the rows are bids."""
+    _texts: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, book: OrderBook, where: Circumstance, venue_ts: int) -> BookPicture:
+        """``venue_ts``: the venue's clock at the book's last event where it gives one, else 0."""
+        return cls(
+            sequence=book.seq,
+            timestamp=iso_from_ns(venue_ts or book.ts_recv),
+            ts_recv=book.ts_recv,
+            where=where,
+            statistics=statistics_text(book),
+            rows=book.snapshot(),
+            bids=book.totals()[0],
+        )
+
+    def members(self, depth: int) -> str:
+        """``sequence`` to ``asks`` as members of a JSON object; ``depth`` orders a side, 0 all."""
+        if depth not in self._texts:
+            bids, asks = book_sides(self.rows, self.bids, depth)
+            self._texts[depth] = (
+                f'"sequence":{self.sequence},"timestamp":"{self.timestamp}",'
+                f'"statistics":{self.statistics},"bids":{bids},"asks":{asks}'
+            )
+        return self._texts[depth]
+
+    def frame(self, depth: int, age_ms: int | None) -> Frame:
+        stand = (self.where.era, self.sequence)
+        return Frame(self.where.frame("l3_snapshot", self.members(depth), age_ms), stand)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A text that is the same for everyone: a status, statistics."""
+
+    frame: Frame
+
+
+Item: TypeAlias = Events | BookPicture | Told
+"""What is delivered to a market's readers, in order."""

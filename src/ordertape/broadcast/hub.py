@@ -1,0 +1,221 @@
+"""The replicas of all running streams, and who reads them.
+
+Everything here belongs to the event loop, but what replicas do in their own threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+
+from ordertape import limits
+from ordertape.broadcast.channel import Subscription
+from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Frame, Item, Told
+from ordertape.broadcast.replica import Beginning, Posted, ReplicaBook, StateTold
+from ordertape.models import L3StreamStatus, StreamInfo, iso_from_ns
+
+__all__ = ["Channel", "Hub"]
+
+Key = tuple[str, str]
+
+
+class Channel:
+    """One market that is collected: its replica and its readers."""
+
+    def __init__(self, info: StreamInfo, data: Path, events_kept: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.info = info
+        self.data = data
+        self.ended = False
+        self.readers: set[Subscription] = set()
+        self.replica = ReplicaBook(
+            data,
+            info.exchange,
+            info.symbol,
+            post=lambda posted: _into(loop, self._posted, posted),
+            events_kept=events_kept,
+        )
+        self._told = (info.state, info.reason)
+        self._differs_since: float | None = None
+        self.replica.start()
+
+    @property
+    def key(self) -> Key:
+        return self.info.exchange, self.info.symbol
+
+    async def join(
+        self,
+        reader: Subscription,
+        executor: Executor,
+        since: tuple[int, int] | None = None,
+    ) -> None:
+        """The reader gets the book, or what followed ``since``, and then every event once."""
+        self.readers.add(reader)
+        self.replica.wanted = True
+        loop = asyncio.get_running_loop()
+        beginning = await loop.run_in_executor(
+            executor, partial(_written, self.replica, since, reader.depth)
+        )
+        reader.begin(beginning.after, list[Item](beginning.items))
+
+    def leave(self, reader: Subscription) -> None:
+        reader.close()
+        self.readers.discard(reader)
+        self.replica.wanted = bool(self.readers)
+
+    # Telling --------------------------------------------------------------------------------------
+
+    def look(self, info: StreamInfo) -> None:
+        """What the collector says of itself; the tape tells most of it first, and in order."""
+        self.info = info
+        if (info.state, info.reason) == self._told:
+            self._differs_since = None
+        elif self._differs_since is None:
+            self._differs_since = time.monotonic()
+        elif time.monotonic() - self._differs_since > limits.status_differs_ms / 1000:
+            self._differs_since = None
+            self._tell_status(info.state, info.reason)
+
+    def tell_statistics(self) -> None:
+        if not self.readers or (found := self.replica.statistics()) is None:
+            return
+        where, sequence, statistics = found
+        members = f'"timestamp":"{iso_from_ns(time.time_ns())}","data":{statistics}'
+        words = where.frame("l3_statistics", f'"sequence":{sequence},{members}', self.info.age_ms)
+        self._deliver(Told(Frame(words)))
+
+    def end(self, info: StreamInfo | None) -> None:
+        """The stream does not run any more."""
+        self.ended = True
+        self.info = info if info is not None else self.info
+        if (self.info.state, self.info.reason) != self._told:
+            self._tell_status(self.info.state, self.info.reason)
+
+    def _posted(self, posted: Posted) -> None:
+        if isinstance(posted, StateTold):
+            self._tell_status(posted.state, posted.reason)
+        else:
+            self._deliver(posted)
+
+    def _deliver(self, item: Events | BookPicture | Told) -> None:
+        for reader in self.readers:
+            reader.deliver(item)
+
+    def _tell_status(self, state: str, reason: str) -> None:
+        if (state, reason) == self._told:
+            return
+        self._told = (state, reason)
+        if self.readers:
+            self._deliver(Told(Frame(self.status_frame())))
+
+    def status_frame(self) -> str:
+        """An ``l3_status`` of now."""
+        state, reason = self._told
+        status = L3StreamStatus.from_info(self.info)
+        status.state, status.reason = state, reason
+        status.is_active = state not in ("STOPPED", "FAILED")
+        where = Circumstance(*self.key, state, self.info.era, self.info.simulated)
+        members = f'"timestamp":"{iso_from_ns(time.time_ns())}","data":{status.model_dump_json()}'
+        return where.frame("l3_status", members, self.info.age_ms)
+
+
+def _written(replica: ReplicaBook, since: tuple[int, int] | None, depth: int) -> Beginning:
+    """In a thread: the beginning of a reader, its book already written."""
+    beginning = replica.begin(since)
+    for item in beginning.items:
+        if isinstance(item, BookPicture):
+            item.members(depth)
+    return beginning
+
+
+def _into(loop: asyncio.AbstractEventLoop, take: Callable[[Posted], None], posted: Posted) -> None:
+    """From a replica's thread into the loop, unless that is closed already."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(take, posted)
+
+
+class Hub:
+    """A channel for each stream that runs.  ``infos`` tells which do."""
+
+    def __init__(
+        self,
+        infos: Callable[[], Sequence[StreamInfo]],
+        data: Path,
+        executor: Executor,
+        events_kept: int = limits.live_events_kept_default,
+    ) -> None:
+        self.channels: dict[Key, Channel] = {}
+        self.changed = asyncio.Event()
+        """Set, and replaced, whenever a channel comes or goes."""
+        self._infos, self._data, self._events_kept = infos, data, events_kept
+        self._executor = executor
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Hub:
+        await self.look()
+        self._tasks = [
+            asyncio.create_task(self._look_forever()),
+            asyncio.create_task(self._tell_forever()),
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(self._stopped(c) for c in self.channels.values()))
+        self.channels.clear()
+
+    def channel(self, exchange: str, symbol: str) -> Channel | None:
+        return self.channels.get((exchange, symbol))
+
+    async def look(self) -> None:
+        """Begins the channels of streams that run now, ends those of streams that don't."""
+        running = {(info.exchange, info.symbol): info for info in self._infos()}
+        changed = False
+        for key, info in running.items():
+            channel, data = self.channels.get(key), info.data or self._data
+            if channel is not None and channel.data != data:
+                await self._end(channel, info)
+                channel = None
+            if channel is not None and info.is_active:
+                channel.look(info)
+            elif channel is None and info.is_active:
+                self.channels[key] = Channel(info, data, self._events_kept)
+                changed = True
+        for key, channel in list(self.channels.items()):
+            there = running.get(key)
+            if there is None or not there.is_active:
+                await self._end(channel, there)
+                changed = True
+        if changed:
+            self._tell_changed()
+
+    async def _end(self, channel: Channel, info: StreamInfo | None) -> None:
+        await self._stopped(channel)
+        channel.end(info)
+        self.channels.pop(channel.key, None)
+
+    async def _stopped(self, channel: Channel) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor, channel.replica.stop)
+        await asyncio.sleep(0)  # what it posted last is taken before anything else happens
+
+    def _tell_changed(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    async def _look_forever(self) -> None:
+        while True:
+            await asyncio.sleep(limits.streams_look_ms / 1000)
+            await self.look()
+
+    async def _tell_forever(self) -> None:
+        while True:
+            await asyncio.sleep(limits.live_statistics_ms / 1000)
+            for channel in self.channels.values():
+                channel.tell_statistics()

@@ -1,0 +1,306 @@
+"""A second book of one market, made by tailing its tape up to what is written."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import structlog
+
+from ordertape import limits
+from ordertape._engine import NULL, EventBatch, OrderBook
+from ordertape.broadcast.encode import order_objects, statistics_text
+from ordertape.broadcast.frames import BookPicture, Circumstance, Events
+from ordertape.errors import OrdertapeError, UnknownMarket
+from ordertape.events import EventKind
+from ordertape.tape.history import History, history_of
+from ordertape.tape.marks import Mark
+from ordertape.tape.reader import TapeReader
+from ordertape.tape.rebuild import Replay, rebuild
+
+__all__ = ["Beginning", "Posted", "ReplicaBook", "StateTold"]
+
+_WITH_BOOK = frozenset({"LIVE", "STALE"})
+
+
+class StateTold(NamedTuple):
+    """The tape says that the stream's state changed."""
+
+    state: str
+    reason: str
+
+
+Posted: TypeAlias = Events | BookPicture | StateTold
+
+
+class Beginning(NamedTuple):
+    """What a new reader gets first, and the event behind which it stands before that."""
+
+    after: int
+    items: list[Events | BookPicture]
+
+
+class ReplicaBook:
+    """Follows a tape in a thread of its own and posts what readers are to be sent.
+
+    ``post`` is called in that thread, in the order of the tape.  ``wanted`` says whether anybody
+    reads; without readers nothing is encoded.  Everything public may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        exchange: str,
+        symbol: str,
+        *,
+        post: Callable[[Posted], None],
+        events_kept: int = limits.live_events_kept_default,
+    ) -> None:
+        self.data, self.exchange, self.symbol = data, exchange, symbol
+        self.wanted = False
+        self.failure = ""
+        self.history = History()
+        self._post = post
+        self._lock = threading.Lock()
+        self._replay: Replay | None = None
+        self._venue_ts = 0
+        self._ring: deque[EventBatch] = deque()
+        self._ring_events, self._ring_max = 0, events_kept
+        self._seconds: deque[tuple[int, int]] = deque(maxlen=limits.stream_rate_seconds + 1)
+        self._stop = threading.Event()
+        self._caught_up = threading.Event()
+        self._log = structlog.get_logger("broadcast").bind(exchange=exchange, symbol=symbol)
+        self._thread = threading.Thread(target=self._run, name="replica book", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread; its last words are posted before this returns."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether there is a book, after waiting so long for one."""
+        return self._caught_up.wait(seconds)
+
+    # Reading --------------------------------------------------------------------------------------
+
+    @property
+    def sequence(self) -> int:
+        """Of the last event in the book, 0 before the first."""
+        return self._replay.book.seq if self._replay is not None else 0
+
+    @property
+    def state(self) -> str:
+        """As the tape told it last."""
+        return self.history.state or "STOPPED"
+
+    def picture(self) -> BookPicture | None:
+        """The book as it stands, None before there is one."""
+        with self._lock:
+            return None if self._replay is None else self._picture(self._replay.book)
+
+    def best(self) -> tuple[str | None, str | None]:
+        """Best bid and ask as plain text."""
+        with self._lock:
+            found = self._replay.book.best() if self._replay is not None else (None, None)
+        bid, ask = (None if price is None else format(price, "f") for price in found)
+        return bid, ask
+
+    def statistics(self) -> tuple[Circumstance, int, str] | None:
+        """(circumstance, sequence, ``statistics`` as JSON), None before there is a book."""
+        with self._lock:
+            if self._replay is None:
+                return None
+            book = self._replay.book
+            return self._where(book), book.seq, statistics_text(book)
+
+    def events_per_second(self) -> float:
+        """The mean over the last whole seconds of our clock."""
+        now = time.time_ns() // 10**9
+        span = limits.stream_rate_seconds
+        counted = sum(count for second, count in list(self._seconds) if now - span <= second < now)
+        return counted / span
+
+    def begin(self, since: tuple[int, int] | None = None) -> Beginning:
+        """What a reader who joins now gets first: the book, or what followed ``since``.
+
+        ``since``: (era, sequence) where the reader stood.  Where that era is over, or too much
+        came since, it is the book.
+        """
+        with self._lock:
+            if self._replay is None:
+                return Beginning(0, [])
+            book, last = self._replay.book, self._replay.seq
+            held = list(self._ring)
+            if since is not None and since[0] == book.era and since[1] <= last:
+                first_held = held[0].first_seq if held else last + 1
+                picture = None
+                after = since[1]
+            elif self.state in _WITH_BOOK:
+                picture, after, first_held = self._picture(book), book.seq, 0
+            else:
+                return Beginning(last, [])
+            where = self._where(book)
+        if picture is not None:
+            return Beginning(after, [picture, *self._since(held, after, where)])
+        older = self._from_tape(after, first_held) if first_held > after + 1 else []
+        if older is None:
+            return self.begin()
+        return Beginning(after, [*self._since([*older, *held], after, where)])
+
+    def _from_tape(self, after: int, until: int) -> list[EventBatch] | None:
+        """The events between two seqs, both exclusive; None where they are too many."""
+        if until - after > limits.resume_events_max:
+            return None
+        batches = []
+        for batch in TapeReader(self.data, self.exchange, self.symbol, after + 1).batches():
+            rows = batch[: batch.search_seq(until)]
+            if len(rows):
+                batches.append(rows)
+            if batch.last_seq >= until - 1:
+                return batches
+        return None
+
+    def _since(self, held: list[EventBatch], after: int, where: Circumstance) -> list[Events]:
+        """Held events behind ``after``, encoded."""
+        found = []
+        for batch in held:
+            if batch.last_seq > after:
+                rows = batch[batch.search_seq(after + 1) :]
+                era = self.history.era_at(rows.first_seq)
+                found.append(_events(rows, era, where))
+        return found
+
+    # Following ------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._follow()
+            except UnknownMarket:
+                self._stop.wait(limits.view_wait_ms / 1000)
+            except (OrdertapeError, OSError) as error:
+                self._failed(str(error))
+            except Exception as error:  # a defect here must not leave readers without a word
+                self._log.exception("L3_replica_error")
+                self._failed(f"unexpected {type(error).__name__}: {error}")
+
+    def _failed(self, reason: str) -> None:
+        self.failure = reason
+        self._log.error("L3_replica_failed", reason=reason)
+        self._stop.wait(limits.replica_retry_ms / 1000)
+
+    def _follow(self) -> None:
+        start = self._begin()
+        reader = TapeReader(self.data, self.exchange, self.symbol, from_seq=start)
+        self.failure = ""
+        for item in reader.follow(self._stop):
+            if isinstance(item, Mark):
+                self._mark(item)
+            else:
+                self._take(item)
+
+    def _begin(self) -> int:
+        """Rebuilds the book; the seq to follow from."""
+        reader = TapeReader(self.data, self.exchange, self.symbol)
+        history = history_of(reader)
+        try:
+            book = rebuild(self.data, self.exchange, self.symbol)
+        except UnknownMarket:
+            book = None  # a tape without an event yet: it is followed from its first
+        with self._lock:
+            self.history = history
+            self._ring.clear()
+            self._ring_events = 0
+            self._replay = Replay(book) if book is not None else None
+        if book is None:
+            return 1
+        last = next(iter(reader.since(book.seq).batches()), None)
+        self._venue_ts = book.ts_recv if last is None else _venue_time(last)
+        if self.state in _WITH_BOOK:
+            self._post_picture()
+        self._caught_up.set()
+        return book.seq + 1
+
+    def _take(self, batch: EventBatch) -> None:
+        with self._lock:
+            if self._replay is None:
+                self._replay = Replay(OrderBook(codec=batch.codec))
+            book, clears = self._replay.book, _clears(batch)
+            era = book.era
+            for nth, seq in enumerate(clears, 1):
+                self.history.begin_era(seq, era + nth)
+            era += bool(clears) and clears[0] == batch.first_seq
+            self._replay.take(batch)
+            self._venue_ts = _venue_time(batch)
+            self._keep(batch)
+            where = self._where(book)
+        if self.wanted:
+            self._post(_events(batch, era, where))
+        self._caught_up.set()
+
+    def _keep(self, batch: EventBatch) -> None:
+        events = batch.last_seq - batch.first_seq + 1
+        self._ring.append(batch)
+        self._ring_events += events
+        while self._ring_events > self._ring_max and len(self._ring) > 1:
+            oldest = self._ring.popleft()
+            self._ring_events -= oldest.last_seq - oldest.first_seq + 1
+        second = batch.last_ts_recv // 10**9
+        if self._seconds and self._seconds[-1][0] == second:
+            self._seconds[-1] = (second, self._seconds[-1][1] + events)
+        else:
+            self._seconds.append((second, events))
+
+    def _mark(self, mark: Mark) -> None:
+        before = (self.history.state, self.history.reason)
+        self.history.take(mark)
+        if mark.kind == "state" and before != (self.history.state, self.history.reason):
+            self._post(StateTold(self.history.state, self.history.reason))
+        elif mark.kind == "era":
+            # The mark stands behind the state LIVE and the rows that followed the CLEAR.
+            self._post_picture()
+
+    def _post_picture(self) -> None:
+        picture = self.picture()
+        if picture is not None and self.wanted:
+            picture.members(0)  # written here, not in the loop
+            self._post(picture)
+
+    def _picture(self, book: OrderBook) -> BookPicture:
+        return BookPicture.of(book, self._where(book), self._venue_ts)
+
+    def _where(self, book: OrderBook) -> Circumstance:
+        return Circumstance(
+            self.exchange, self.symbol, self.state, book.era, self.history.simulated
+        )
+
+
+def _events(batch: EventBatch, era: int | None, where: Circumstance) -> Events:
+    return Events(
+        batch.first_seq, batch.last_seq, batch.last_ts_recv, where, order_objects(batch, era)
+    )
+
+
+def _clears(batch: EventBatch) -> list[int]:
+    """seq of each CLEAR."""
+    if not batch.counts()[EventKind.CLEAR]:
+        return []
+    kinds = np.asarray(batch.column("kind"))
+    seqs: list[int] = np.asarray(batch.column("seq"))[kinds == EventKind.CLEAR].tolist()
+    return seqs
+
+
+def _venue_time(batch: EventBatch) -> int:
+    """The venue's clock at the last row where it gives one, else ours (ns)."""
+    column = batch.column("ts_event")
+    ts_event = NULL if column is None else int(np.asarray(column)[-1])
+    return batch.last_ts_recv if ts_event == NULL else ts_event

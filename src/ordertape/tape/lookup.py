@@ -1,0 +1,290 @@
+"""Any stretch of a market's events by seq or time, without reading what lies before it.
+
+The archive's row groups say which seqs and times they hold; of the journal a sparse index is kept
+that grows with it.  Events alone: the rows that followed a CLEAR are state and not given.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from ordertape import limits
+from ordertape._engine import EventBatch
+from ordertape.events import COLUMNS, Flag
+from ordertape.tape.archive_files import ArchiveFile, list_files, load_codecs
+from ordertape.tape.codecs import MarketCodecs
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.journal_reader import JournalReader
+from ordertape.tape.row_group import RowGroup, open_file
+from ordertape.tape.segment import EVENTS, Position, Segment, SegmentReader, segments
+
+__all__ = ["TapeLookup"]
+
+_TS_RECV = list(COLUMNS).index("ts_recv")
+
+
+class _Group(NamedTuple):
+    """A row group of a file and what it holds."""
+
+    file: ArchiveFile
+    nth: int
+    first_seq: int
+    last_seq: int
+    last_ts: int
+
+
+class _Point(NamedTuple):
+    """A place in the journal, and the last seq and time (ns) of the events before it."""
+
+    place: Position
+    seq: int
+    ts_recv: int
+
+
+class TapeLookup:
+    """One market's tape; to be kept, as what it learnt makes the next answer quicker.
+
+    May be used by several threads, one at a time.
+    """
+
+    def __init__(self, folder: MarketFolder) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._decoded: OrderedDict[tuple[Path, int], RowGroup] = OrderedDict()
+        self._codecs = MarketCodecs()
+        self._codecs_of: str | None = None
+        self._index: dict[int, _SegmentIndex] = {}
+
+    def last_seq(self) -> int:
+        """Of the last event on the tape, 0 where there is none."""
+        with self._lock:
+            files = list_files(self.folder.archive)
+            archived = files[-1].last_seq if files else 0
+            return max(archived, *(index.last.seq for index in self._indexed()), 0)
+
+    def first_seq(self) -> int:
+        """Of the first event that is still on the tape."""
+        files = list_files(self.folder.archive)
+        if files:
+            return files[0].first_seq
+        there = segments(self.folder.journal)
+        return there[0].first_seq if there else 1
+
+    def seq_from(self, ts: int) -> int:
+        """The first event with ``ts_recv`` >= ``ts`` (ns); behind the last where there is none."""
+        with self._lock:
+            last = 0
+            for file in list_files(self.folder.archive):
+                last = file.last_seq
+                if file.info.last_ts_recv < ts:
+                    continue
+                for group in _groups(file):
+                    if group.last_ts >= ts:
+                        return _first_at(self._rows(group, 0, group.last_seq), ts)
+            for index in self._indexed():
+                if index.last.ts_recv < ts or index.last.seq <= last:
+                    last = max(last, index.last.seq)
+                    continue
+                for batch in self._journal(index.before_time(ts), last + 1):
+                    if batch.last_ts_recv >= ts:
+                        return _first_at(batch, ts)
+                    last = max(last, batch.last_seq)
+            return last + 1
+
+    def events(self, first: int, last: int) -> list[EventBatch]:
+        """The events from seq ``first`` to ``last``, both with it, in order."""
+        with self._lock:
+            found: list[EventBatch] = []
+            archived = 0
+            for file in list_files(self.folder.archive):
+                archived = file.last_seq
+                if file.last_seq < first or file.first_seq > last:
+                    continue
+                found += [
+                    self._rows(group, first, last)
+                    for group in _groups(file)
+                    if group.last_seq >= first and group.first_seq <= last
+                ]
+            if archived < last:
+                found += self._from_journal(max(first, archived + 1), last)
+        cut = (b[b.search_seq(first) : b.search_seq(last + 1)] for b in found)
+        return [batch for batch in cut if len(batch)]
+
+    # The archive ----------------------------------------------------------------------------------
+
+    def _rows(self, group: _Group, first: int, last: int) -> EventBatch:
+        """The events of a group from ``first`` to ``last``, both with it."""
+        first, last = max(first, group.first_seq), min(last, group.last_seq)
+        key, info = (group.file.path, group.nth), group.file.info
+        decoded = self._decoded.get(key)
+        if decoded is None:
+            with open_file(group.file.path) as file:
+                decoded = self._decoded[key] = RowGroup(file, group.nth)
+            while len(self._decoded) > limits.lookup_groups_kept:
+                self._decoded.popitem(last=False)
+        self._decoded.move_to_end(key)
+        return decoded.batch(
+            first - group.first_seq,
+            last - group.first_seq + 1,
+            np.arange(first, last + 1),
+            (info.price_scale, info.size_scale),
+            self._known_codecs(),
+        )
+
+    def _known_codecs(self) -> MarketCodecs:
+        """With every dictionary term of the archive, loaded anew when it has grown."""
+        files = list_files(self.folder.archive)
+        newest = files[-1].path.name if files else ""
+        if newest != self._codecs_of:
+            self._codecs, self._codecs_of = load_codecs(self.folder), newest
+        return self._codecs
+
+    # The journal ----------------------------------------------------------------------------------
+
+    def _from_journal(self, first: int, last: int) -> list[EventBatch]:
+        for index in self._indexed():
+            if index.last.seq >= first:
+                break
+        else:
+            return []
+        found = []
+        for batch in self._journal(index.before(first), first):
+            if batch.first_seq > last:
+                break
+            found.append(batch)
+            if batch.last_seq >= last:
+                break
+        return found
+
+    def _journal(self, point: _Point, from_seq: int) -> Iterator[EventBatch]:
+        """Batches of events from a point on, without the rows that followed a CLEAR."""
+        codecs = MarketCodecs(*_shared(self._known_codecs()))
+        # Where ids stand in a dictionary its terms may be anywhere before: read from the start.
+        whole = any(index.has_terms for index in self._index.values())
+        reader = JournalReader(
+            self.folder,
+            codecs=codecs,
+            start=None if whole else point.place,
+            seq=None if whole else point.seq,
+            from_seq=from_seq,
+        )
+        with closing(reader):
+            for frame in reader.read():
+                if isinstance(frame.body, EventBatch):
+                    yield from _without_state(frame.body)
+
+    def _indexed(self) -> list[_SegmentIndex]:
+        """The index of every segment, as far as it is written now."""
+        there = segments(self.folder.journal)
+        numbers = {segment.number for segment in there}
+        for gone in self._index.keys() - numbers:
+            del self._index[gone]
+        for nth, segment in enumerate(there):
+            index = self._index.get(segment.number)
+            if index is None:
+                index = self._index[segment.number] = _SegmentIndex(segment)
+            if not index.complete:
+                index.grow()
+                index.complete = nth < len(there) - 1
+        return [self._index[segment.number] for segment in there]
+
+
+class _SegmentIndex:
+    """Sparse points of one segment."""
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self.complete = False
+        self.has_terms = False
+        start = Position(segment.number, 0)
+        self.last = _Point(start, segment.first_seq - 1, 0)
+        self.points = [self.last]
+
+    def grow(self) -> None:
+        """Takes in what was written since."""
+        try:
+            reader = SegmentReader(self.segment)
+        except FileNotFoundError:
+            return  # archived meanwhile
+        with closing(reader):
+            offset, seq, ts = self.last.place.offset, self.last.seq, self.last.ts_recv
+            indexed = self.points[-1].place.offset
+            while True:
+                header = reader.header(offset)
+                if header is None:
+                    # A damaged place inside the segment; at its end there is no other frame.
+                    place = reader.find(offset + 8)
+                    if place is None:
+                        break
+                    offset = place
+                    continue
+                if offset - indexed >= limits.lookup_index_bytes:
+                    self.points.append(_Point(Position(self.segment.number, offset), seq, ts))
+                    indexed = offset
+                if header.type == EVENTS:
+                    seq, ts = max(seq, header.last_seq), max(ts, header.ts_recv)
+                elif not self.has_terms:
+                    self._look_for_terms(reader, offset)
+                offset += header.length
+            self.last = _Point(Position(self.segment.number, offset), seq, ts)
+
+    def _look_for_terms(self, reader: SegmentReader, offset: int) -> None:
+        found = reader.frame(offset)
+        if found is not None and isinstance(found[1], bytes):
+            self.has_terms = b'"kind":"terms"' in found[1]
+
+    def before(self, seq: int) -> _Point:
+        """The last point that has nothing but earlier events before it."""
+        place = bisect_right(self.points, seq - 1, key=lambda point: point.seq)
+        return self.points[max(0, place - 1)]
+
+    def before_time(self, ts: int) -> _Point:
+        """The same by time (ns)."""
+        place = bisect_right(self.points, ts - 1, key=lambda point: point.ts_recv)
+        return self.points[max(0, place - 1)]
+
+
+@lru_cache(maxsize=512)
+def _groups(file: ArchiveFile) -> list[_Group]:
+    """The row groups of a file, which never changes."""
+    meta = pq.read_metadata(file.path)
+    groups, seq = [], file.first_seq
+    for nth in range(meta.num_row_groups):
+        rows = meta.row_group(nth)
+        times: Any = rows.column(_TS_RECV).statistics
+        groups.append(_Group(file, nth, seq, seq + rows.num_rows - 1, times.max))
+        seq += rows.num_rows
+    return groups
+
+
+def _first_at(batch: EventBatch, ts: int) -> int:
+    """The first seq at or behind a time that the batch reaches."""
+    return batch[batch.search_ts_recv(ts - 1) :].first_seq
+
+
+def _shared(codecs: MarketCodecs) -> tuple[Any, Any]:
+    return codecs.order, codecs.trade
+
+
+def _without_state(batch: EventBatch) -> Iterator[EventBatch]:
+    """The runs of rows that are events."""
+    flags = batch.column("flags")
+    state = (np.asarray(flags) & Flag.SNAPSHOT) != 0 if flags is not None else None
+    if state is None or not state.any():
+        yield batch
+        return
+    first = 0
+    for end in [*(np.flatnonzero(state[1:] != state[:-1]) + 1).tolist(), len(batch)]:
+        if not state[first]:
+            yield batch[first:end]
+        first = end
