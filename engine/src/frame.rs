@@ -213,13 +213,13 @@ pub fn encode(slice: &Slice, frame_type: u8, synced: u64) -> Vec<u8> {
         });
         writer.optional(values.as_deref(), longs);
     }
-    let last = range.end.wrapping_sub(1);
-    let at = |values: &[i64], i: usize| values.get(i).copied().unwrap_or(0);
+    let (seq, ts_recv) = (&columns.seq[range.clone()], &columns.ts_recv[range]);
+    let or_zero = |value: Option<&i64>| value.copied().unwrap_or(0);
     let rows = (
         slice.len,
-        at(&columns.seq, range.start),
-        at(&columns.seq, last),
-        at(&columns.ts_recv, last),
+        or_zero(seq.first()),
+        or_zero(seq.last()),
+        or_zero(ts_recv.last()),
     );
     let mut frame = writer.out;
     frame[9] = columns.price_scale;
