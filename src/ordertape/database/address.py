@@ -94,7 +94,10 @@ def read_url(text: str) -> str:
 
 
 def connect(address: Address, *, name: str = "ordertape") -> psycopg.Connection:
-    """A connection in autocommit mode, our schema alone on its search path.  Raises DatabaseUnavailable, DatabaseError."""
+    """A connection in autocommit mode, our schema alone on its search path.
+
+    Raises DatabaseUnavailable, DatabaseError.
+    """
     try:
         connection = psycopg.connect(
             address.conninfo(), autocommit=True, application_name=name, prepare_threshold=None

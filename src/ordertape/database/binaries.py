@@ -100,7 +100,11 @@ def _runs(binaries: Binaries, account: Account | None) -> bool:
     options = account.options() if account is not None else {}
     try:
         done = subprocess.run(  # noqa: S603 - the wheel's own program
-            [binaries.program("postgres"), "-V"], cwd="/", capture_output=True, check=False, **options
+            [binaries.program("postgres"), "-V"],
+            cwd="/",
+            capture_output=True,
+            check=False,
+            **options,
         )
     except OSError:
         return False

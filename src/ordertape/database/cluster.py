@@ -16,7 +16,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ordertape import limits
 from ordertape.database.account import Account, server_account
@@ -228,7 +228,7 @@ class Cluster:
     def _uid(self) -> int:
         return self._account.uid if self._account is not None else os.geteuid()
 
-    def _options(self, folder: Path) -> dict[str, object]:
+    def _options(self, folder: Path) -> dict[str, Any]:
         # Nothing of PGDATA, PGHOST and their like may reach the programs.
         environment = {"PATH": os.defpath, "LC_ALL": "C"}
         account = self._account.options() if self._account is not None else {}
@@ -237,11 +237,12 @@ class Cluster:
     def _run(
         self, name: str, *arguments: str, folder: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # type: ignore[call-overload,no-any-return]  # noqa: S603
+        return subprocess.run(  # noqa: S603 - the wheel's own program
             [self.binaries.program(name), *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            check=False,
             **self._options(folder or self.path),
         )
 

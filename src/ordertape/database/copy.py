@@ -189,14 +189,14 @@ def _ids(
     if form == "uuid":
         # Keys are little-endian 128-bit numbers, a UUID's bytes begin with its first digits.
         return [_Field(name, form, np.ascontiguousarray(keys).view(np.uint8)[:, ::-1], nulls)]
-    texts = pa.array(batch.id_texts(name), pa.large_string())
+    texts: Any = pa.array(batch.id_texts(name), pa.large_string())
     if kept is not None:
         texts = texts.take(pa.array(kept))
     return [_text(name, texts, nulls)]
 
 
 def _text(name: str, texts: pa.Array[Any], nulls: Array | None) -> _Field:
-    buffers = texts.buffers()
+    buffers: Any = texts.buffers()
     offsets = np.frombuffer(buffers[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
     lengths = np.diff(offsets)
     longest = max(int(lengths.max(initial=0)), 1)
@@ -250,7 +250,8 @@ def _encoded(fields: list[_Field], count: int) -> bytes:
 
 
 def _absent(keys: Array) -> Array:
-    return (keys[:, 0] == _NO_ID) & (keys[:, 1] == _NO_ID)
+    absent: Array = (keys[:, 0] == _NO_ID) & (keys[:, 1] == _NO_ID)
+    return absent
 
 
 def _form(keys: Array | None, spec: str) -> str:

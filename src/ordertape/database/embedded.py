@@ -132,7 +132,9 @@ class EmbeddedServer:
         sockets = Cluster(self.folder / CLUSTER).sockets
         if sockets is None:
             raise DatabaseUnavailable(f"the embedded PostgreSQL in {self.folder} does not run")
-        return f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(str(sockets), safe='')}&port={PORT}"
+        return (
+            f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(str(sockets), safe='')}&port={PORT}"
+        )
 
     # Starting it ----------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ after kill -9 either, and no user needs to know of the others.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -63,10 +64,8 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, _asked)
     try:
         with open_lock(folder, USERS_LOCK) as users:
-            try:
+            with contextlib.suppress(_Asked):
                 fcntl.flock(users, fcntl.LOCK_EX)
-            except _Asked:
-                pass
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             Cluster(folder / CLUSTER).stop()
             # In this order: a user who gets the lock next must find no guard.

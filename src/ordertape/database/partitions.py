@@ -18,7 +18,16 @@ from ordertape import limits
 from ordertape.database.rows import Generation, event_table
 from ordertape.database.schema import OURS, generations
 
-__all__ = ["DAY_NS", "Leaf", "attach", "day_of", "drop_before", "ensure_leaf", "leaves", "make_table"]
+__all__ = [
+    "DAY_NS",
+    "Leaf",
+    "attach",
+    "day_of",
+    "drop_before",
+    "ensure_leaf",
+    "leaves",
+    "make_table",
+]
 
 DAY_NS: Final = 86_400 * 10**9
 _NAME = re.compile(r"events_(\d+)_(\d{8})")
@@ -88,9 +97,9 @@ def _make(connection: psycopg.Connection, leaf: Leaf, *, order_index: bool) -> N
             connection.execute(sql.SQL("CREATE INDEX ON {} (order_id)").format(name))
         # Attaching trusts this constraint instead of reading the rows.
         connection.execute(
-            sql.SQL("ALTER TABLE {} ADD CONSTRAINT day CHECK (ts_recv >= {} AND ts_recv < {})").format(
-                name, sql.Literal(start), sql.Literal(end)
-            )
+            sql.SQL(
+                "ALTER TABLE {} ADD CONSTRAINT day CHECK (ts_recv >= {} AND ts_recv < {})"
+            ).format(name, sql.Literal(start), sql.Literal(end))
         )
         _comment(connection, leaf.name, f"{OURS} events of {leaf.day:%Y-%m-%d}")
 

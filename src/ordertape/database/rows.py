@@ -1,4 +1,4 @@
-"""How an event stands in a table: its columns, the letters and bits in them, and the view over them.
+"""How an event stands in a table: columns, letters and bits, and the view over them.
 
 An event's table holds the engine's own integers; the view ``level3_orders`` turns them into what
 people read.  One table a generation of a market: one pair of scales, one form of ids.

@@ -193,7 +193,9 @@ def check(connection: psycopg.Connection, schema: str) -> list[str]:
         if name not in relations:
             found.append(f"{name} is missing")
             continue
-        found += [f"{name}.{column} is missing" for column in wanted if (name, column) not in columns]
+        found += [
+            f"{name}.{column} is missing" for column in wanted if (name, column) not in columns
+        ]
     functions = {name for _, name, _ in connection.execute(_FUNCTIONS_THERE, (schema,))}
     found += [f"{name}() is missing" for name in FUNCTIONS if name not in functions]
     if "ordertape_schema" in relations and "ordertape_schema.version is missing" not in found:

@@ -1,0 +1,404 @@
+"""The follower: what is durable on a tape goes into PostgreSQL, every event exactly once.
+
+Rows are copied straight into their leaves, and the market's cursor moves in the same transaction.
+Whatever ends a transaction, even one whose commit was never answered, the cursor read afterwards
+says where to go on.  Nothing waits for the database: the tape keeps what it has not got yet.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+from psycopg import sql
+
+from ordertape import limits
+from ordertape._engine import EventBatch, OrderBook
+from ordertape.database.address import Address, sentence
+from ordertape.database.books import save_book
+from ordertape.database.copy import FOOTER, HEADER, Rows, events_of, needs_of, rows_of
+from ordertape.database.markets import (
+    Cursor,
+    ensure_market,
+    newest_generation,
+    next_generation,
+    read_cursor,
+)
+from ordertape.database.partitions import DAY_NS, Leaf, day_of, ensure_leaf, today
+from ordertape.database.rows import Generation
+from ordertape.database.schema import renew_view
+from ordertape.errors import DatabaseError, DatabaseUnavailable, TapeDiffers
+from ordertape.events import EventKind, Flag
+from ordertape.tape.archive_files import list_files
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.marks import Mark
+from ordertape.tape.reader import Item, Tail, TapeReader
+from ordertape.tape.snapshot import Snapshot
+
+__all__ = ["MarketFollower"]
+
+_MOVE = """
+    UPDATE cursors SET seq = %s, ts_recv = %s, era = %s, updated_at = now()
+    WHERE market = %s AND seq = %s
+"""
+_GAP = """
+    INSERT INTO level3_gaps (
+        market, exchange, symbol, from_ns, to_ns, gap_from, gap_to, reason, healed_by, era,
+        missing_from, missing_to)
+    VALUES (%(market)s, %(exchange)s, %(symbol)s, %(from_ns)s, %(to_ns)s, moment(%(from_ns)s),
+        moment(%(to_ns)s), %(reason)s, %(healed_by)s, %(era)s, %(missing_from)s, %(missing_to)s)
+    ON CONFLICT (market, from_ns) DO UPDATE SET (to_ns, gap_to, reason, healed_by, era) =
+        (excluded.to_ns, excluded.gap_to, excluded.reason, excluded.healed_by, excluded.era)
+"""
+_ERA_MARKS = frozenset({"era", "digest", "gap"})
+
+
+class _Copy(NamedTuple):
+    """Rows that are ready, and the leaf they go to."""
+
+    leaf: Leaf
+    rows: Rows
+
+
+class MarketFollower:
+    """Copies one market's tape over a connection; both are given up together after an error.
+
+    ``days``: events older than so many days are passed over (None: none are).
+    Raises TapeDiffers where the database goes on from another tape, DatabaseUnavailable.
+    """
+
+    def __init__(
+        self,
+        folder: MarketFolder,
+        connection: psycopg.Connection,
+        address: Address,
+        *,
+        days: int | None = limits.database_days_default,
+        order_index: bool = True,
+        keep: bool = False,
+    ) -> None:
+        self.folder = folder
+        self._connection = connection
+        self._order_index = order_index
+        with _as_ours(address):
+            self.market = ensure_market(
+                connection, folder.exchange, folder.symbol, origin="tape", keep=keep
+            )
+            self._claim(address.schema)
+            self.cursor = self._begin(days)
+            self._generation: Generation | None = newest_generation(connection, self.market)
+        self._address = address
+        self._leaves: set[Leaf] = set()
+        self._tail: Tail = TapeReader(
+            folder.data, folder.exchange, folder.symbol, self.cursor.seq + 1
+        ).tail(snapshots=True)
+        self._items: Iterator[Item] = iter(())
+        self._waiting: list[Item] = []
+        self._waiting_rows = 0
+        self._waiting_since = 0.0
+        self._era_rows: list[EventBatch] = []
+
+    def close(self) -> None:
+        """Lets go of the tape; the connection is the caller's."""
+        self._tail.close()
+
+    # Where to begin -------------------------------------------------------------------------------
+
+    def _claim(self, schema: str) -> None:
+        """One follower a market, whoever else uses the same database."""
+        held = self._connection.execute(
+            "SELECT pg_try_advisory_lock(hashtext(%s), %s)", (f"ordertape {schema}", self.market)
+        ).fetchone()
+        if held is None or not held[0]:
+            raise DatabaseUnavailable(f"{self.folder.market} is copied by another process")
+
+    def _begin(self, days: int | None) -> Cursor:
+        cursor = read_cursor(self._connection, self.market)
+        if cursor is None:
+            cursor = Cursor(0, 0, 0)
+            self._connection.execute(
+                "INSERT INTO cursors (market, seq, ts_recv, era) VALUES (%s, 0, 0, 0)",
+                (self.market,),
+            )
+        elif cursor.seq:
+            self._check_tape(cursor)
+        return self._pass_over(cursor, days)
+
+    def _check_tape(self, cursor: Cursor) -> None:
+        """The event at the cursor must be the tape's, or else it is another tape."""
+        folder = self.folder
+        reader = TapeReader(folder.data, folder.exchange, folder.symbol, cursor.seq)
+        first = next(iter(reader.batches()), None)
+        if first is None:
+            raise TapeDiffers(
+                f"{folder.market}: the database has it up to event {cursor.seq}, the tape in "
+                f"{folder.data} ends before: it is another tape"
+            )
+        found = first[0]
+        if found["seq"] == cursor.seq and found["ts_recv"] != cursor.ts_recv:
+            raise TapeDiffers(
+                f"{folder.market}: event {cursor.seq} was received at {cursor.ts_recv} in the "
+                f"database, at {found['ts_recv']} on the tape in {folder.data}: it is another tape"
+            )
+
+    def _pass_over(self, cursor: Cursor, days: int | None) -> Cursor:
+        """Behind the archived files of days that would be dropped again at once."""
+        if days is None:
+            return cursor
+        horizon = Leaf(0, today() - timedelta(days=days)).bounds[0]
+        reached = cursor
+        for file in list_files(self.folder.archive):
+            if file.last_seq > cursor.seq and file.info.last_ts_recv < horizon:
+                reached = Cursor(file.last_seq, file.info.last_ts_recv, file.info.era)
+        if reached is not cursor:
+            self._move(cursor, reached)
+        return reached
+
+    # Copying --------------------------------------------------------------------------------------
+
+    def step(self, *, final: bool = False) -> int:
+        """Takes what the tape has, at most one transaction of it; the events copied.
+
+        Less than a transaction waits for more, ``limits.database_flush_ms`` at most; not where
+        ``final``.
+        """
+        exhausted = self._gather()
+        if not self._waiting:
+            return 0
+        waited_ms = (time.monotonic() - self._waiting_since) * 1000
+        full = self._waiting_rows >= limits.database_batch_rows
+        if full or (exhausted and (final or waited_ms >= limits.database_flush_ms)):
+            return self._flush()
+        return 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything the tape had is copied."""
+        return not self._waiting
+
+    def _gather(self) -> bool:
+        """Whether the tape has nothing more for now."""
+        while self._waiting_rows < limits.database_batch_rows:
+            item = next(self._items, None)
+            if item is None:
+                self._items = self._tail.items()
+                item = next(self._items, None)
+                if item is None:
+                    return True
+            if not self._waiting:
+                self._waiting_since = time.monotonic()
+            self._waiting.append(item)
+            self._waiting_rows += len(item) if isinstance(item, EventBatch) else 0
+        return False
+
+    def _flush(self) -> int:
+        items, self._waiting, self._waiting_rows = self._waiting, [], 0
+        # What is not durable may be cut off the tape and be written anew with other events.
+        self._tail.make_durable()
+        before = self.cursor
+        with _as_ours(self._address):
+            copies, gaps, books, after = self._prepared(items)
+            with self._connection.transaction():
+                for copy in copies:
+                    self._copy(copy)
+                for gap in gaps:
+                    self._save_gap(gap)
+                for book in books:
+                    save_book(
+                        self._connection,
+                        self.market,
+                        self.folder.exchange,
+                        self.folder.symbol,
+                        book,
+                    )
+                if after.seq != before.seq:
+                    self._move(before, after)
+        self.cursor = after
+        return sum(copy.rows.count for copy in copies)
+
+    def _move(self, before: Cursor, after: Cursor) -> None:
+        moved = self._connection.execute(
+            _MOVE, (after.seq, after.ts_recv, after.era, self.market, before.seq)
+        )
+        if moved.rowcount != 1:
+            raise DatabaseUnavailable(
+                f"{self.folder.market}: the cursor is not at event {before.seq} any more: "
+                "somebody else moved it"
+            )
+
+    def _copy(self, copy: _Copy) -> None:
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
+            sql.Identifier(copy.leaf.name),
+            sql.SQL(", ").join(sql.Identifier(name) for name in copy.rows.columns),
+        )
+        with self._connection.cursor() as cursor, cursor.copy(statement) as stream:
+            stream.write(HEADER)
+            stream.write(copy.rows.data)
+            stream.write(FOOTER)
+
+    def _save_gap(self, mark: Mark) -> None:
+        fields = {"healed_by": None, "missing_from": None, "missing_to": None, **mark.fields}
+        names = {"market": self.market, "exchange": self.folder.exchange}
+        self._connection.execute(_GAP, {**fields, **names, "symbol": self.folder.symbol})
+
+    # What goes where ------------------------------------------------------------------------------
+
+    def _prepared(
+        self, items: list[Item]
+    ) -> tuple[list[_Copy], list[Mark], list[OrderBook], Cursor]:
+        """Rows with their leaves made, gaps, whole books, and the cursor behind all of them."""
+        copies: list[_Copy] = []
+        gaps: list[Mark] = []
+        books: list[OrderBook] = []
+        after = Cursor(self.cursor.seq, self.cursor.ts_recv, self.cursor.era)
+        for batches, others in _runs(items):
+            for batch in batches:
+                books += self._books_of_clears(batch, after.era)
+                copies += self._copies(batch, after)
+            for other in others:
+                if isinstance(other, Snapshot):
+                    if other.seq >= self.cursor.seq and not other.after_clear:
+                        books.append(_book_of(other))
+                    continue
+                if other.kind == "gap":
+                    gaps.append(other)
+                if other.kind in _ERA_MARKS and other.fields.get("era"):
+                    after.era = other.fields["era"]
+        if self._era_rows and _is_complete(self._era_rows[-1]):
+            books += self._era_book(after.era)
+        return copies, gaps, books, after
+
+    def _copies(self, batch: EventBatch, after: Cursor) -> Iterator[_Copy]:
+        """The rows of a batch, a day and generation each; ``after`` moves behind them."""
+        arrays, kept = events_of(batch)
+        count = len(arrays["seq"])
+        eras = after.era + np.cumsum(arrays["kind"] == EventKind.CLEAR, dtype=np.int32)
+        if count:
+            after.era = int(eras[-1])
+            needs = needs_of(batch, arrays)
+            if self._generation is None or not needs.fit(self._generation):
+                first = int(arrays["seq"][0])
+                self._generation = next_generation(
+                    self._connection, self.market, first, needs, self._generation
+                )
+                renew_view(self._connection)
+            times = arrays["ts_recv"]
+            for start, end in _days(times):
+                leaf = Leaf(self._generation.number, day_of(int(times[start])))
+                self._make_leaf(leaf)
+                whole = end - start == count
+                part = arrays if whole else {name: a[start:end] for name, a in arrays.items()}
+                rows = (
+                    None if whole else (kept if kept is not None else np.arange(count))[start:end]
+                )
+                yield _Copy(
+                    leaf,
+                    rows_of(
+                        batch, part, kept if whole else rows, eras[start:end], self._generation
+                    ),
+                )
+        after.seq, after.ts_recv = batch.last_seq, batch.last_ts_recv
+
+    def _make_leaf(self, leaf: Leaf) -> None:
+        if leaf not in self._leaves and ensure_leaf(
+            self._connection, leaf, order_index=self._order_index
+        ):
+            self._leaves.add(leaf)
+
+    # Whole books ----------------------------------------------------------------------------------
+
+    def _books_of_clears(self, batch: EventBatch, era: int) -> Iterator[OrderBook]:
+        """The books that CLEARs began with: their orders are no rows, so they are kept whole."""
+        flags, kinds = np.asarray(batch.column("flags")), np.asarray(batch.column("kind"))
+        events = np.flatnonzero((flags & Flag.SNAPSHOT) == 0)
+        if self._era_rows:
+            end = int(events[0]) if len(events) else len(batch)
+            if end:
+                self._era_rows.append(batch[:end])
+            if end < len(batch):
+                yield from self._era_book(era)
+        for nth in np.flatnonzero(kinds[events] == EventKind.CLEAR):
+            era += 1
+            first = int(events[nth])
+            last = int(events[nth + 1]) if nth + 1 < len(events) else len(batch)
+            self._era_rows = [batch[first:last]]
+            if last < len(batch):
+                yield from self._era_book(era)
+
+    def _era_book(self, era: int) -> Iterator[OrderBook]:
+        rows, self._era_rows = self._era_rows, []
+        book = OrderBook(codec=rows[0].codec)
+        for part in rows:
+            book.apply(part)
+        book.era = era
+        yield book
+
+
+def _book_of(snapshot: Snapshot) -> OrderBook:
+    rows = snapshot.rows
+    book = OrderBook(codec=rows.codec) if rows is not None else OrderBook()
+    snapshot.restore(book)
+    return book
+
+
+def _is_complete(rows: EventBatch) -> bool:
+    return rows.last_complete() == len(rows)
+
+
+def _runs(items: list[Item]) -> Iterator[tuple[list[EventBatch], list[Mark | Snapshot]]]:
+    """Events as few batches as possible, then what stands behind them; in order."""
+    batches: list[EventBatch] = []
+    others: list[Mark | Snapshot] = []
+    for item in items:
+        if not isinstance(item, EventBatch):
+            others.append(item)
+            continue
+        if others:
+            yield list(_joined(batches)), others
+            batches, others = [], []
+        batches.append(item)
+    yield list(_joined(batches)), others
+
+
+def _joined(batches: list[EventBatch]) -> Iterator[EventBatch]:
+    """Neighbours with the same scales and ids as one."""
+
+    def likeness(batch: EventBatch) -> tuple[Any, ...]:
+        specs = (batch.codec.spec, batch.trade_codec.spec)
+        return (batch.price_scale, batch.size_scale, *specs)
+
+    for _, group in itertools.groupby(batches, likeness):
+        alike = list(group)
+        yield alike[0] if len(alike) == 1 else EventBatch.concat(alike)
+
+
+def _days(times: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """(first, end) of the rows of each UTC day; times never decrease."""
+    start = 0
+    while start < len(times):
+        next_day = (int(times[start]) // DAY_NS + 1) * DAY_NS
+        end = int(np.searchsorted(times, next_day))
+        yield start, end
+        start = end
+
+
+class _as_ours:  # noqa: N801 - used as a function
+    """Errors of the driver as ours, in one sentence."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            raise DatabaseUnavailable(f"{self._address.shown}: {sentence(error)}") from error
+        if isinstance(error, psycopg.Error):
+            raise DatabaseError(f"{self._address.shown}: {sentence(error)}") from error

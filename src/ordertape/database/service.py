@@ -1,0 +1,217 @@
+"""All markets of a data folder into one database, in two threads: copying, and keeping house."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import structlog
+
+from ordertape import limits
+from ordertape.database.address import Address, connect, sentence
+from ordertape.database.follower import MarketFollower
+from ordertape.database.schema import create
+from ordertape.database.thinning import maintain
+from ordertape.errors import DatabaseError, DatabaseUnavailable, OrdertapeError
+from ordertape.tape.folder import MarketFolder, markets
+
+__all__ = ["DatabaseFollower", "copy_tape"]
+
+_IDLE_SECONDS = 0.01
+"""Between two looks at the tapes while nothing comes."""
+
+
+class DatabaseFollower:
+    """Follows every market that is or was collected.  Imports are copied by ``copy_tape`` alone.
+
+    The database may be away for as long as it likes: connections are tried again with growing
+    pauses, and copying goes on where the cursors stand.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        address: Address,
+        *,
+        days: int = limits.database_days_default,
+        order_index: bool = True,
+    ) -> None:
+        self.data = data
+        self.address = address
+        self._days = days
+        self._order_index = order_index
+        self._followers: dict[Path, MarketFollower] = {}
+        self._complaints: dict[Path | None, str] = {}
+        self._refused_until: dict[Path, float] = {}
+        self._copied: dict[tuple[str, str], int] = {}
+        self._log = structlog.stdlib.get_logger("ordertape.database")
+        self.problem: str | None = None
+        """Why nothing is copied now; None while the database takes events."""
+
+    def persisted(self, exchange: str, symbol: str) -> int:
+        """seq of the last event of a market that is in the database, 0 where none is known."""
+        return self._copied.get((exchange, symbol), 0)
+
+    def run(self, stop: threading.Event) -> None:
+        """Works until ``stop`` is set; then once more over what is durable."""
+        backoff_ms = limits.database_backoff_ms_min
+        house = threading.Thread(target=self._keep_house, args=(stop,), name="database house")
+        house.start()
+        try:
+            while not stop.is_set():
+                began = time.monotonic()
+                try:
+                    self._session(stop)
+                except (DatabaseError, psycopg.Error) as error:
+                    self._forget_followers()
+                    self._complain(None, _sentence(error))
+                if time.monotonic() - began > limits.database_backoff_ms_max / 1000:
+                    backoff_ms = limits.database_backoff_ms_min
+                # Full jitter, so that many followers don't come back at once.
+                stop.wait(random.uniform(0.5, 1) * backoff_ms / 1000)  # noqa: S311 - no secret
+                backoff_ms = min(backoff_ms * 2, limits.database_backoff_ms_max)
+        finally:
+            self._forget_followers()
+            house.join()
+            self.address.release()
+
+    # Copying --------------------------------------------------------------------------------------
+
+    def _session(self, stop: threading.Event) -> None:
+        """One connection's life."""
+        self.address.acquire(lambda text: self._log.info("L3_database_starts", state=text))
+        with connect(self.address, name="ordertape follower") as connection:
+            for name in create(connection, self.address.schema):
+                self._log.info("L3_database_migrated", migration=name)
+            # The tape is what must not be lost.  A commit that a crash takes back takes the
+            # cursor back with it, and its events are copied again.
+            connection.execute("SET synchronous_commit = off")
+            self.problem = None
+            self._complaints.pop(None, None)
+            self._log.info("L3_database_follows", database=self.address.shown)
+            look = 0.0
+            while not stop.is_set():
+                if time.monotonic() >= look:
+                    look = time.monotonic() + limits.keeper_pause_ms / 1000
+                    self._look_for_markets(connection)
+                if not self._round(final=False):
+                    stop.wait(_IDLE_SECONDS)
+            while self._round(final=True):
+                pass
+        self._forget_followers()
+
+    def _look_for_markets(self, connection: psycopg.Connection) -> None:
+        now = time.monotonic()
+        for folder in markets(self.data):
+            collected = folder.journal.is_dir()
+            waits = self._refused_until.get(folder.root, 0.0) > now
+            if collected and not waits and folder.root not in self._followers:
+                self._try_market(folder, lambda folder=folder: self._begin(folder, connection))  # type: ignore[misc]
+
+    def _begin(self, folder: MarketFolder, connection: psycopg.Connection) -> int:
+        follower = MarketFollower(
+            folder,
+            connection,
+            self.address,
+            days=self._days,
+            order_index=self._order_index,
+        )
+        self._followers[folder.root] = follower
+        self._copied[folder.exchange, folder.symbol] = follower.cursor.seq
+        return 0
+
+    def _round(self, *, final: bool) -> int:
+        """One step over every market; the events copied."""
+        copied = 0
+        for follower in list(self._followers.values()):
+            copied += self._try_market(
+                follower.folder,
+                lambda follower=follower: follower.step(final=final),  # type: ignore[misc]
+            )
+            self._copied[follower.folder.exchange, follower.folder.symbol] = follower.cursor.seq
+        return copied
+
+    def _try_market(self, folder: MarketFolder, action: Callable[[], int]) -> int:
+        """One market's fault stops no other; a database that went away stops all of them."""
+        try:
+            done = action()
+        except DatabaseUnavailable:
+            raise
+        except (OrdertapeError, OSError) as error:
+            follower = self._followers.pop(folder.root, None)
+            if follower is not None:
+                follower.close()
+            pause = limits.database_backoff_ms_max / 1000
+            self._refused_until[folder.root] = time.monotonic() + pause
+            self._complain(folder, _sentence(error))
+            return 0
+        if folder.root in self._followers and done:
+            self._complaints.pop(folder.root, None)
+        return done
+
+    def _forget_followers(self) -> None:
+        for follower in self._followers.values():
+            follower.close()
+        self._followers.clear()
+
+    def _complain(self, folder: MarketFolder | None, reason: str) -> None:
+        """Once for each new reason."""
+        key = folder.root if folder is not None else None
+        if folder is None:
+            self.problem = reason
+        if self._complaints.get(key) == reason:
+            return
+        self._complaints[key] = reason
+        market = folder.market if folder is not None else None
+        self._log.warning("L3_database_failed", market=market, reason=reason)
+
+    # Keeping house --------------------------------------------------------------------------------
+
+    def _keep_house(self, stop: threading.Event) -> None:
+        """Partitions, retention and thinning, over a connection of its own."""
+        while not stop.wait(limits.database_maintenance_ms / 1000):
+            if self.problem is not None:
+                continue
+            try:
+                with connect(self.address, name="ordertape maintenance") as connection:
+                    done = maintain(connection, days=self._days, order_index=self._order_index)
+            except (DatabaseError, psycopg.Error) as error:
+                self._log.warning("L3_database_maintenance_failed", reason=_sentence(error))
+            else:
+                if any(done):
+                    self._log.info("L3_database_maintained", **done._asdict())
+
+
+def copy_tape(
+    folder: MarketFolder,
+    address: Address,
+    *,
+    order_index: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Copies a whole tape, whatever its age, and keeps its days; the events copied.
+
+    For imports that are wanted in the database too.  Raises DatabaseError.
+    """
+    with connect(address, name="ordertape import") as connection:
+        create(connection, address.schema)
+        follower = MarketFollower(
+            folder, connection, address, days=None, order_index=order_index, keep=True
+        )
+        copied = 0
+        try:
+            while (step := follower.step(final=True)) or not follower.idle:
+                copied += step
+                if progress is not None:
+                    progress(copied)
+        finally:
+            follower.close()
+    return copied
+
+
+def _sentence(error: Exception) -> str:
+    return sentence(error) if isinstance(error, psycopg.Error) else str(error)

@@ -1,0 +1,119 @@
+"""What PostgreSQL lets go: old days of events, and whole books that are too many for their age."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from ordertape import limits
+from ordertape.database.partitions import (
+    DAY_NS,
+    attach,
+    day_of,
+    drop_before,
+    leaves,
+    make_ahead,
+)
+from ordertape.database.schema import generations, renew_view
+
+__all__ = ["Maintained", "drop_old_days", "maintain", "thin_books"]
+
+_HOUR_NS = 3_600 * 10**9
+
+# Of every market: the last ones, the first of each hour for some hours, the first of each day.  The
+# first ones stay the same when more come, so that each book is decided about once.
+_THIN = """
+    WITH ranked AS (
+        SELECT market, sequence, ts_recv,
+            row_number() OVER (PARTITION BY market ORDER BY sequence DESC) AS newest,
+            row_number() OVER hour AS of_hour,
+            row_number() OVER day AS of_day
+        FROM level3_snapshots
+        WINDOW hour AS (PARTITION BY market, ts_recv / %(hour)s ORDER BY sequence),
+            day AS (PARTITION BY market, ts_recv / %(day)s ORDER BY sequence)
+    )
+    DELETE FROM level3_snapshots s USING ranked r JOIN markets m ON m.market = r.market
+    WHERE s.market = r.market AND s.sequence = r.sequence AND r.newest > %(last)s
+        AND NOT (r.of_hour = 1 AND r.ts_recv >= %(hours_from)s)
+        AND NOT (r.of_day = 1 AND (r.ts_recv >= %(days_from)s OR m.keep))
+"""
+
+
+class Maintained(NamedTuple):
+    """What one round did."""
+
+    leaves_made: int
+    days_dropped: int
+    books_dropped: int
+
+
+def maintain(
+    connection: psycopg.Connection, *, days: int, order_index: bool, now_ns: int | None = None
+) -> Maintained:
+    """One round: leaves of the days to come, attaching what readers held back, letting go."""
+    for leaf in leaves(connection):
+        attach(connection, leaf)
+    made = make_ahead(connection, order_index=order_index)
+    renew_view(connection)
+    dropped = drop_old_days(connection, days=days, now_ns=now_ns)
+    books = thin_books(connection, days=days, now_ns=now_ns)
+    if books:
+        # Their room is used again at once; waiting for the daemon would let the table grow.
+        connection.execute("VACUUM level3_snapshots")
+    return Maintained(len(made), dropped, books)
+
+
+def drop_old_days(connection: psycopg.Connection, *, days: int, now_ns: int | None = None) -> int:
+    """Drops leaves of more than ``days`` days ago and generations left without any; the leaves.
+
+    Markets marked ``keep`` stay whole.
+    """
+    oldest = day_of((now_ns or time.time_ns()) - days * DAY_NS)
+    kept = {row[0] for row in connection.execute("SELECT market FROM markets WHERE keep")}
+    known = [found for found in generations(connection) if found.market not in kept]
+    dropped = sum(len(drop_before(connection, found.number, oldest)) for found in known)
+    used = {leaf.generation for leaf in leaves(connection)}
+    newest = {found.market: found.number for found in known}
+    for found in known:
+        if found.number not in used and found.number != newest[found.market]:
+            _drop_generation(connection, found.number, found.table)
+    connection.execute(
+        "DELETE FROM level3_gaps g USING markets m WHERE m.market = g.market AND NOT m.keep "
+        "AND g.to_ns < %s",
+        ((now_ns or time.time_ns()) - days * DAY_NS,),
+    )
+    return dropped
+
+
+def _drop_generation(connection: psycopg.Connection, number: int, table: str) -> None:
+    """First out of the view, then the table; readers may delay either to the next round."""
+    timeout = f"SET LOCAL lock_timeout = {limits.database_lock_timeout_ms}"
+    try:
+        with connection.transaction():
+            connection.execute(timeout.encode())
+            connection.execute("DELETE FROM generations WHERE generation = %s", (number,))
+            if renew_view(connection):
+                connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
+            else:
+                raise psycopg.Rollback
+    except psycopg.errors.LockNotAvailable:
+        return
+
+
+def thin_books(connection: psycopg.Connection, *, days: int, now_ns: int | None = None) -> int:
+    """Drops whole books but the last ten, one an hour for a day, one a day; how many."""
+    now = now_ns or time.time_ns()
+    done = connection.execute(
+        _THIN,
+        {
+            "hour": _HOUR_NS,
+            "day": DAY_NS,
+            "last": limits.database_snapshots_last,
+            "hours_from": now - limits.database_snapshots_hours * _HOUR_NS,
+            "days_from": now - days * DAY_NS,
+        },
+    )
+    return done.rowcount
