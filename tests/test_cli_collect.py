@@ -151,6 +151,7 @@ def test_a_demo_beside_another_says_so_and_a_killed_one_leaves_nothing(tmp_path:
 def test_the_demo_is_not_mixed_with_real_data(tmp_path: Path) -> None:
     folder = MarketFolder(tmp_path / "data-demo", "bitfinex", "ETH/USD")
     folder.journal.mkdir(parents=True)
+    (folder.journal / "segment-00000001-00000000000000000001.journal").touch()
     real = StreamReport(
         exchange="bitfinex", symbol="ETH/USD", pid=1, simulated=False, state="STOPPED"
     )

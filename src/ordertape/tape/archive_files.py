@@ -108,14 +108,14 @@ def last_file(folder: Path) -> ArchiveFile | None:
     return files[-1] if files else None
 
 
-def information(path: Path, kind: type[Any]) -> Any:
+def information(path: Path, kind: Any) -> Any:
     """What a file says about itself.  Raises TapeCorrupt."""
     status = path.stat()
     return _information(path, kind, (status.st_ino, status.st_size, status.st_mtime_ns))
 
 
 @lru_cache(maxsize=512)
-def _information(path: Path, kind: type[Any], _: tuple[int, int, int]) -> Any:
+def _information(path: Path, kind: Any, _: tuple[int, int, int]) -> Any:
     try:
         metadata = pq.read_metadata(path).metadata or {}
         return msgspec.json.decode(metadata[METADATA_KEY.encode()], type=kind)
