@@ -71,11 +71,11 @@ class FileInfo(msgspec.Struct, frozen=True):
     trade_codec: str
     terms: tuple[int, int]
     """Dictionary terms known at its end, of orders and of trades."""
-    rows_digest: str
-    """BLAKE2b over every value of every row group."""
     journal: tuple[int, int] | None
     """Where the journal goes on behind it: segment and offset."""
     marks: list[ArchivedMark]
+    rows_digest: str = ""
+    """BLAKE2b over every value of every row group."""
 
 
 class ArchiveFile(NamedTuple):
