@@ -269,6 +269,8 @@ page_orders_default: Final = 1_000
 """Events in one answer where the request does not say; at most page_rows_max."""
 page_scan_ms_max: Final = 1_000
 """How long one page may look for events that pass its filters.  Policy: a short page."""
+figures_ids_gathered: Final = 2_000_000
+"""Order ids that statistics gather before they count the different ones."""
 snapshot_depth_default: Final = 100
 """Orders a side in an answer; 0 shows all."""
 api_threads: Final = 4

@@ -88,6 +88,12 @@ class Settings(BaseSettings):
         le=limits.snapshot_interval_seconds_max,
         description="seconds between full snapshots and their marks, 10 to 3600",
     )
+    max_orders_memory: int = Field(
+        limits.live_events_kept_default,
+        validation_alias="L3_MAX_ORDERS_MEMORY",
+        ge=limits.live_events_kept_min,
+        description="events of a stream in memory for live readers; older ones are on the tape",
+    )
     database_url: str | None = Field(
         None,
         validation_alias="DATABASE_URL",

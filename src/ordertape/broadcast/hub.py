@@ -53,13 +53,18 @@ class Channel:
         executor: Executor,
         since: tuple[int, int] | None = None,
     ) -> None:
-        """The reader gets the book, or what followed ``since``, and then every event once."""
+        """The reader gets the book, or what followed ``since``, and then every event once.
+
+        Where there is neither, it is told how the stream is.
+        """
         self.readers.add(reader)
         self.replica.wanted = True
         loop = asyncio.get_running_loop()
         beginning = await loop.run_in_executor(
             executor, partial(_written, self.replica, since, reader.depth)
         )
+        if not beginning.items:
+            reader.mailbox.put(Frame(self.status_frame()))
         reader.begin(beginning.after, list[Item](beginning.items))
 
     def leave(self, reader: Subscription) -> None:

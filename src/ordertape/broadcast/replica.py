@@ -211,11 +211,12 @@ class ReplicaBook:
     def _begin(self) -> int:
         """Rebuilds the book; the seq to follow from."""
         reader = TapeReader(self.data, self.exchange, self.symbol)
-        history = history_of(reader)
         try:
             book = rebuild(self.data, self.exchange, self.symbol)
         except UnknownMarket:
             book = None  # a tape without an event yet: it is followed from its first
+        # Read after the book: a mark told twice is known, one between the two would be lost.
+        history = history_of(reader)
         with self._lock:
             self.history = history
             self._ring.clear()

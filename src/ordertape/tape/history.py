@@ -14,16 +14,21 @@ from ordertape.tape.times import SECOND, format_time
 
 __all__ = ["History", "history_of"]
 
+_TOLD_AGAIN_MAX = 50
+"""How far back a mark that is told again is looked for."""
+
 
 class History:
-    """The marks of one market, in their order; may be told more of them at any time."""
+    """The marks of one market, in their order; may be told more of them at any time.
+
+    A mark that is told again changes nothing.
+    """
 
     def __init__(self, marks: Iterable[Mark] = ()) -> None:
         self.simulated = False
         self.state = ""
         self.reason = ""
-        self.digests = 0
-        """Whole books proved on the tape."""
+        self._digests: list[int] = []
         self._states: list[tuple[int, str]] = []
         self._gaps: dict[int, dict[str, Any]] = {}
         self._eras: list[tuple[int, int]] = []
@@ -33,17 +38,23 @@ class History:
     def take(self, mark: Mark) -> None:
         """The next mark."""
         if mark.kind == "state":
-            self.state, self.reason = str(mark.fields["to"]), str(mark.fields.get("reason") or "")
-            self._states.append((mark.ts, self.state))
+            self._take_state(mark)
         elif mark.kind == "simulated":
             self.simulated = True
         elif mark.kind == "digest":
-            self.digests += 1
+            if mark.ts not in self._digests[-_TOLD_AGAIN_MAX:]:
+                self._digests.append(mark.ts)
         elif mark.kind == "era":
             self.begin_era(mark.seq, int(mark.fields["era"]))
         elif mark.kind == "gap":
             # A gap is told as it begins and again as it is healed: the later mark counts.
             self._gaps[mark.fields["from_ns"]] = mark.fields
+
+    def _take_state(self, mark: Mark) -> None:
+        told = (mark.ts, str(mark.fields["to"]))
+        if told not in self._states[-_TOLD_AGAIN_MAX:]:
+            self._states.append(told)
+            self.state, self.reason = told[1], str(mark.fields.get("reason") or "")
 
     def begin_era(self, seq: int, era: int) -> None:
         """The CLEAR ``seq`` began an era."""
@@ -59,6 +70,12 @@ class History:
     def last_era(self) -> int:
         """The newest, 0 before the first."""
         return self._eras[-1][1] if self._eras else 0
+
+    def digests(self, start: int | None = None, end: int | None = None) -> int:
+        """Whole books proved on the tape from ``start`` to before ``end`` (ns)."""
+        return sum(
+            (start is None or ts >= start) and (end is None or ts < end) for ts in self._digests
+        )
 
     def state_at(self, ns: int) -> str:
         """The stream's state at a moment; STOPPED before the first that is told."""

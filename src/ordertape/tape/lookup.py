@@ -72,6 +72,12 @@ class TapeLookup:
             archived = files[-1].last_seq if files else 0
             return max(archived, *(index.last.seq for index in self._indexed()), 0)
 
+    def last_ts(self) -> int | None:
+        """``ts_recv`` of the last event (ns), None where there is none."""
+        last = self.last_seq()
+        found = self.events(last, last)
+        return found[-1].last_ts_recv if found else None
+
     def first_seq(self) -> int:
         """Of the first event that is still on the tape."""
         files = list_files(self.folder.archive)
@@ -179,7 +185,7 @@ class TapeLookup:
             from_seq=from_seq,
         )
         with closing(reader):
-            for frame in reader.read():
+            for frame in reader.read(final=False):
                 if isinstance(frame.body, EventBatch):
                     yield from _without_state(frame.body)
 
@@ -194,8 +200,9 @@ class TapeLookup:
             if index is None:
                 index = self._index[segment.number] = _SegmentIndex(segment)
             if not index.complete:
-                index.grow()
-                index.complete = nth < len(there) - 1
+                newest = nth == len(there) - 1
+                index.grow(newest)
+                index.complete = not newest
         return [self._index[segment.number] for segment in there]
 
 
@@ -210,8 +217,8 @@ class _SegmentIndex:
         self.last = _Point(start, segment.first_seq - 1, 0)
         self.points = [self.last]
 
-    def grow(self) -> None:
-        """Takes in what was written since."""
+    def grow(self, newest: bool) -> None:
+        """Takes in what was written since.  ``newest``: a place without a frame is its end."""
         try:
             reader = SegmentReader(self.segment)
         except FileNotFoundError:
@@ -222,8 +229,8 @@ class _SegmentIndex:
             while True:
                 header = reader.header(offset)
                 if header is None:
-                    # A damaged place inside the segment; at its end there is no other frame.
-                    place = reader.find(offset + 8)
+                    # Damage, where another frame stands behind it.
+                    place = None if newest else reader.find(offset + 8)
                     if place is None:
                         break
                     offset = place

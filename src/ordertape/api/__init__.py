@@ -1,0 +1,1 @@
+"""The server's REST and WebSocket interface; no logic of its own."""

@@ -1,0 +1,89 @@
+"""JSON answers: exact numbers, one sentence for an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from ordertape.api.work import Gone
+from ordertape.broadcast.encode import text
+from ordertape.errors import (
+    ImportRefused,
+    MarketBusy,
+    NumberRefused,
+    OrdertapeError,
+    SettingRefused,
+    TransitionRefused,
+    UnknownMarket,
+    VenueError,
+)
+from ordertape.numbers import json_text
+
+__all__ = ["exact", "refusal", "speak_in_sentences", "status_of", "written"]
+
+_STATUS: tuple[tuple[type[OrdertapeError], int], ...] = (
+    (UnknownMarket, 404),
+    (MarketBusy, 409),
+    (ImportRefused, 409),
+    (TransitionRefused, 409),
+    (SettingRefused, 422),
+    (NumberRefused, 422),
+    (VenueError, 502),
+    (Gone, 499),
+)
+
+
+def written(json: str, status: int = 200) -> Response:
+    """An answer that is JSON text already."""
+    return Response(json, status, media_type="application/json")
+
+
+def exact(content: Mapping[str, Any], status: int = 200) -> Response:
+    """An answer in which a Decimal is a number, digit by digit."""
+    return written(json_text(content), status)
+
+
+def refusal(sentence: str, status: int) -> Response:
+    return written(f'{{"detail":{text(sentence)}}}', status)
+
+
+def status_of(error: OrdertapeError) -> int:
+    """The HTTP status that says what kind of error this is."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def speak_in_sentences(app: FastAPI) -> None:
+    """Every error answers ``{"detail": one sentence}``."""
+
+    @app.exception_handler(OrdertapeError)
+    async def ours(_request: Request, error: OrdertapeError) -> Response:
+        return refusal(str(error), status_of(error))
+
+    @app.exception_handler(HTTPException)
+    async def known(_request: Request, error: HTTPException) -> Response:
+        answer = refusal(str(error.detail), error.status_code)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> Response:
+        return refusal("; ".join(_sentence(found) for found in error.errors()), 422)
+
+    @app.exception_handler(Exception)
+    async def unexpected(_request: Request, error: Exception) -> Response:
+        # The traceback is for the log, where uvicorn writes it; a client gets the sentence.
+        return refusal(f"unexpected {type(error).__name__}: the log says more", 500)
+
+
+def _sentence(found: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in found["loc"][1:]) or "the body"
+    message = str(found["msg"])
+    problem = message[:1].lower() + message[1:]
+    given = found.get("input")
+    shown = f", found {given!r}" if isinstance(given, str | int | float | bool) else ""
+    return f"{where}: {problem}{shown}"

@@ -1,0 +1,57 @@
+"""The application: routes, documents, errors, and what lives as long as it runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from ordertape.api import page, routes
+from ordertape.api.answers import speak_in_sentences
+from ordertape.api.context import Api
+from ordertape.api.ports import Server
+from ordertape.api.work import Work
+from ordertape.broadcast.hub import Hub
+from ordertape.settings import Settings
+
+__all__ = ["create_app"]
+
+_DESCRIPTION = """
+Level-3 order books, every order of a market, exactly.
+
+Times are ISO 8601 with `Z`, up to nine digits; naive input is UTC. Numbers are plain JSON numbers
+with the venue's own digits: read them as decimals. `sequence` is +1 per event of a market. Every
+answer says `state`, `era`, `age_ms` and whether it is `simulated`; errors are `{"detail": …}`.
+
+`WS /api/v1/orderbook-heatmap/level3/ws/{symbol}?exchange=&depth=&batch_ms=&since=` sends books and
+events as they come.
+"""
+
+
+def create_app(
+    settings: Settings,
+    running_server: Callable[[Settings], AbstractAsyncContextManager[Server]],
+) -> FastAPI:
+    """``running_server``: what starts the roles behind the interface, and ends them."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running_server(settings) as server:
+            work = Work()
+            try:
+                infos, kept = server.streams.all, settings.max_orders_memory
+                async with Hub(infos, server.data, work.executor, kept) as hub:
+                    app.state.api = Api(server, settings, hub, work)
+                    yield
+            finally:
+                work.close()
+
+    app = FastAPIOffline(
+        title="ordertape", version="1", description=_DESCRIPTION, lifespan=lifespan
+    )
+    app.include_router(page.router)
+    app.include_router(routes.router)
+    speak_in_sentences(app)
+    return app

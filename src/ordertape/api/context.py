@@ -1,0 +1,181 @@
+"""What every route works with, and how it finds the market that is meant."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends
+from fastapi import Path as PathParameter
+from starlette.requests import HTTPConnection
+
+from ordertape import limits
+from ordertape.api.ports import Server
+from ordertape.api.work import Work
+from ordertape.broadcast.hub import Channel, Hub
+from ordertape.errors import UnknownMarket
+from ordertape.models import StreamInfo
+from ordertape.settings import Settings
+from ordertape.tape.folder import MarketFolder, markets
+from ordertape.tape.history import History, history_of
+from ordertape.tape.lookup import TapeLookup
+from ordertape.tape.reader import TapeReader
+from ordertape.venues.registry import VENUES
+
+__all__ = ["Api", "Exchange", "Meant", "Symbol", "TheApi"]
+
+Result = TypeVar("Result")
+Exchange = Annotated[str, PathParameter(description="the venue's name", examples=["bitfinex"])]
+Symbol = Annotated[
+    str,
+    PathParameter(
+        description="in any usual form; a slash is welcome", examples=["BTC/USDT", "tBTCUST"]
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """A market that was, or is, collected or imported."""
+
+    exchange: str
+    symbol: str
+    folder: MarketFolder
+    info: StreamInfo | None
+    """What its collector says, where it ran under this server."""
+    channel: Channel | None
+    """Its live book, where it runs."""
+
+    @property
+    def persists(self) -> bool:
+        return self.info is None or self.info.persist or not self.info.is_active
+
+    def envelope(self, history: History | None = None, era: int | None = None) -> dict[str, Any]:
+        """``state``, ``era``, ``age_ms``, ``simulated``, as every answer has them."""
+        info = self.info
+        if info is not None:
+            return {
+                "state": info.state,
+                "era": info.era if era is None else era,
+                "age_ms": info.age_ms,
+                "simulated": info.simulated,
+            }
+        told = history.state if history is not None else ""
+        return {
+            # Nobody collects it: what the last mark says is no longer so.
+            "state": "FAILED" if told == "FAILED" else "STOPPED",
+            "era": era if era is not None else 0 if history is None else history.last_era,
+            "age_ms": None,
+            "simulated": history.simulated if history is not None else False,
+        }
+
+
+class Api:
+    """The server's parts, as long as it runs."""
+
+    def __init__(self, server: Server, settings: Settings, hub: Hub, work: Work) -> None:
+        self.server, self.settings, self.hub, self.work = server, settings, hub, work
+        self._kept = _Kept()
+
+    async def in_thread(self, task: Callable[[], Result]) -> Result:
+        """Short blocking work."""
+        return await asyncio.get_running_loop().run_in_executor(self.work.executor, task)
+
+    def find(self, exchange: str, symbol: str) -> Meant:
+        """The market in any usual form.  Raises UnknownMarket where none was ever collected."""
+        exchange, symbol = exchange.strip().lower(), symbol.strip()
+        there = {(info.exchange, info.symbol): info for info in self.server.streams.all()}
+        taped = {(folder.exchange, folder.symbol) for folder in markets(self.server.data)}
+        known = {name for venue, name in [*there, *taped] if venue == exchange}
+        meant = symbol
+        if symbol not in known:
+            if exchange in VENUES:
+                meant = self._resolved(exchange, symbol, known)
+            elif not any(venue == exchange for venue, _ in taped):
+                raise UnknownMarket(
+                    f"there is no venue {exchange!r}; there is {', '.join(sorted(VENUES))}"
+                )
+        if meant not in known:
+            raise UnknownMarket(f"{exchange} {meant} was never collected")
+        info = there.get((exchange, meant))
+        data = self.server.data if info is None or info.data is None else info.data
+        return Meant(
+            exchange,
+            meant,
+            MarketFolder(data, exchange, meant),
+            info,
+            self.hub.channel(exchange, meant),
+        )
+
+    def _resolved(self, exchange: str, symbol: str, known: set[str]) -> str:
+        # What is recorded serves as the list of products: no network is needed to read.
+        try:
+            return VENUES[exchange].resolve(symbol, frozenset(known))
+        except UnknownMarket:
+            return self.server.streams.resolve(exchange, symbol)[1]
+
+    def lookup(self, meant: Meant) -> TapeLookup:
+        """Blocking work: the market's tape."""
+        meant.folder.require()
+        return self._kept.lookup(meant.folder)
+
+    def history(self, meant: Meant) -> History:
+        """Blocking work: what the market's marks say; no tape, no marks."""
+        if meant.channel is not None and meant.channel.replica.wait(0):
+            return meant.channel.replica.history
+        return self._kept.history(meant.folder)
+
+
+class _Kept:
+    """What was read of tapes and may be asked for again; the least used goes first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lookups: OrderedDict[Path, TapeLookup] = OrderedDict()
+        self._histories: OrderedDict[Path, tuple[object, History]] = OrderedDict()
+
+    def lookup(self, folder: MarketFolder) -> TapeLookup:
+        with self._lock:
+            found = self._lookups.setdefault(folder.root, TapeLookup(folder))
+            self._lookups.move_to_end(folder.root)
+            while len(self._lookups) > limits.lookups_kept:
+                self._lookups.popitem(last=False)
+            return found
+
+    def history(self, folder: MarketFolder) -> History:
+        if not folder.exists:
+            return History()
+        written = _written(folder)
+        with self._lock:
+            found = self._histories.get(folder.root)
+        if found is None or found[0] != written:
+            history = history_of(TapeReader(folder.data, folder.exchange, folder.symbol))
+            found = (written, history)
+            with self._lock:
+                self._histories[folder.root] = found
+                while len(self._histories) > limits.lookups_kept:
+                    self._histories.popitem(last=False)
+        return found[1]
+
+
+def _written(folder: MarketFolder) -> object:
+    """Changes whenever something was written to a tape."""
+    return [
+        (path.name, path.stat().st_mtime_ns)
+        for part in (folder.journal, folder.archive)
+        if part.is_dir()
+        for path in sorted(part.iterdir())[-2:]
+    ]
+
+
+def _api_of(connection: HTTPConnection) -> Api:
+    api: Api = connection.app.state.api
+    return api
+
+
+TheApi = Annotated[Api, Depends(_api_of)]

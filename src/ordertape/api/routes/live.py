@@ -1,0 +1,168 @@
+"""The WebSocket: books and events of one symbol as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import APIRouter, Query, WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from ordertape import limits
+from ordertape.api.answers import refusal, status_of
+from ordertape.api.context import Api, TheApi
+from ordertape.broadcast.channel import Mailbox, Subscription, TooSlow
+from ordertape.broadcast.hub import Channel
+from ordertape.errors import OrdertapeError, SettingRefused, UnknownMarket
+from ordertape.venues.registry import VENUES
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["live"])
+TRY_AGAIN_LATER = 1013
+REASON_BYTES_MAX = 123
+"""RFC 6455 5.5: a control frame holds 125 bytes, two of them the code."""
+
+
+@router.websocket("/ws/{symbol:path}")
+async def live(
+    socket: WebSocket,
+    api: TheApi,
+    symbol: str,
+    exchange: str | None = None,
+    depth: Annotated[str, Query()] = "0",
+    batch_ms: Annotated[str, Query()] = "0",
+    since: str | None = None,
+) -> None:
+    try:
+        wish = _Wish(
+            _markets(api, exchange, symbol),
+            _number("depth", depth, 2**31),
+            _number("batch_ms", batch_ms, limits.client_batch_ms_max),
+            _place(since, exchange),
+        )
+    except OrdertapeError as error:
+        await socket.send_denial_response(refusal(str(error), status_of(error)))
+        return
+    await socket.accept()
+    await _Session(socket, api, wish).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    markets: set[tuple[str, str]]
+    depth: int
+    batch_ms: int
+    since: tuple[int, int] | None
+
+
+def _markets(api: Api, exchange: str | None, symbol: str) -> set[tuple[str, str]]:
+    """The markets of that name, on one venue or on all that know it.  Raises UnknownMarket."""
+    resolve = api.server.streams.resolve
+    if exchange is not None:
+        return {resolve(exchange, symbol)}
+    found: set[tuple[str, str]] = set()
+    problems = []
+    for name in sorted({*VENUES, *(info.exchange for info in api.server.streams.all())}):
+        try:
+            found.add(resolve(name, symbol))
+        except UnknownMarket as error:
+            problems.append(str(error))
+    if not found:
+        raise UnknownMarket("; ".join(problems))
+    return found
+
+
+def _number(name: str, given: str, highest: int) -> int:
+    if not given.isdecimal() or int(given) > highest:
+        raise SettingRefused(f"{name}: expected a whole number to {highest}, found {given!r}")
+    return int(given)
+
+
+def _place(since: str | None, exchange: str | None) -> tuple[int, int] | None:
+    """(era, sequence) of ``era:sequence``.  Raises SettingRefused."""
+    if since is None:
+        return None
+    if exchange is None:
+        raise SettingRefused("since: expected an exchange with it, a sequence is one market's")
+    era, colon, sequence = since.partition(":")
+    if not (colon and era.isdecimal() and sequence.isdecimal()):
+        raise SettingRefused(f"since: expected era:sequence, found {since!r}")
+    return int(era), int(sequence)
+
+
+@dataclass(slots=True)
+class _Session:
+    """One client, from accepted to gone."""
+
+    socket: WebSocket
+    api: Api
+    wish: _Wish
+    mailbox: Mailbox = field(default_factory=Mailbox)
+    readers: dict[Channel, Subscription] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        parts = [
+            asyncio.create_task(part)
+            for part in (self._until_gone(), self._join_forever(), self._send_forever())
+        ]
+        try:
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                part.result()
+        except TooSlow:
+            await self._close_slow()
+        except WebSocketDisconnect:
+            return
+        finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+            for channel, reader in self.readers.items():
+                channel.leave(reader)
+
+    async def _until_gone(self) -> None:
+        """What a client says is not looked at; that it left is."""
+        while True:
+            if (await self.socket.receive())["type"] == "websocket.disconnect":
+                return
+
+    async def _join_forever(self) -> None:
+        """Joins every stream of the pair that runs, now and when one begins."""
+        hub, since = self.api.hub, self.wish.since
+        while True:
+            changed = hub.changed
+            for channel in [c for c in self.readers if c.ended]:
+                channel.leave(self.readers.pop(channel))
+            for key in sorted(self.wish.markets):
+                channel_there = hub.channels.get(key)
+                if channel_there is not None and channel_there not in self.readers:
+                    await self._join(channel_there, since)
+                    since = None
+            await changed.wait()
+
+    async def _join(self, channel: Channel, since: tuple[int, int] | None) -> None:
+        reader = Subscription(self.mailbox, self.wish.depth, self.wish.batch_ms)
+        self.readers[channel] = reader
+        await channel.join(reader, self.api.work.executor, since)
+
+    async def _send_forever(self) -> None:
+        while True:
+            for frame, reader in await self.mailbox.take():
+                await self.socket.send_text(frame.text)
+                if reader is not None and frame.stand is not None:
+                    reader.sent = frame.stand
+
+    async def _close_slow(self) -> None:
+        """The client is told where to go on; if it does not even take that, it is left."""
+        places = [
+            f"{channel.key[0]} since={reader.sent[0]}:{reader.sent[1]}"
+            for channel, reader in self.readers.items()
+            if reader.sent is not None
+        ]
+        reason = f"too slow; resume {', '.join(places)}"[:REASON_BYTES_MAX]
+        with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
+            async with asyncio.timeout(limits.client_close_ms / 1000):
+                await self.socket.close(TRY_AGAIN_LATER, reason)

@@ -1,0 +1,42 @@
+"""The book, live or as it stood."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from ordertape import limits
+from ordertape.api.answers import written
+from ordertape.api.books import book_text
+from ordertape.api.context import Exchange, Symbol, TheApi
+from ordertape.api.query import moment
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["snapshot"])
+
+
+@router.get(
+    "/snapshot/{exchange}/{symbol:path}",
+    summary="The book order by order, now or as it stood",
+    response_class=Response,
+)
+async def snapshot(
+    request: Request,
+    api: TheApi,
+    exchange: Exchange,
+    symbol: Symbol,
+    depth: Annotated[
+        int, Query(ge=0, description="orders a side, 0 all")
+    ] = limits.snapshot_depth_default,
+    at: Annotated[
+        str | None,
+        Query(description="a moment of our clock, with it", examples=["2026-11-22T07:00:00Z"]),
+    ] = None,
+) -> Response:
+    meant, when = api.find(exchange, symbol), moment("at", at)
+    return written(
+        await api.work.run(request, lambda leave: book_text(api, meant, when, depth, leave))
+    )

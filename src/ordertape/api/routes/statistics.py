@@ -1,0 +1,59 @@
+"""What a market's events add up to."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ordertape.api.answers import written
+from ordertape.api.books import live_picture
+from ordertape.api.context import Api, Exchange, Meant, Symbol, TheApi
+from ordertape.api.figures import figures_of
+from ordertape.api.query import EndTime, StartTime, period
+from ordertape.api.work import Leave
+from ordertape.numbers import json_text
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["statistics"])
+
+
+@router.get(
+    "/statistics/{exchange}/{symbol:path}",
+    summary="Counts, volumes, rates and gaps of a market, and its live book's figures",
+    response_class=Response,
+)
+async def statistics(
+    request: Request,
+    api: TheApi,
+    exchange: Exchange,
+    symbol: Symbol,
+    start_time: StartTime = None,
+    end_time: EndTime = None,
+) -> Response:
+    meant, times = api.find(exchange, symbol), period(start_time, end_time)
+    return written(await api.work.run(request, lambda leave: _answer(api, meant, times, leave)))
+
+
+def _answer(api: Api, meant: Meant, times: tuple[int | None, int | None], leave: Leave) -> str:
+    """Blocking work: the answer as JSON text."""
+    lookup, history = api.lookup(meant), api.history(meant)
+    first = lookup.first_seq() if times[0] is None else lookup.seq_from(times[0])
+    last = lookup.last_seq() if times[1] is None else lookup.seq_from(times[1]) - 1
+    found: dict[str, Any] = {"exchange": meant.exchange, "symbol": meant.symbol}
+    found |= figures_of(lookup, first, last, leave).as_dict()
+    if meant.channel is not None:
+        rate = meant.channel.replica.events_per_second()
+        found["events_per_second"]["now"] = round(rate, 3)
+    found["snapshots"] = history.digests(*times)
+    found["gaps"] = {
+        "count": len(history.gaps(*times)),
+        "seconds": round(history.gap_seconds(time.time_ns(), *times), 3),
+    }
+    picture = live_picture(meant)
+    live = "null" if picture is None else picture.statistics
+    rest = json_text(meant.envelope(history))
+    return f'{json_text(found)[:-1]},"live":{live},{rest[1:]}'

@@ -1,0 +1,75 @@
+"""What would hold up the event loop runs in threads, and ends when nobody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from ordertape import limits
+from ordertape.errors import OrdertapeError
+
+__all__ = ["Gone", "Leave", "Work"]
+
+Result = TypeVar("Result")
+
+
+class Gone(OrdertapeError):
+    """The client left before its answer was there."""
+
+
+class Leave:
+    """Asked between two steps of a long piece of work: raises Gone once the client left."""
+
+    def __init__(self) -> None:
+        self._gone = threading.Event()
+
+    def __call__(self) -> None:
+        if self._gone.is_set():
+            raise Gone("the client left before its answer was there")
+
+    def now(self) -> None:
+        self._gone.set()
+
+
+class Work:
+    """A bounded number of threads."""
+
+    def __init__(self, threads: int = limits.api_threads) -> None:
+        self.executor = ThreadPoolExecutor(threads, thread_name_prefix="api")
+
+    def close(self) -> None:
+        self.executor.shutdown(wait=True, cancel_futures=True)
+
+    async def run(self, request: Request, task: Callable[[Leave], Result]) -> Result:
+        """What ``task`` returns; it is told to leave when the client does.  Raises Gone."""
+        leave = Leave()
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self.executor, task, leave)
+        watching = asyncio.create_task(_until_gone(request))
+        try:
+            first: set[asyncio.Future[Any]] = {running, watching}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                leave.now()
+                running.cancel()  # where it has not begun
+            return await running
+        except asyncio.CancelledError:
+            leave.now()
+            if watching.done():
+                raise Gone("the client left before its answer was there") from None
+            raise
+        finally:
+            watching.cancel()
+
+
+async def _until_gone(request: Request) -> None:
+    """Returns when the client has left; the body of a GET is empty and comes first."""
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            return
