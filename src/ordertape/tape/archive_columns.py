@@ -56,14 +56,12 @@ _INT64_MAX: Final = 2**63 - 1
 
 ALWAYS: Final = ("seq", "ts_recv", "kind", "reason", "flags")
 """Columns in which every row has a value."""
-DICTIONARY: Final = ("kind", "side", "reason", "flags", "taker_side", "price", "size")
+DICTIONARY: Final = (*CODES, *PRICES, *SIZES)
 ENCODINGS: Final = {
     "seq": "DELTA_BINARY_PACKED",
     "venue_seq": "DELTA_BINARY_PACKED",
     "ts_event": "DELTA_BINARY_PACKED",
     "ts_recv": "DELTA_BINARY_PACKED",
-    "price_before": "BYTE_STREAM_SPLIT",
-    "size_before": "BYTE_STREAM_SPLIT",
 }
 
 
@@ -110,11 +108,6 @@ class Layout(NamedTuple):
         encodings = dict(ENCODINGS)
         for name, narrow in zip(IDS, self.narrow_ids, strict=True):
             encodings[name] = "BYTE_STREAM_SPLIT" if narrow else "PLAIN"
-        # polars reads no other width byte by byte.
-        if self.price_digits > 18:
-            encodings["price_before"] = "PLAIN"
-        if self.size_digits > 18:
-            encodings["size_before"] = "PLAIN"
         return {
             "compression": "zstd",
             "compression_level": 3,
