@@ -194,9 +194,10 @@ role_restart_ms_max: Final = 30_000
 """Waits before a role that ended is started again; they double from min to max."""
 role_settled_ms: Final = 10_000
 """A role that ran for so long proved itself: its next waits begin at min again."""
-role_stop_ms: Final = 7_000
-"""From the wish that a role ends to its end, so that several ends, one after the other, are within
-stop_timeout_ms.  Policy: then it is ended."""
+role_stop_ms: Final = 6_000
+keeper_stop_ms_min: Final = 2_000
+"""From the wish that the roles end to the end of all, and what the keeper gets at the least, so
+that a server ends within stop_timeout_ms.  Policy: then they are ended."""
 collector_streams_max: Final = 100
 """Streams of one collector.  Policy: refused."""
 wanted_retry_ms: Final = 5_000
@@ -259,8 +260,9 @@ client_batch_ms_max: Final = 10_000
 """``batch_ms`` of a WebSocket.  Policy: refused."""
 live_statistics_ms: Final = 1_000
 """Between two ``l3_statistics`` of a stream."""
-streams_look_ms: Final = 100
-"""How often the server looks which streams run."""
+streams_look_ms_min: Final = 100
+streams_look_ms_max: Final = 1_000
+"""How soon after a change, and how often at least, the server looks which streams run."""
 status_differs_ms: Final = 1_000
 """What a collector says of its state counts against what its tape says after this long."""
 replica_retry_ms: Final = 1_000

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +16,12 @@ import uvicorn
 
 from ordertape.api.app import create_app
 from ordertape.api.ports import Server
+from ordertape.errors import UnknownMarket
 from ordertape.models import StreamInfo
 from ordertape.roles.children import Child
 from ordertape.roles.status import read_report
 from ordertape.settings import Settings, load_settings
-from ordertape.tape.folder import MarketFolder
+from ordertape.tape.folder import MarketFolder, markets
 from ordertape.venues.registry import venue_of
 from support.processes import start_collector, wait_for
 
@@ -35,38 +38,51 @@ class CollectorStreams:
     children: dict[tuple[str, str], Child] = field(default_factory=dict)
     infos: dict[tuple[str, str], StreamInfo] = field(default_factory=dict)
 
-    async def start(
-        self, exchange: str, symbol: str, persist: bool, interval: int | None
-    ) -> StreamInfo:
-        key = self.resolve(exchange, symbol)
-        if key not in self.children:
-            self.children[key] = start_collector(self.data, self.environment, symbols=(key[1],))
-            await asyncio.to_thread(wait_for, lambda: self._read(key) is not None, "a report")
-        info = self.status(*key)
-        assert info is not None
-        return info
+    async def start_all(
+        self, exchanges: Iterable[str], symbol: str, persist: bool, interval: int | None
+    ) -> list[StreamInfo]:
+        names = [venue_of(exchange) for exchange in exchanges]
+        keys = [(venue.name, venue.resolve(symbol, PRODUCTS)) for venue in names]
+        for key in keys:
+            if key not in self.children:
+                environment, symbols = self.environment, (key[1],)
+                self.children[key] = start_collector(self.data, environment, symbols=symbols)
+                await asyncio.to_thread(wait_for, lambda key=key: self._read(key), "a report")
+        return [info for key in keys if (info := self.status(*key)) is not None]
 
     async def stop(self, exchange: str, symbol: str) -> StreamInfo:
         key = self.resolve(exchange, symbol)
-        child = self.children.pop(key, None)
+        child = self.children.get(key)
         if child is not None:
             await asyncio.to_thread(child.stop)
         info = self.status(*key)
+        self.children.pop(key, None)
         assert info is not None
         return info
 
     def status(self, exchange: str, symbol: str) -> StreamInfo | None:
         key = (exchange, symbol)
-        if key in self.children or key in self.infos:
-            self.infos[key] = self._read(key) or self.infos[key]
-        return self.infos.get(key)
+        info = self._read(key) or self.infos.get(key)
+        if info is None and MarketFolder(self.data, *key).exists:
+            info = StreamInfo(exchange=exchange, symbol=symbol, state="STOPPED")
+        if info is not None:
+            self.infos[key] = info
+        return info
 
     def all(self) -> list[StreamInfo]:
-        return [info for key in list(self.children) if (info := self.status(*key)) is not None]
+        keys = {(folder.exchange, folder.symbol) for folder in markets(self.data)}
+        return [info for key in sorted(keys) if (info := self.status(*key)) is not None]
 
     def resolve(self, exchange: str, symbol: str) -> tuple[str, str]:
-        venue = venue_of(exchange)
-        return venue.name, venue.resolve(symbol, PRODUCTS)
+        known = {f.symbol for f in markets(self.data) if f.exchange == exchange}
+        if symbol in known:
+            return exchange, symbol
+        if not known:
+            raise UnknownMarket(f"{exchange} {symbol} was never collected in {self.data}")
+        return exchange, venue_of(exchange).resolve(symbol, frozenset(known))
+
+    async def changed(self) -> None:
+        await asyncio.sleep(0.02)
 
     def _read(self, key: tuple[str, str]) -> StreamInfo | None:
         report = read_report(MarketFolder(self.data, *key).root)
@@ -92,6 +108,12 @@ class CollectorStreams:
             durable_seq=report.synced_sequence,
         )
 
+    def kill(self, exchange: str, symbol: str) -> None:
+        """Its collector is gone without a word."""
+        child = self.children.pop((exchange, symbol))
+        os.kill(child.pid, signal.SIGKILL)
+        child.stop()
+
     def close(self) -> None:
         for child in self.children.values():
             child.stop()
@@ -101,7 +123,6 @@ class CollectorStreams:
 class CollectorServer:
     streams: CollectorStreams
     data: Path
-    database: str | None = None
 
 
 def server_over(streams: CollectorStreams) -> Callable[[Settings], Any]:

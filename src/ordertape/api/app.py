@@ -41,8 +41,10 @@ def create_app(
         async with running_server(settings) as server:
             work = Work()
             try:
-                infos, kept = server.streams.all, settings.max_orders_memory
-                async with Hub(infos, server.data, work.executor, kept) as hub:
+                streams, kept = server.streams, settings.max_orders_memory
+                async with Hub(
+                    streams.all, streams.changed, server.data, work.executor, kept
+                ) as hub:
                     app.state.api = Api(server, settings, hub, work)
                     yield
             finally:

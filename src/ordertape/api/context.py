@@ -18,14 +18,12 @@ from ordertape import limits
 from ordertape.api.ports import Server
 from ordertape.api.work import Work
 from ordertape.broadcast.hub import Channel, Hub
-from ordertape.errors import UnknownMarket
 from ordertape.models import StreamInfo
 from ordertape.settings import Settings
-from ordertape.tape.folder import MarketFolder, markets
+from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import History, history_of
 from ordertape.tape.lookup import TapeLookup
 from ordertape.tape.reader import TapeReader
-from ordertape.venues.registry import VENUES
 
 __all__ = ["Api", "Exchange", "Meant", "Symbol", "TheApi"]
 
@@ -58,20 +56,13 @@ class Meant:
     def envelope(self, history: History | None = None, era: int | None = None) -> dict[str, Any]:
         """``state``, ``era``, ``age_ms``, ``simulated``, as every answer has them."""
         info = self.info
-        if info is not None:
-            return {
-                "state": info.state,
-                "era": info.era if era is None else era,
-                "age_ms": info.age_ms,
-                "simulated": info.simulated,
-            }
-        told = history.state if history is not None else ""
+        known = history.last_era if history is not None else 0
         return {
-            # Nobody collects it: what the last mark says is no longer so.
-            "state": "FAILED" if told == "FAILED" else "STOPPED",
-            "era": era if era is not None else 0 if history is None else history.last_era,
-            "age_ms": None,
-            "simulated": history.simulated if history is not None else False,
+            "state": "STOPPED" if info is None else info.state,
+            "era": era if era is not None else max(known, 0 if info is None else info.era),
+            "age_ms": None if info is None else info.age_ms,
+            "simulated": (info is not None and info.simulated)
+            or (history is not None and history.simulated),
         }
 
 
@@ -88,36 +79,12 @@ class Api:
 
     def find(self, exchange: str, symbol: str) -> Meant:
         """The market in any usual form.  Raises UnknownMarket where none was ever collected."""
-        exchange, symbol = exchange.strip().lower(), symbol.strip()
-        there = {(info.exchange, info.symbol): info for info in self.server.streams.all()}
-        taped = {(folder.exchange, folder.symbol) for folder in markets(self.server.data)}
-        known = {name for venue, name in [*there, *taped] if venue == exchange}
-        meant = symbol
-        if symbol not in known:
-            if exchange in VENUES:
-                meant = self._resolved(exchange, symbol, known)
-            elif not any(venue == exchange for venue, _ in taped):
-                raise UnknownMarket(
-                    f"there is no venue {exchange!r}; there is {', '.join(sorted(VENUES))}"
-                )
-        if meant not in known:
-            raise UnknownMarket(f"{exchange} {meant} was never collected")
-        info = there.get((exchange, meant))
+        streams = self.server.streams
+        exchange, symbol = streams.resolve(exchange.strip(), symbol.strip())
+        info = streams.status(exchange, symbol)
         data = self.server.data if info is None or info.data is None else info.data
-        return Meant(
-            exchange,
-            meant,
-            MarketFolder(data, exchange, meant),
-            info,
-            self.hub.channel(exchange, meant),
-        )
-
-    def _resolved(self, exchange: str, symbol: str, known: set[str]) -> str:
-        # What is recorded serves as the list of products: no network is needed to read.
-        try:
-            return VENUES[exchange].resolve(symbol, frozenset(known))
-        except UnknownMarket:
-            return self.server.streams.resolve(exchange, symbol)[1]
+        folder = MarketFolder(data, exchange, symbol)
+        return Meant(exchange, symbol, folder, info, self.hub.channel(exchange, symbol))
 
     def lookup(self, meant: Meant) -> TapeLookup:
         """Blocking work: the market's tape."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,14 +14,15 @@ __all__ = ["Server", "Streams"]
 class Streams(Protocol):
     """The streams of all collectors.  Symbols are in any usual form.
 
-    Raises UnknownMarket, SettingRefused, MarketBusy, VenueRefused and what a collector refuses.
+    Raises UnknownMarket, SettingRefused, MarketBusy and what a collector refuses.
     """
 
-    async def start(
-        self, exchange: str, symbol: str, persist: bool, interval: int | None
-    ) -> StreamInfo:
-        """Runs it; where it runs already nothing changes.  ``interval``: seconds between
-        snapshots, None as the settings say."""
+    async def start_all(
+        self, exchanges: Iterable[str], symbol: str, persist: bool, interval: int | None
+    ) -> list[StreamInfo]:
+        """Runs one symbol on several venues, on all or on none more than before; what runs
+        already stays as it is.  ``interval``: seconds between snapshots, None as the settings
+        say."""
         ...
 
     async def stop(self, exchange: str, symbol: str) -> StreamInfo:
@@ -29,15 +30,19 @@ class Streams(Protocol):
         ...
 
     def status(self, exchange: str, symbol: str) -> StreamInfo | None:
-        """None where it never ran."""
+        """None where it was never collected here."""
         ...
 
     def all(self) -> Sequence[StreamInfo]:
-        """Every stream that runs or ran."""
+        """Every market that was ever collected here."""
         ...
 
     def resolve(self, exchange: str, symbol: str) -> tuple[str, str]:
-        """(exchange, symbol) in our one form."""
+        """(exchange, symbol) in our one form, of a market that was ever collected here."""
+        ...
+
+    async def changed(self) -> None:
+        """Returns when something was told about any stream after this was called."""
         ...
 
 
@@ -49,9 +54,4 @@ class Server(Protocol):
     @property
     def data(self) -> Path:
         """The data folder."""
-        ...
-
-    @property
-    def database(self) -> str | None:
-        """The address of PostgreSQL, None where there is none."""
         ...

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -144,11 +145,12 @@ def _into(loop: asyncio.AbstractEventLoop, take: Callable[[Posted], None], poste
 
 
 class Hub:
-    """A channel for each stream that runs.  ``infos`` tells which do."""
+    """A channel for each stream that runs.  ``infos`` tells which do, ``changed`` when to look."""
 
     def __init__(
         self,
         infos: Callable[[], Sequence[StreamInfo]],
+        changed: Callable[[], Awaitable[None]],
         data: Path,
         executor: Executor,
         events_kept: int = limits.live_events_kept_default,
@@ -156,8 +158,8 @@ class Hub:
         self.channels: dict[Key, Channel] = {}
         self.changed = asyncio.Event()
         """Set, and replaced, whenever a channel comes or goes."""
-        self._infos, self._data, self._events_kept = infos, data, events_kept
-        self._executor = executor
+        self._infos, self._infos_changed = infos, changed
+        self._data, self._events_kept, self._executor = data, events_kept, executor
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Hub:
@@ -216,8 +218,11 @@ class Hub:
 
     async def _look_forever(self) -> None:
         while True:
-            await asyncio.sleep(limits.streams_look_ms / 1000)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limits.streams_look_ms_max / 1000):
+                    await self._infos_changed()
             await self.look()
+            await asyncio.sleep(limits.streams_look_ms_min / 1000)
 
     async def _tell_forever(self) -> None:
         while True:

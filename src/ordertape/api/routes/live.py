@@ -16,7 +16,7 @@ from ordertape.api.context import Api, TheApi
 from ordertape.broadcast.channel import Mailbox, Subscription, TooSlow
 from ordertape.broadcast.hub import Channel
 from ordertape.errors import OrdertapeError, SettingRefused, UnknownMarket
-from ordertape.venues.registry import VENUES
+from ordertape.venues.registry import VENUES, venue_of
 
 __all__ = ["router"]
 
@@ -60,19 +60,27 @@ class _Wish:
 
 def _markets(api: Api, exchange: str | None, symbol: str) -> set[tuple[str, str]]:
     """The markets of that name, on one venue or on all that know it.  Raises UnknownMarket."""
-    resolve = api.server.streams.resolve
     if exchange is not None:
-        return {resolve(exchange, symbol)}
+        return {_resolved(api, exchange, symbol)}
     found: set[tuple[str, str]] = set()
     problems = []
-    for name in sorted({*VENUES, *(info.exchange for info in api.server.streams.all())}):
+    for name in sorted(VENUES):
         try:
-            found.add(resolve(name, symbol))
+            found.add(_resolved(api, name, symbol))
         except UnknownMarket as error:
             problems.append(str(error))
     if not found:
         raise UnknownMarket("; ".join(problems))
     return found
+
+
+def _resolved(api: Api, exchange: str, symbol: str) -> tuple[str, str]:
+    """A market that was collected, or one that may be some day."""
+    try:
+        return api.server.streams.resolve(exchange, symbol)
+    except UnknownMarket:
+        venue = venue_of(exchange)
+        return venue.name, venue.resolve(symbol)
 
 
 def _number(name: str, given: str, highest: int) -> int:
