@@ -77,7 +77,7 @@ RELATIONS: Final[dict[str, tuple[str, ...]]] = {
         "created_at",
     ),
 }
-FUNCTIONS: Final = ("moment", "ns", "order_history")
+FUNCTIONS: Final = ("moment", "ns", "order_history", "seq_from")
 
 _RELATIONS_THERE = """
     SELECT c.relname, c.relkind::text, coalesce(obj_description(c.oid, 'pg_class'), '')

@@ -1,0 +1,120 @@
+"""Pages of events: opaque cursors, and the query of a page."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from psycopg import sql
+
+from ordertape import limits
+from ordertape.errors import SettingRefused
+from ordertape.models import L3EventType, L3Side
+
+__all__ = ["Bounds", "Filters", "page_query", "read_cursor_text", "write_cursor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What the events of a page have in common; None: anything."""
+
+    side: L3Side | None = None
+    event_type: L3EventType | None = None
+    order_id: str | None = None
+    min_price: Decimal | None = None
+    max_price: Decimal | None = None
+    min_size: Decimal | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether events may be passed over, so that a page has to be bounded by what it reads."""
+        return any(getattr(self, name) is not None for name in self.__slots__)
+
+    def conditions(self) -> tuple[list[str], list[Any]]:
+        """SQL conditions on ``level3_orders``, and their parameters."""
+        wanted = (
+            ("side = %s", self.side and self.side.value),
+            ("event_type = %s", self.event_type and self.event_type.value),
+            ("order_id = %s", self.order_id),
+            ("price >= %s", self.min_price),
+            ("price <= %s", self.max_price),
+            ("size >= %s", self.min_size),
+        )
+        given = [(text, value) for text, value in wanted if value is not None]
+        return [text for text, _ in given], [value for _, value in given]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Which events a page may look at: first and last seq, and ts_recv (ns) from and before."""
+
+    first_seq: int | None = None
+    last_seq: int | None = None
+    start_ns: int | None = None
+    end_ns: int | None = None
+
+    def conditions(self) -> tuple[list[str], list[Any]]:
+        wanted = (
+            ("sequence >= %s", self.first_seq),
+            ("sequence <= %s", self.last_seq),
+            ("ts_recv >= %s", self.start_ns),
+            ("ts_recv < %s", self.end_ns),
+        )
+        given = [(text, value) for text, value in wanted if value is not None]
+        return [text for text, _ in given], [value for _, value in given]
+
+
+def page_query(
+    exchange: str,
+    symbol: str,
+    bounds: Bounds,
+    filters: Filters,
+    *,
+    descending: bool,
+    rows: int,
+) -> tuple[sql.Composed, list[Any]]:
+    """The SQL of a page and its parameters."""
+    texts, values = ["exchange = %s", "symbol = %s"], [exchange, symbol]
+    for part in (bounds.conditions(), filters.conditions()):
+        texts += part[0]
+        values += part[1]
+    source = sql.SQL("level3_orders")
+    if filters.order_id is not None:
+        # The function finds the rows of an order by the index; the view can't.
+        source = sql.SQL("order_history(%s, %s, %s)")
+        values = [exchange, symbol, filters.order_id, *values]
+    query = sql.SQL(
+        "SELECT order_id, sequence, side, price, size, event_type, metadata "
+        "FROM {} WHERE {} ORDER BY sequence {} LIMIT %s"
+    ).format(
+        source,
+        sql.SQL(" AND ").join(sql.SQL(text) for text in texts),
+        sql.SQL("DESC" if descending else "ASC"),
+    )
+    return query, [*values, rows]
+
+
+def write_cursor(seq: int, *, descending: bool) -> str:
+    """An opaque, URL-safe text for the place behind an event."""
+    text = f"{'d' if descending else 'a'}{seq}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_cursor_text(cursor: str, *, descending: bool) -> int:
+    """The seq of the last event before the page.  Raises SettingRefused."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, UnicodeError):
+        text = ""
+    if re.fullmatch(r"[ad]\d{1,19}", text) is None or int(text[1:]) >= 2**63:
+        raise SettingRefused(
+            f"cursor is {cursor[: limits.shown_text_max]!r}: expected the next_cursor of a page"
+        )
+    if (text[0] == "d") != descending:
+        raise SettingRefused("cursor is of a page in the other order: expected the same order")
+    return int(text[1:])
