@@ -158,7 +158,7 @@ class BooksAgree(RuleBasedStateMachine):
             assert self.plain.place(name) == self.told.place(name) == self.naive.place(name)
 
 
-BooksAgree.TestCase.settings = settings(max_examples=250, stateful_step_count=25, deadline=None)
+BooksAgree.TestCase.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
 TestBooksAgree = BooksAgree.TestCase
 
 

@@ -1,0 +1,647 @@
+"""The window resolver: statements become events that make a second book the same."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ordertape._engine import EventBatch, OrderBook, WindowResolver
+from ordertape.errors import NumberRefused
+from ordertape.events import EventKind, Flag, Reason, Side
+from support.naive_book import NaiveBook
+
+OPEN, CHANGE, MATCH, DONE = EventKind.OPEN, EventKind.CHANGE, EventKind.MATCH, EventKind.DONE
+CLEAR, EVICT, TRADE = EventKind.CLEAR, EventKind.EVICT, EventKind.TRADE
+WINDOW = 5
+HORIZON_NS = 1000
+
+
+class Row(NamedTuple):
+    """What a test looks at in an event."""
+
+    kind: int
+    order_id: str | None
+    price: Any
+    size: Any
+    reason: int = 0
+    flags: int = 0
+
+
+class Bench:
+    """A resolver with its book, and a second book that sees nothing but the events."""
+
+    def __init__(
+        self, orders_per_side: int = WINDOW, trades_max: int = 100, evicted_max: int = 100
+    ):
+        self.book, self.replica = OrderBook(), OrderBook()
+        self.window = WindowResolver(
+            self.book, orders_per_side=orders_per_side, horizon_ns=HORIZON_NS,
+            evicted_max=evicted_max, trades_max=trades_max,
+        )  # fmt: skip
+        self.next_seq, self.now, self.latest = 1, 10, 0
+
+    def clear(self) -> None:
+        self.window.clear(self.now)
+
+    def put(self, order_id: int, price: Any, amount: Any, at: int | None = None) -> None:
+        self.window.put(order_id, str(price), str(amount), self.now, at)
+
+    def remove(self, order_id: int, at: int | None = None) -> None:
+        self.window.remove(order_id, self.now, at)
+
+    def trade(self, trade_id: int, amount: Any, price: Any, at: int | None = None) -> bool:
+        return self.window.trade(trade_id, str(amount), str(price), self.now, at)
+
+    def commit(self, later: int = 1) -> list[Row]:
+        """The commit's events but for LAST, after checking all that always holds."""
+        self.now += later
+        digest = self.book.digest()
+        batch = self.window.commit(self.next_seq, self.now)
+        assert self.window.pending == 0
+        self.book.check()
+        if batch is None:
+            assert self.book.digest() == digest
+            return []
+        self.check_form(batch)
+        counters = self.replica.apply(batch)
+        assert counters.faults == counters.crossed == int(self.book.crossed)
+        assert self.replica.digest() == self.book.digest()
+        assert (self.replica.seq, self.replica.era) == (self.book.seq, self.book.era)
+        self.next_seq = batch.last_seq + 1
+        return [row_of(batch[n]) for n in range(len(batch))]
+
+    def check_form(self, batch: EventBatch) -> None:
+        rows = [batch[n] for n in range(len(batch))]
+        assert [bool(row["flags"] & Flag.LAST) for row in rows] == [False] * (len(rows) - 1) + [
+            True
+        ]
+        expected = self.next_seq - 1
+        for row in rows:
+            if row["flags"] & Flag.SNAPSHOT:
+                assert (row["kind"], row["seq"], rows[0]["kind"]) == (OPEN, rows[0]["seq"], CLEAR)
+            else:
+                expected += 1
+                assert row["seq"] == expected
+            assert row["ts_recv"] >= self.latest
+            self.latest = row["ts_recv"]
+
+
+def row_of(row: dict[str, Any]) -> Row:
+    return Row(*(row[name] for name in Row._fields[:-1]), row["flags"] & ~Flag.LAST)
+
+
+def fill(bench: Bench, side: int = Side.BID, rows: int = WINDOW) -> None:
+    """Orders 1, 2, … of 10 each, the best at 100."""
+    for n in range(rows):
+        price, amount = (100 - n, 10) if side == Side.BID else (101 + n, -10)
+        bench.put(1 + n + 50 * side, price, amount)
+    bench.commit()
+
+
+# One thing at a time -----------------------------------------------------------------------------
+
+
+def test_a_snapshot_is_a_clear_and_state() -> None:
+    bench = Bench()
+    bench.clear()
+    bench.put(7, 100, 5)
+    bench.put(8, 101, -6)
+    assert bench.window.pending == 3
+    state = Flag.SNAPSHOT | Flag.PLACE_ASSUMED
+    assert bench.commit() == [
+        Row(CLEAR, None, None, None),
+        Row(OPEN, "7", 100, 5, 0, state),
+        Row(OPEN, "8", 101, 6, 0, state),
+    ]
+    assert (bench.book.era, bench.next_seq) == (1, 2)
+    bench.clear()
+    assert bench.commit() == [Row(CLEAR, None, None, None)]
+    assert (bench.book.era, len(bench.book), bench.next_seq) == (2, 0, 3)
+
+
+def test_a_clear_makes_void_what_was_not_committed() -> None:
+    bench = Bench()
+    bench.put(7, 100, 5)
+    bench.clear()
+    bench.put(8, 100, 5)
+    assert [row.order_id for row in bench.commit()] == [None, "8"]
+
+
+def test_an_order_named_twice_in_a_snapshot_stands_as_it_was_named_last() -> None:
+    bench = Bench()
+    bench.clear()
+    bench.put(7, 100, 5)
+    bench.put(8, 100, 5)
+    bench.put(7, 101, -6)
+    state = Flag.SNAPSHOT | Flag.PLACE_ASSUMED
+    assert bench.commit() == [
+        Row(CLEAR, None, None, None),
+        Row(OPEN, "8", 100, 5, 0, state),
+        Row(OPEN, "7", 101, 6, 0, state),
+    ]
+
+
+def test_an_order_opens_changes_and_ends() -> None:
+    bench = Bench()
+    bench.put(1, 100, 5)
+    assert bench.commit() == [Row(OPEN, "1", 100, 5)]
+    bench.put(1, 100, 4)
+    assert bench.commit() == [Row(CHANGE, "1", 100, 4, Reason.AMENDED)]
+    bench.put(1, 99, 4)
+    assert bench.commit() == [Row(CHANGE, "1", 99, 4, Reason.AMENDED, Flag.PLACE_ASSUMED)]
+    bench.put(1, 99, 4)
+    assert bench.commit() == []
+    bench.put(1, 99, -4)
+    assert bench.commit() == [Row(CHANGE, "1", 99, 4, Reason.AMENDED, Flag.PLACE_ASSUMED)]
+    bench.remove(1)
+    assert bench.commit() == [Row(DONE, "1", 99, 4, Reason.UNKNOWN)]
+    bench.remove(1)
+    assert bench.commit() == []
+    counters = bench.window.counters
+    assert (counters["unchanged"], counters["side_flips"], counters["unknown_id"]) == (1, 1, 1)
+    assert (counters["ended"], counters["evicted"]) == (1, 0)
+
+
+def test_an_amount_of_nothing_is_a_removal_where_the_order_rested() -> None:
+    bench = Bench()
+    bench.put(1, 100, -5)
+    bench.commit()
+    bench.put(1, 90, 0)
+    batch = bench.window.commit(bench.next_seq, bench.now)
+    assert batch is not None
+    assert row_of(batch[0]) == Row(DONE, "1", 100, 5, Reason.UNKNOWN)
+    assert batch[0]["side"] == Side.ASK
+
+
+def test_an_order_removed_and_put_again_in_one_commit_never_left() -> None:
+    bench = Bench()
+    fill(bench)
+    bench.remove(1)
+    bench.put(1, 100, 10)
+    assert bench.commit() == []
+    bench.remove(1)
+    bench.put(1, 100, 7)
+    assert bench.commit() == [Row(CHANGE, "1", 100, 7, Reason.AMENDED)]
+    bench.put(1, 100, 9)
+    bench.remove(1)
+    bench.put(2, 99, 11)
+    assert [row.kind for row in bench.commit()] == [CHANGE, DONE, CHANGE]
+
+
+@pytest.mark.parametrize("side", Side)
+def test_what_a_better_order_pushes_out_was_evicted_and_comes_back(side: Side) -> None:
+    bench = Bench()
+    fill(bench, side)
+    worst, price, sign = (5, 96, 1) if side == Side.BID else (55, 105, -1)
+    bench.put(99, 100.5, sign * 3)
+    bench.remove(worst)
+    assert bench.commit()[1] == Row(EVICT, str(worst), price, 10)
+    bench.remove(99)
+    bench.put(worst, price, sign * 10)
+    assert bench.commit() == [
+        Row(DONE, "99", Decimal("100.5"), 3, Reason.UNKNOWN),
+        Row(OPEN, str(worst), price, 10, 0, Flag.REENTRY | Flag.PLACE_ASSUMED),
+    ]
+    counters = bench.window.counters
+    assert (counters["evicted"], counters["reentered"]) == (1, 1)
+
+
+def test_nothing_is_evicted_from_a_side_that_has_room() -> None:
+    bench = Bench()
+    fill(bench)
+    bench.remove(5)
+    assert bench.commit() == [Row(DONE, "5", 96, 10, Reason.UNKNOWN)]
+
+
+def test_an_order_better_than_the_worst_was_not_evicted() -> None:
+    bench = Bench()
+    fill(bench)
+    bench.remove(3)
+    bench.put(6, 95, 10)
+    assert [row.kind for row in bench.commit()] == [DONE, OPEN]
+
+
+def test_inside_a_price_the_larger_id_is_the_worse() -> None:
+    for removed, kind in ((7, EVICT), (5, DONE)):
+        bench = Bench(orders_per_side=2)
+        bench.put(removed, 100, 1)
+        bench.put(4, 101, 1)
+        bench.commit()
+        bench.put(6, 100, 1)
+        bench.remove(removed)
+        assert [row.kind for row in bench.commit()] == [OPEN, kind]
+
+
+def test_an_id_older_than_the_newest_has_an_assumed_place() -> None:
+    bench = Bench()
+    bench.put(10, 100, 5)
+    bench.commit()
+    bench.put(9, 100, 5)
+    bench.put(11, 100, 5)
+    assert [row.flags for row in bench.commit()] == [Flag.PLACE_ASSUMED, 0]
+
+
+def test_the_window_may_be_given_another_length() -> None:
+    bench = Bench(orders_per_side=250)
+    fill(bench)
+    bench.window.orders_per_side = 4
+    assert bench.window.orders_per_side == 4
+    bench.remove(5)
+    assert [row.kind for row in bench.commit()] == [EVICT]
+
+
+# Trades ------------------------------------------------------------------------------------------
+
+INFERRED, LATE = Flag.INFERRED, Flag.LATE
+
+
+def test_a_trade_before_the_end_it_explains_is_its_match() -> None:
+    bench = Bench()
+    bench.put(1, 100, 5)
+    bench.commit()
+    assert bench.trade(77, -5, 100)  # the taker sold, so that a bid was resting
+    bench.remove(1)
+    assert bench.commit() == [
+        Row(MATCH, "1", 100, 5, 0, INFERRED),
+        Row(DONE, "1", 100, 0, Reason.FILLED, INFERRED),
+    ]
+    assert bench.window.waiting_trades == 0
+
+
+def test_a_match_names_its_trade_and_its_taker() -> None:
+    bench = Bench()
+    bench.put(1, 100, -5)
+    bench.commit()
+    bench.window.trade(77, "2", "100", bench.now, 5, 6)
+    bench.window.put(1, "100", "-3", bench.now, 7, 8)
+    batch = bench.window.commit(bench.next_seq, bench.now)
+    assert batch is not None
+    row = batch[0]
+    assert (row["trade_id"], row["side"], row["taker_side"], row["size"]) == ("77", 1, 0, 2)
+    assert (row["ts_event"], row["venue_seq"], len(batch)) == (5, 6, 1)
+
+
+def test_a_trade_smaller_than_what_went_explains_its_part() -> None:
+    bench = Bench()
+    bench.put(1, 100, 5)
+    bench.put(2, 100, 5)
+    bench.commit()
+    bench.trade(77, -2, 100, at=50)
+    bench.put(1, 100, 1, at=50)
+    assert bench.commit() == [
+        Row(MATCH, "1", 100, 2, 0, INFERRED),
+        Row(CHANGE, "1", 100, 1, Reason.AMENDED),
+    ]
+    # Later than what of order 1 is unexplained, so that it can't be that.
+    bench.trade(78, -2, 100, at=60)
+    bench.remove(2, at=60)
+    assert bench.commit() == [
+        Row(MATCH, "2", 100, 2, 0, INFERRED),
+        Row(DONE, "2", 100, 3, Reason.UNKNOWN),
+    ]
+
+
+def test_a_trade_is_shared_out_by_place() -> None:
+    bench = Bench()
+    for order_id in (1, 2, 3):
+        bench.put(order_id, 100, 5)
+    bench.commit()
+    bench.trade(77, -7, 100)
+    bench.put(2, 100, 3)
+    bench.remove(1)
+    assert bench.commit() == [
+        Row(MATCH, "2", 100, 2, 0, INFERRED),
+        Row(MATCH, "1", 100, 5, 0, INFERRED),
+        Row(DONE, "1", 100, 0, Reason.FILLED, INFERRED),
+    ]
+
+
+def test_a_trade_after_the_end_it_explains_is_a_late_match() -> None:
+    bench = Bench()
+    bench.put(1, 100, 5)
+    bench.commit()
+    bench.remove(1)
+    assert [row.kind for row in bench.commit()] == [DONE]
+    bench.trade(77, -3, 100)
+    assert bench.commit() == [Row(MATCH, "1", 100, 3, 0, INFERRED | LATE)]
+    bench.trade(78, -3, 100)
+    assert bench.commit() == [Row(MATCH, "1", 100, 2, 0, INFERRED | LATE)]
+    assert bench.window.counters["late_matched"] == 2
+    assert bench.commit(HORIZON_NS - 1) == []
+    assert bench.commit(1) == [Row(TRADE, None, 100, 1)]
+
+
+def test_what_ended_before_the_horizon_is_no_longer_waited_for() -> None:
+    bench = Bench()
+    bench.put(1, 100, 5)
+    bench.commit()
+    bench.remove(1)
+    bench.commit()
+    bench.now += HORIZON_NS + 1
+    bench.trade(77, -3, 100)
+    assert bench.commit(1) == []
+    assert bench.commit(HORIZON_NS + 1) == [Row(TRADE, None, 100, 3)]
+
+
+def test_a_trade_that_nothing_explains_is_a_trade_after_the_horizon() -> None:
+    bench = Bench()
+    bench.trade(77, 2.5, 100)
+    assert bench.window.waiting_trades == 1
+    assert bench.commit(HORIZON_NS) == []
+    assert bench.commit(1) == [Row(TRADE, None, 100, Decimal("2.5"))]
+    assert bench.window.counters["unmatched_trades"] == 1
+
+
+def test_a_trade_at_another_price_or_side_or_later_explains_nothing() -> None:
+    for amount, price, at in ((-5, 101, None), (5, 100, None), (-5, 100, 60)):
+        bench = Bench()
+        bench.put(1, 100, 5, 40)
+        bench.commit()
+        bench.trade(77, amount, price, at)
+        bench.remove(1, 50)
+        assert [row.kind for row in bench.commit()] == [DONE]
+
+
+def test_an_eviction_is_never_a_fill() -> None:
+    bench = Bench()
+    fill(bench)
+    bench.trade(77, -10, 96)
+    bench.put(6, 100, 10)
+    bench.remove(5)
+    assert [row.kind for row in bench.commit()] == [OPEN, EVICT]
+
+
+def test_an_order_whose_price_rounds_to_the_trades_is_its_maker() -> None:
+    bench = Bench()
+    bench.put(1, "41643.95858045", 5)
+    bench.put(2, "41643.4", 5)
+    bench.commit()
+    bench.trade(77, -5, 41644)
+    bench.remove(2)
+    bench.remove(1)
+    rows = bench.commit()
+    assert [(row.kind, row.order_id) for row in rows] == [(DONE, "2"), (MATCH, "1"), (DONE, "1")]
+    assert rows[1].price == Decimal("41643.95858045")
+
+
+def test_a_trade_told_twice_is_one_trade() -> None:
+    bench = Bench()
+    assert bench.trade(77, 1, 100)
+    assert not bench.trade(77, 1, 100)
+    bench.window.known_trade(78)
+    assert not bench.trade(78, 1, 100)
+    assert bench.window.waiting_trades == 1
+    assert bench.window.counters["known_trades"] == 2
+
+
+def test_a_trade_of_nothing_is_known_and_no_event() -> None:
+    bench = Bench()
+    assert bench.trade(77, 0, 100)
+    assert not bench.trade(77, 0, 100)
+    assert bench.commit(2 * HORIZON_NS) == []
+
+
+def test_waiting_trades_are_bounded_and_the_oldest_go_first() -> None:
+    bench = Bench(trades_max=3)
+    for trade_id in range(10):
+        bench.trade(trade_id, 1 + trade_id, 100)
+    assert [row.size for row in bench.commit()] == [1, 2, 3, 4, 5, 6, 7]
+    assert bench.window.waiting_trades == 3
+    # Only as many ids are remembered.
+    assert not bench.trade(9, 1, 100)
+    assert bench.trade(0, 1, 100)
+
+
+def test_evicted_ids_are_bounded() -> None:
+    bench = Bench(orders_per_side=2, evicted_max=3)
+    bench.put(1, 1, 1)
+    bench.put(2, 2, 1)
+    bench.commit()
+    for n in range(3, 60):
+        bench.put(n, n, 1)
+        bench.remove(n - 2)
+        assert [row.kind for row in bench.commit()] == [OPEN, EVICT]
+    returned = []
+    for n in range(1, 58):
+        bench.put(n, 0.5, 1)
+        if bench.commit()[0].flags & Flag.REENTRY:
+            returned.append(n)
+    assert returned == [55, 56, 57]
+
+
+def test_a_discard_forgets_statements_and_keeps_trades() -> None:
+    bench = Bench()
+    bench.trade(77, 1, 100)
+    bench.clear()
+    bench.put(1, 100, 1)
+    bench.window.discard()
+    assert (bench.window.pending, bench.window.waiting_trades) == (0, 1)
+    assert bench.commit() == []
+    bench.put(1, 100, 1)
+    assert [row.flags for row in bench.commit()] == [0]
+
+
+def test_a_scale_that_grows_in_the_middle_takes_everything_along() -> None:
+    bench = Bench()
+    bench.put(1, 100, 5)
+    bench.commit()
+    bench.trade(77, -2, 100)
+    bench.remove(1)
+    bench.put(2, "100.125", "0.00000001")
+    rows = bench.commit()
+    assert (bench.book.price_scale, bench.book.size_scale) == (3, 8)
+    assert rows == [
+        Row(MATCH, "1", 100, 2, 0, INFERRED),
+        Row(DONE, "1", 100, 3, Reason.UNKNOWN),
+        Row(OPEN, "2", Decimal("100.125"), Decimal("0.00000001")),
+    ]
+    bench.put(3, "1e-9", 1)
+    bench.trade(78, -4, 100)
+    assert bench.commit() == [
+        Row(OPEN, "3", Decimal("1e-9"), 1),
+        Row(MATCH, "1", 100, 3, 0, INFERRED | LATE),
+    ]
+
+
+def test_a_bad_number_leaves_the_window_as_it_was() -> None:
+    bench = Bench()
+    bench.put(1, 100, 5)
+    for price, amount in (("x", "1"), ("1", "x"), ("1e-30", "1"), ("1", "1e30")):
+        with pytest.raises(NumberRefused):
+            bench.put(2, price, amount)
+        with pytest.raises(NumberRefused):
+            bench.trade(2, amount, price)
+    assert (bench.window.pending, bench.window.waiting_trades) == (1, 0)
+    assert bench.trade(2, 1, 1)
+    assert bench.commit() == [Row(OPEN, "1", 100, 5)]
+
+
+def test_times_of_receipt_never_decrease_whatever_is_told() -> None:
+    book = OrderBook()
+    window = WindowResolver(
+        book, orders_per_side=9, horizon_ns=HORIZON_NS, evicted_max=9, trades_max=9
+    )
+    window.put(1, "1", "1", 50)
+    window.put(2, "1", "1", 40)
+    first = window.commit(1, 60)
+    window.put(3, "1", "1", 10)
+    second = window.commit(3, 60)
+    assert first is not None
+    assert second is not None
+    assert [row["ts_recv"] for row in (first[0], first[1], second[0])] == [50, 50, 50]
+    assert book.ts_recv == 50
+
+
+def test_the_resolver_reads_ids_with_the_codec_of_its_book() -> None:
+    """A restart: the book is restored from a tape, with the tape's dictionary."""
+    source = OrderBook(codec="intern")
+    for name in ("one", "two"):
+        source.apply_one(OPEN, Side.BID, name, "1", "1")
+    book = OrderBook()
+    window = WindowResolver(
+        book, orders_per_side=9, horizon_ns=HORIZON_NS, evicted_max=9, trades_max=9
+    )
+    book.restore(source.snapshot(), 1)
+    window.remove("two", 5)
+    window.put("three", "1", "1", 5)
+    batch = window.commit(10, 5)
+    assert batch is not None
+    assert [(row["kind"], row["order_id"]) for row in (batch[0], batch[1])] == [
+        (DONE, "two"), (OPEN, "three"),
+    ]  # fmt: skip
+    assert batch.codec == book.codec
+    assert [name for name, _, _ in book.orders(0)] == ["one", "three"]
+
+
+# Anything at all ---------------------------------------------------------------------------------
+
+
+class NaiveWindow:
+    """The rules of a window without trades: the state, and the events expected."""
+
+    def __init__(self, orders_per_side: int) -> None:
+        self.book, self.length = NaiveBook(), orders_per_side
+        self.evicted: set[int] = set()
+        self.newest = 0
+
+    def commit(self, statements: list[tuple[int, Any, Decimal]]) -> list[Row]:
+        """Statements: (id, price, signed amount), an amount of 0 where the order left."""
+        newest, changes = self.newest, []
+        for nth, (name, price, amount) in enumerate(statements):
+            later = next((s for s in statements[nth + 1 :] if s[0] == name), None)
+            if amount == 0 and later is not None and later[2] != 0:
+                continue  # put again: it never left
+            old = self.book.orders.get(name)
+            if amount == 0:
+                if old is not None:
+                    changes.append((DONE, name, old))
+                    self.book.apply(DONE, old.side, name, old.price, old.size)
+                continue
+            side, size = Side.ASK if amount < 0 else Side.BID, abs(amount)
+            if old is None:
+                changes.append((OPEN, name, self.opened(name, price, size, newest)))
+                self.book.apply(OPEN, side, name, price, size)
+            elif (old.side, old.price, old.size) != (side, price, size):
+                kept = (old.side, old.price) == (side, price) and size < old.size
+                flags = 0 if kept else Flag.PLACE_ASSUMED
+                changes.append((CHANGE, name, Row(2, str(name), price, size, 4, flags)))
+                self.book.apply(CHANGE, side, name, price, size)
+        return [self.ended(name, what) if kind == DONE else what for kind, name, what in changes]
+
+    def opened(self, name: int, price: Any, size: Any, newest: int) -> Row:
+        flags = Flag.PLACE_ASSUMED if name <= newest else 0
+        if name in self.evicted:
+            self.evicted.remove(name)
+            flags |= Flag.REENTRY | Flag.PLACE_ASSUMED
+        self.newest = max(self.newest, name)
+        return Row(OPEN, str(name), price, size, 0, flags)
+
+    def ended(self, name: int, old: Any) -> Row:
+        """Evicted where its side is full and everything there is better than it."""
+
+        def key(price: Any, one: int) -> Any:
+            return (price if old.side == Side.ASK else -price, one)
+
+        keys = [key(order.price, one) for one, order in self.book.walk(old.side)]
+        if len(keys) >= self.length and key(old.price, name) > max(keys, default=(0, 0)):
+            self.evicted.add(name)
+            return Row(EVICT, str(name), old.price, old.size)
+        return Row(DONE, str(name), old.price, old.size, Reason.UNKNOWN)
+
+
+amounts = st.one_of(
+    st.integers(-4, 4).map(Decimal),
+    st.just(Decimal(0)),
+    st.sampled_from(["0.5", "-1e-7"]).map(Decimal),
+)
+told = st.tuples(st.integers(1, 14), st.integers(95, 103), amounts)
+
+
+@settings(max_examples=150)
+@given(st.lists(st.lists(told, max_size=8), max_size=14), st.integers(1, 5))
+def test_any_statements_give_the_naive_book_and_the_naive_events(
+    commits: list[list[tuple[int, int, Decimal]]], length: int
+) -> None:
+    bench, naive = Bench(orders_per_side=length, evicted_max=1000), NaiveWindow(length)
+    for statements in commits:
+        for name, price, amount in statements:
+            if amount == 0:
+                bench.remove(name)
+            else:
+                bench.put(name, price, format(amount, "f"))
+        assert bench.commit() == naive.commit(statements)
+        for side in Side:
+            assert bench.book.orders(side) == [
+                (str(name), order.price, order.size) for name, order in naive.book.walk(side)
+            ]
+
+
+steps = st.one_of(
+    st.tuples(st.just("put"), told), st.tuples(st.just("put"), told),
+    st.tuples(st.just("remove"), told), st.tuples(st.just("trade"), told),
+    st.tuples(st.just("trade"), told), st.tuples(st.just("commit"), told),
+    st.tuples(st.just("clear"), told), st.tuples(st.just("discard"), told),
+)  # fmt: skip
+
+
+@settings(max_examples=150)
+@given(st.lists(steps, max_size=150))
+def test_whatever_is_told_every_trade_comes_to_its_whole_size(
+    steps: list[tuple[str, tuple[int, int, Decimal]]],
+) -> None:
+    """Matches, late matches and trades of nobody add up to what traded, to the last digit."""
+    bench, rows = Bench(trades_max=6), list[Row]()
+    traded, trade_id = Decimal(0), 0
+    for what, (name, price, amount) in steps:
+        bench.now += 1
+        if what == "put":
+            bench.put(name, price, format(amount, "f"))
+        elif what == "remove":
+            bench.remove(name)
+        elif what == "trade":
+            trade_id += 1
+            bench.trade(trade_id, format(amount, "f"), price)
+            traded += abs(amount)
+        elif what == "commit":
+            rows += bench.commit(later=name * 60)
+            assert bench.window.waiting_trades <= 6
+        elif what == "clear":
+            bench.clear()
+        else:
+            bench.window.discard()
+    rows += bench.commit()
+    rows += bench.commit(2 * HORIZON_NS)
+    assert bench.window.waiting_trades == 0
+    assert sum(row.size for row in rows if row.kind in (MATCH, TRADE)) == traded
+    counters = bench.window.counters
+    late = [row for row in rows if row.flags & LATE]
+    matches = [row for row in rows if row.kind == MATCH and not row.flags & LATE]
+    assert (len(late), len(matches)) == (counters["late_matched"], counters["matched"])
+    assert sum(row.kind == TRADE for row in rows) == counters["unmatched_trades"]
+    assert sum(row.kind == EVICT for row in rows) == counters["evicted"]
+    assert sum(row.kind == DONE for row in rows) == counters["ended"]
+    assert sum(bool(row.flags & Flag.REENTRY) for row in rows) == counters["reentered"]
