@@ -1,9 +1,8 @@
-//! What proves a book: a digest of its whole state, and Bitfinex's checksum text.
+//! What proves a book: a digest of its whole state.
 
 use crate::book::Book;
 use crate::events::{ASK, BID};
-use crate::ids::Id;
-use crate::number::{strip_zeros, write_javascript};
+use crate::number::strip_zeros;
 
 impl Book {
     /// 128 bits of BLAKE3 over every order, bids then asks, best price first, in queue order:
@@ -33,46 +32,5 @@ impl Book {
         }
         hasher.update(&buffer);
         hasher.finalize().to_hex()[..32].to_string()
-    }
-
-    /// Bitfinex: ids and amounts of the best orders, bid and ask in turn, joined by colons; ids ascending
-    /// inside a price; asks with a minus; numbers as JavaScript prints them.
-    pub fn top_text(&self, orders: usize, write_id: impl Fn(&mut Vec<u8>, Id)) -> Vec<u8> {
-        let bids = self.top(BID, orders);
-        let asks = self.top(ASK, orders);
-        let size_scale = self.size_scale.unwrap_or(0);
-        let orders = orders.min(bids.len().max(asks.len()));
-        let mut out = Vec::with_capacity(orders * 48);
-        for i in 0..orders {
-            for (rows, sign) in [(&bids, 1), (&asks, -1)] {
-                let Some(&(id, size)) = rows.get(i) else {
-                    continue;
-                };
-                if !out.is_empty() {
-                    out.push(b':');
-                }
-                write_id(&mut out, id);
-                out.push(b':');
-                write_javascript(&mut out, sign * size, size_scale);
-            }
-        }
-        out
-    }
-
-    fn top(&self, side: u8, orders: usize) -> Vec<(Id, i64)> {
-        let mut rows: Vec<(Id, i64)> = Vec::new();
-        for step in self.halves[usize::from(side == ASK)].ladder.iter() {
-            let start = rows.len();
-            rows.extend(self.walk_level(step.level).map(|slot| {
-                let order = &self.orders[slot as usize];
-                (order.id(), order.size)
-            }));
-            rows[start..].sort_unstable();
-            if rows.len() >= orders {
-                rows.truncate(orders);
-                break;
-            }
-        }
-        rows
     }
 }

@@ -9,6 +9,7 @@ pub mod apply;
 pub mod attribution;
 pub mod batch;
 pub mod book;
+pub mod checksum;
 pub mod digest;
 pub mod events;
 pub mod evicted;
@@ -20,6 +21,7 @@ pub mod ranks;
 pub mod statements;
 pub mod table;
 pub mod window;
+pub mod wire_row;
 
 #[cfg(feature = "python")]
 mod python;

@@ -296,6 +296,13 @@ class WindowResolver:
         venue_seq: int | None = None,
         /,
     ) -> None: ...
+    row_head: bytes
+    """How a frame of one row of this book begins, as ``[165356,``."""
+    def take_row(self, frame: bytes, expected: int, ts_recv: int, /) -> bool:
+        """A frame ``HEAD[ID,PRICE,AMOUNT],SEQUENCE,MILLISECONDS]`` with the sequence expected: True, and
+        its row is taken (price 0: as a removal).  False: anything else, or a number that doesn't fit;
+        then nothing has changed."""
+
     def trade(
         self,
         trade_id: _OrderId,

@@ -9,6 +9,7 @@ use pyo3::types::{PyList, PyTuple};
 use crate::apply::{self, Event};
 use crate::batch::{Columns, Row, Slice};
 use crate::book::Book;
+use crate::checksum::Checksum;
 use crate::events::{ASK, BID, CLEAR, LAST, NO_SIDE, NULL, OPEN, PLACE_ASSUMED, SNAPSHOT, TRADE};
 use crate::ids::{Codec, Form, Id, NULL_ID};
 use crate::number::{NumberError, decimal_digits};
@@ -31,6 +32,7 @@ type OrderRow<'py> = (String, Bound<'py, PyAny>, Bound<'py, PyAny>);
 pub struct OrderBook {
     pub book: Book,
     pub codec: Arc<Codec>,
+    checksum: Checksum,
 }
 
 impl OrderBook {
@@ -194,6 +196,7 @@ impl OrderBook {
         Ok(Self {
             book,
             codec: codec_of(codec)?,
+            checksum: Checksum::default(),
         })
     }
 
@@ -479,13 +482,13 @@ impl OrderBook {
     }
 
     #[pyo3(signature = (orders = 25))]
-    fn top_text(&self, orders: usize) -> String {
-        String::from_utf8_lossy(&self.top_bytes(orders)).into_owned()
+    fn top_text(&mut self, orders: usize) -> String {
+        String::from_utf8_lossy(self.top_bytes(orders)).into_owned()
     }
 
     #[pyo3(signature = (orders = 25))]
-    fn top_crc32(&self, orders: usize) -> i32 {
-        crc32fast::hash(&self.top_bytes(orders)) as i32
+    fn top_crc32(&mut self, orders: usize) -> i32 {
+        crc32fast::hash(self.top_bytes(orders)) as i32
     }
 
     fn totals<'py>(
@@ -542,14 +545,15 @@ impl OrderBook {
 }
 
 impl OrderBook {
-    fn top_bytes(&self, orders: usize) -> Vec<u8> {
-        let integers = self.codec.form() == Form::Int;
-        self.book
-            .top_text(orders, |out, id| match u64::try_from(id) {
+    fn top_bytes(&mut self, orders: usize) -> &[u8] {
+        let codec = &self.codec;
+        let integers = codec.form() == Form::Int;
+        self.checksum
+            .text(&self.book, orders, |out, id| match u64::try_from(id) {
                 Ok(number) if integers => {
                     out.extend_from_slice(decimal_digits(number, &mut [0; 20]))
                 }
-                _ => out.extend_from_slice(self.id_text(id).as_bytes()),
+                _ => out.extend_from_slice(codec.decode(id).unwrap_or_default().as_bytes()),
             })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::attribution::Stamp;
 use crate::events::NULL;
@@ -12,12 +12,17 @@ use crate::python::batch::EventBatch;
 use crate::python::book::OrderBook;
 use crate::python::convert::{id_of, refused, with_text};
 use crate::window::Window;
+use crate::wire_row::WireRow;
+
+const NS_PER_MS: i64 = 1_000_000;
 
 #[pyclass(module = "ordertape")]
 pub struct WindowResolver {
     window: Window,
     book: Py<OrderBook>,
     trade_codec: Arc<Codec>,
+    /// How a frame of one row of this book begins.
+    row_head: Vec<u8>,
 }
 
 fn stamp(ts_recv: i64, ts_event: Option<i64>, venue_seq: Option<i64>) -> Stamp {
@@ -43,6 +48,7 @@ impl WindowResolver {
             window: Window::new(orders_per_side, horizon_ns, evicted_max, trades_max),
             book: book.unbind(),
             trade_codec: Codec::new(Form::Int),
+            row_head: Vec::new(),
         }
     }
 
@@ -101,6 +107,55 @@ impl WindowResolver {
         let id = id_of(&self.book.try_borrow(order_id.py())?.codec, order_id)?;
         self.window.remove(id, stamp(ts_recv, ts_event, venue_seq));
         Ok(())
+    }
+
+    #[getter]
+    fn row_head<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.row_head)
+    }
+
+    #[setter]
+    fn set_row_head(&mut self, head: &[u8]) {
+        self.row_head = head.to_vec();
+    }
+
+    /// A frame of `row_head`, one order's row and the tail `,SEQUENCE,MILLISECONDS]` with the sequence
+    /// expected: true, and it is taken.  Anything else, or a number that does not fit: false, and nothing
+    /// has changed.
+    #[pyo3(signature = (frame, expected, ts_recv, /))]
+    fn take_row(
+        &mut self,
+        frame: &Bound<'_, PyBytes>,
+        expected: i64,
+        ts_recv: i64,
+    ) -> PyResult<bool> {
+        let Some(text) = frame.as_bytes().strip_prefix(self.row_head.as_slice()) else {
+            return Ok(false);
+        };
+        let Some(row) = WireRow::read(text).filter(|row| row.sequence == expected) else {
+            return Ok(false);
+        };
+        let mut book = self.book.try_borrow_mut(frame.py())?;
+        let known = row
+            .milliseconds
+            .checked_mul(NS_PER_MS)
+            .zip(book.codec.encode(row.id));
+        let Some((ts_event, id)) = known else {
+            return Ok(false);
+        };
+        let stamp = Stamp {
+            ts_recv,
+            ts_event,
+            venue_seq: expected,
+        };
+        if row.price == b"0" {
+            self.window.remove(id, stamp);
+            return Ok(true);
+        }
+        Ok(self
+            .window
+            .put(&mut book.book, id, row.price, row.amount, stamp)
+            .is_ok())
     }
 
     #[pyo3(signature = (trade_id, amount, price, ts_recv, ts_event = None, venue_seq = None, /))]

@@ -40,10 +40,11 @@ CAPABILITY = Capability(
 
 _Handler = Callable[[wire.Arrival], Outcome | None]
 _AT_CHECKSUM = wire.CommitRule.CHECKSUM
-_ROW, _QUOTE, _C = b'["c'
-_ZERO: Final = wire.ZERO
-_decode_update, _decode_closing = wire.decode_update, wire.decode_closing
 _NEVER: Final = 1 << 62
+_UNKNOWN: Final = -1
+"""No sequence is expected."""
+_NO_HEAD: Final = b"\0"
+"""No frame begins so."""
 _NS_PER_MS: Final = 1_000_000
 _COMMIT_SILENCE_NS: Final = limits.commit_silence_ms * _NS_PER_MS
 _HORIZON_NS: Final = limits.attribution_horizon_ms * _NS_PER_MS
@@ -74,6 +75,7 @@ class BitfinexSession:
             trades_max=limits.waiting_trades_max,
         )
         self._put, self._remove = self.resolver.put, self.resolver.remove
+        self._take_row = self.resolver.take_row
         self._commit_statements, self._top_crc32 = self.resolver.commit, book.top_crc32
         self._control = Control(self.market, wire.pair(symbol), self, self.counters)
         self.opened()
@@ -83,8 +85,7 @@ class BitfinexSession:
         self.closed()
         self.rule = wire.commit_rule(0)
         self._granted = 0
-        self._all_granted = False
-        self._expected: int | None = None
+        self._expected = _UNKNOWN
         self._book = -1
         self._channels: dict[int, _Handler] = {}
         self._early: dict[int, list[wire.Arrival]] = {}
@@ -93,13 +94,14 @@ class BitfinexSession:
         self._adding = False
         self._book_heard = 0
         self._trades_due = _NEVER
+        self._trade_head = _NO_HEAD
         return self._control.opened()
 
     def closed(self) -> None:
         """Forgets the statements of a message that will never be complete."""
         self.resolver.discard()
         self._awaits_snapshot = True
-        self._mark_at = _NEVER
+        self.resolver.row_head = self._closing_head = _NO_HEAD
 
     def resync(self) -> list[bytes]:
         self.closed()
@@ -134,7 +136,6 @@ class BitfinexSession:
     # What the control part tells ------------------------------------------------------------------
     def on_granted(self, flags: int) -> None:
         self._granted = flags
-        self._all_granted = flags == wire.FLAGS
         self.rule = wire.commit_rule(flags)
 
     def on_channel(self, name: str, channel: int, length: int) -> Outcome | None:
@@ -145,12 +146,14 @@ class BitfinexSession:
             self.resolver.orders_per_side = length
         handlers: dict[str, _Handler] = {"book": self._on_book, "trades": self._on_trades}
         handler = self._channels[channel] = handlers.get(name, self._ignore)
+        if name == "trades":
+            self._trade_head = b'[%d,"t' % channel
         outcomes = []
         for arrival in self._early.pop(channel, ()):
             try:
                 outcomes.append(handler(arrival))
             except _FAULTS as error:
-                outcomes.append(self._failed(error, arrival.payload))
+                outcomes.append(self._failed(error, arrival.text))
                 break
         return chained(*outcomes)
 
@@ -164,48 +167,42 @@ class BitfinexSession:
 
     # Frames ---------------------------------------------------------------------------------------
     def frame(self, text: bytes, ts_recv: int, /) -> Outcome | None:
-        """The short way is one row of the book, or its checksum, in order and with every flag;
-        everything else takes the long way."""
-        try:
-            mark = text[self._mark_at]
-            if mark == _ROW:
-                update = _decode_update(text)
-            elif mark == _QUOTE and text[self._mark_at + 1] == _C:
-                return self._checksum_frame(text, ts_recv)
-            else:
-                return self._other(text, ts_recv)
-        except (IndexError, *_UNREADABLE):
-            return self._other(text, ts_recv)
-        if update.channel != self._book:
-            return self._other(text, ts_recv)
-        outcome = None
-        try:
-            order, sequence, milliseconds = update.order, update.first, update.second
-            removes = order.price == _ZERO
-            if self._all_granted and sequence == self._expected and milliseconds is not None:
-                self._expected = sequence + 1  # type: ignore[operator]  # it equals an int
-                time: int | None = milliseconds * _NS_PER_MS
-            else:
-                sequence, time = self._advance(sequence, milliseconds)
-                outcome = self._close_before(removes, ts_recv, time)
+        """What nearly every frame is goes a short way: one row of a book in step, with every flag,
+        which the engine reads itself; the checksum that closes an iteration; a trade."""
+        take_row = self._take_row  # a local: a method call on an attribute is slower
+        if take_row(text, self._expected, ts_recv):
+            self._expected += 1
             self._book_heard = ts_recv
-            if removes:
-                remove = self._remove  # a local: a method call on an attribute is slower
-                remove(order.order_id, ts_recv, time, sequence)
-            else:
-                put = self._put
-                put(order.order_id, order.price, order.amount, ts_recv, time, sequence)
-            return outcome
-        except _FAULTS as error:
-            return chained(outcome, self._failed(error, text))
+            return None
+        if text.startswith(self._closing_head):
+            return self._take_closing(text, ts_recv)
+        if text.startswith(self._trade_head):
+            return self._take_trade_frame(text, ts_recv)
+        return self._other(text, ts_recv)
 
-    def _checksum_frame(self, text: bytes, ts_recv: int) -> Outcome | None:
-        closing = _decode_closing(text)
-        if closing.channel != self._book:
+    def _take_closing(self, text: bytes, ts_recv: int) -> Outcome | None:
+        try:
+            closing = wire.decode_closing(text)
+        except _UNREADABLE:
             return self._other(text, ts_recv)
         try:
             self._advance(closing.first, closing.second)
             return self._on_checksum(closing.value, ts_recv)
+        except _FAULTS as error:
+            return self._failed(error, text)
+
+    def _take_trade_frame(self, text: bytes, ts_recv: int) -> Outcome | None:
+        try:
+            frame = wire.decode_trade_frame(text)
+        except _UNREADABLE:
+            return self._other(text, ts_recv)
+        try:
+            sequence, _ = self._advance(frame.first, frame.second)
+            if frame.code in ("te", "tu"):
+                self._take_trade(frame.trade, ts_recv, sequence)
+            else:
+                self.counters["unknown codes"] += 1
+            return None
         except _FAULTS as error:
             return self._failed(error, text)
 
@@ -222,7 +219,7 @@ class BitfinexSession:
             sequence, time = self._advance(wire.integer(tail[0]), wire.integer(tail[1]))
             handler = self._channels.get(frame.channel, self._keep)
             return handler(
-                wire.Arrival(frame.channel, payload, frame.second, ts_recv, sequence, time)
+                wire.Arrival(text, frame.channel, payload, frame.second, ts_recv, sequence, time)
             )
         except _FAULTS as error:
             return self._failed(error, text)
@@ -235,7 +232,7 @@ class BitfinexSession:
             sequence, first = first, second
             if sequence is None:
                 raise _TailError("a frame without the sequence that was granted")
-            if self._expected is not None and sequence != self._expected:
+            if sequence != self._expected and self._expected != _UNKNOWN:
                 raise _TailError(f"sequence {sequence}, expected {self._expected}")
             self._expected = sequence + 1
         if not self._granted & wire.TIMESTAMP:
@@ -254,7 +251,7 @@ class BitfinexSession:
             return Outcome(fault=Fault(Action.FAIL, reason))
         if isinstance(error, IdRefused):
             return Outcome(fault=Fault(Action.FAIL, f"{self.market}: {reason}"))
-        self._expected = None  # its own can't be known: the next frame's is taken as it comes
+        self._expected = _UNKNOWN  # its own can't be known: the next frame's is taken as it comes
         return Outcome(fault=Fault(Action.RESYNC, f"unreadable frame: {reason}", text))
 
     def _keep(self, arrival: wire.Arrival) -> Outcome | None:
@@ -332,7 +329,7 @@ class BitfinexSession:
                 else:
                     self._put(order.order_id, order.price, order.amount, ts_recv, time, sequence)
         except _FAULTS as error:  # what was committed before these rows stands
-            return chained(outcome, self._failed(error, payload))
+            return chained(outcome, self._failed(error, arrival.text))
         self._adding = rows[-1].price != wire.ZERO
         return outcome
 
@@ -344,7 +341,9 @@ class BitfinexSession:
             self._put(order.order_id, order.price, order.amount, ts_recv, time, sequence)
         batch = self._commit(ts_recv)
         self._awaits_snapshot = False
-        self._mark_at = len(f"[{self._book},")
+        if self._granted == wire.FLAGS:
+            self._closing_head = b'[%d,"cs",' % self._book
+            self.resolver.row_head = b"[%d," % self._book
         self._adding, self._last_time = False, None
         return Outcome(batch, synced=True)
 
@@ -363,16 +362,17 @@ class BitfinexSession:
         A list is the history before the subscription."""
         payload = arrival.payload
         if payload in (b'"te"', b'"tu"'):
-            trade, ts_recv = wire.decode_trade(arrival.second), arrival.ts_recv
-            made = trade.milliseconds * _NS_PER_MS
-            new = self.resolver.trade(
-                trade.trade_id, trade.amount, trade.price, ts_recv, made, arrival.sequence
-            )
-            if new:
-                self._trades_due = min(self._trades_due, ts_recv + _HORIZON_NS)
+            trade = wire.decode_trade(arrival.second)
+            self._take_trade(trade, arrival.ts_recv, arrival.sequence)
         elif payload[:1] == b'"':
             self._count_code(payload)
         else:
             for trade in wire.decode_trades(payload):
                 self.resolver.known_trade(trade.trade_id)
         return None
+
+    def _take_trade(self, trade: wire.Trade, ts_recv: int, sequence: int | None) -> None:
+        """With the time the trade was made, not the frame's: an end can't come before its trade."""
+        made = trade.milliseconds * _NS_PER_MS
+        if self.resolver.trade(trade.trade_id, trade.amount, trade.price, ts_recv, made, sequence):
+            self._trades_due = min(self._trades_due, ts_recv + _HORIZON_NS)

@@ -26,7 +26,7 @@ __all__ = [
     "Frame",
     "Order",
     "Trade",
-    "Update",
+    "TradeFrame",
     "commit_rule",
     "integer",
     "is_greeting",
@@ -123,15 +123,6 @@ class Order(Struct, array_like=True, gc=False):
     amount: Raw
 
 
-class Update(Struct, array_like=True, gc=False):
-    """``[channel, order, tail…]``, the tail by the flags granted: sequence, then milliseconds."""
-
-    channel: int
-    order: Order
-    first: int | None = None
-    second: int | None = None
-
-
 class Closing(Struct, array_like=True, gc=False):
     """``[channel, "cs", checksum, tail…]``: an iteration of the book is complete."""
 
@@ -156,6 +147,7 @@ class Frame(Struct, array_like=True, gc=False):
 class Arrival(Struct, gc=False):
     """An array with its tail read: ``second`` is the field after the payload, ``time`` in ns."""
 
+    text: bytes
     channel: int
     payload: bytes
     second: Raw
@@ -171,6 +163,16 @@ class Trade(Struct, array_like=True, gc=False):
     milliseconds: int
     amount: Raw
     price: Raw
+
+
+class TradeFrame(Struct, array_like=True, gc=False):
+    """``[channel, "te", trade, tail…]``."""
+
+    channel: int
+    code: str
+    trade: Trade
+    first: int | None = None
+    second: int | None = None
 
 
 class Platform(Struct):
@@ -196,13 +198,13 @@ class Event(Struct):
     len: int | str | None = None
 
 
-decode_update = Decoder(Update).decode
 decode_closing = Decoder(Closing).decode
 decode_frame = Decoder(Frame).decode
 decode_order = Decoder(Order).decode
 decode_orders = Decoder(list[Order]).decode
 decode_trade = Decoder(Trade).decode
 decode_trades = Decoder(list[Trade]).decode
+decode_trade_frame = Decoder(TradeFrame).decode
 decode_event = Decoder(Event).decode
 _decode_integer = Decoder(int).decode
 _JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")

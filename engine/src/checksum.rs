@@ -1,0 +1,130 @@
+//! Bitfinex's checksum text: ids and amounts of the best orders, bid and ask in turn, joined by colons;
+//! ids ascending inside a price; asks with a minus; numbers as JavaScript prints them.
+//!
+//! It is asked for after every message and few of its orders change between two, so each order's text is
+//! kept by slot and written anew only where the order is another one or its size has changed.
+
+use crate::book::Book;
+use crate::events::{ASK, BID};
+use crate::ids::{Id, NULL_ID};
+use crate::number::write_javascript;
+
+const TEXTS: usize = 256;
+const TEXT_BYTES: usize = 56;
+
+/// `id:amount` of an order, where it is short enough to be kept.
+#[derive(Clone, Copy)]
+struct Text {
+    id: Id,
+    amount: i64,
+    length: usize,
+    bytes: [u8; TEXT_BYTES],
+}
+
+/// An order near the top: what the text shows, and where its text is kept.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Shown {
+    id: Id,
+    amount: i64,
+    slot: u32,
+}
+
+pub struct Checksum {
+    texts: Vec<Text>,
+    /// Of the sizes in `texts`.
+    size_scale: u8,
+    top: [Vec<Shown>; 2],
+    out: Vec<u8>,
+}
+
+impl Default for Checksum {
+    fn default() -> Self {
+        let empty = Text {
+            id: NULL_ID,
+            amount: 0,
+            length: 0,
+            bytes: [0; TEXT_BYTES],
+        };
+        Self {
+            texts: vec![empty; TEXTS],
+            size_scale: 0,
+            top: [Vec::new(), Vec::new()],
+            out: Vec::new(),
+        }
+    }
+}
+
+impl Checksum {
+    /// The text over the best `orders` a side; `write_id` writes an id as the venue does.
+    pub fn text(
+        &mut self,
+        book: &Book,
+        orders: usize,
+        write_id: impl Fn(&mut Vec<u8>, Id),
+    ) -> &[u8] {
+        let size_scale = book.size_scale.unwrap_or(0);
+        if self.size_scale != size_scale {
+            *self = Self {
+                size_scale,
+                ..Self::default()
+            };
+        }
+        for side in [BID, ASK] {
+            collect(book, side, orders, &mut self.top[usize::from(side)]);
+        }
+        let longest = self.top[0].len().max(self.top[1].len());
+        self.out.clear();
+        for i in 0..longest {
+            for side in 0..2 {
+                if let Some(&shown) = self.top[side].get(i) {
+                    self.push(shown, &write_id);
+                }
+            }
+        }
+        self.out.pop();
+        &self.out
+    }
+
+    /// Appends one order's text and a colon.
+    fn push(&mut self, shown: Shown, write_id: impl Fn(&mut Vec<u8>, Id)) {
+        let text = &mut self.texts[shown.slot as usize % TEXTS];
+        if text.id == shown.id && text.amount == shown.amount {
+            self.out.extend_from_slice(&text.bytes[..text.length]);
+            return;
+        }
+        let start = self.out.len();
+        write_id(&mut self.out, shown.id);
+        self.out.push(b':');
+        write_javascript(&mut self.out, shown.amount, self.size_scale);
+        self.out.push(b':');
+        let written = &self.out[start..];
+        if let Some(kept) = text.bytes.get_mut(..written.len()) {
+            kept.copy_from_slice(written);
+            text.length = written.len();
+            (text.id, text.amount) = (shown.id, shown.amount);
+        }
+    }
+}
+
+fn collect(book: &Book, side: u8, orders: usize, top: &mut Vec<Shown>) {
+    let sign = if side == ASK { -1 } else { 1 };
+    top.clear();
+    for step in book.halves[usize::from(side == ASK)].ladder.iter() {
+        if top.len() >= orders {
+            break;
+        }
+        let start = top.len();
+        top.extend(book.walk_level(step.level).map(|slot| {
+            let order = &book.orders[slot as usize];
+            Shown {
+                id: order.id(),
+                amount: sign * order.size,
+                slot,
+            }
+        }));
+        if top.len() > start + 1 {
+            top[start..].sort_unstable();
+        }
+    }
+    top.truncate(orders);
+}

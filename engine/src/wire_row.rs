@@ -1,0 +1,116 @@
+//! One order's row as a windowed venue sends it, `[ID,PRICE,AMOUNT],SEQUENCE,MILLISECONDS]`: what nearly
+//! every frame is.  Anything else, however slightly, is left to the venue's parser.
+
+/// Whole numbers of more digits are left to the venue's parser: an int64 always holds these.
+const DIGITS_MAX: usize = 18;
+
+/// The parts of a row frame, still the venue's text.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WireRow<'a> {
+    pub id: &'a [u8],
+    pub price: &'a [u8],
+    pub amount: &'a [u8],
+    pub sequence: i64,
+    pub milliseconds: i64,
+}
+
+impl<'a> WireRow<'a> {
+    /// Reads a text that begins at the row's bracket and ends with the frame's.
+    #[inline]
+    pub fn read(text: &'a [u8]) -> Option<Self> {
+        let mut at = Cursor(text.strip_prefix(b"[")?);
+        let row = Self {
+            id: at.token(b',')?,
+            price: at.token(b',')?,
+            amount: at.token(b']')?,
+            sequence: at.tail(b',')?,
+            milliseconds: at.tail(b']')?,
+        };
+        let whole =
+            at.0.is_empty() && row.id.len() <= DIGITS_MAX && row.id.iter().all(u8::is_ascii_digit);
+        whole.then_some(row)
+    }
+}
+
+struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    /// A JSON number up to `end`; its grammar beyond the leading zero is the number parser's.
+    #[inline]
+    fn token(&mut self, end: u8) -> Option<&'a [u8]> {
+        let length = self.0.iter().position(|&byte| byte == end)?;
+        let (token, rest) = self.0.split_at(length);
+        self.0 = &rest[1..];
+        let digits = token.strip_prefix(b"-").unwrap_or(token);
+        let padded = digits.len() > 1 && digits[0] == b'0' && digits[1].is_ascii_digit();
+        (!digits.is_empty() && !padded).then_some(token)
+    }
+
+    /// A whole number up to `end`; before the first of them stands a comma.
+    #[inline]
+    fn tail(&mut self, end: u8) -> Option<i64> {
+        self.0 = self.0.strip_prefix(b",").unwrap_or(self.0);
+        let token = self.token(end)?;
+        if token.len() > DIGITS_MAX {
+            return None;
+        }
+        token.iter().try_fold(0, |value, byte| {
+            byte.is_ascii_digit()
+                .then(|| value * 10 + i64::from(byte - b'0'))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_row_is_split_into_its_texts() {
+        let row = WireRow::read(b"[86143754888,41646.35995408,-0.10224349],17,1645000000123]");
+        let expected = WireRow {
+            id: b"86143754888",
+            price: b"41646.35995408",
+            amount: b"-0.10224349",
+            sequence: 17,
+            milliseconds: 1_645_000_000_123,
+        };
+        assert_eq!(row, Some(expected));
+    }
+
+    #[test]
+    fn what_is_not_exactly_a_row_is_left_alone() {
+        for text in [
+            "",
+            "[",
+            "[1,2,3]",
+            "[1,2,3],4]",
+            "[1,2,3],4,5",
+            "[1,2,3],4,5],",
+            "[1,2,3],4,5,6]",
+            "[1,2,3,4],5,6]",
+            "[[1,2,3]],4,5]",
+            "[01,2,3],4,5]",
+            "[1,02,3],4,5]",
+            "[1,2,-03],4,5]",
+            "[ 1,2,3],4,5]",
+            "[1,2,3], 4,5]",
+            "[a,2,3],4,5]",
+            "[-1,2,3],4,5]",
+            "[1,,3],4,5]",
+            "[1,2,3],x,5]",
+            "[1,2,3],4,1234567890123456789]",
+            "[1,2,3],-4,5]",
+        ] {
+            assert_eq!(WireRow::read(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "[\\[\\],0-9.e-]{0,60}") {
+            let _ = WireRow::read(text.as_bytes());
+        }
+    }
+}
