@@ -51,8 +51,13 @@ class Address:
         if self.embedded is not None:
             self.embedded.acquire(progress)
 
+    def ensure(self, progress: Progress | None = None) -> None:
+        """Starts an acquired embedded server again where it was killed."""
+        if self.embedded is not None:
+            self.embedded.ensure(progress)
+
     def release(self) -> None:
-        """Lets the embedded server go."""
+        """Lets the embedded server go, as often as it was acquired."""
         if self.embedded is not None:
             self.embedded.release()
 

@@ -10,6 +10,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,13 +44,15 @@ _LOOK_SECONDS = 0.05
 class EmbeddedServer:
     """The server of ``data``.  Use it as a context, or ``acquire`` and ``release`` it.
 
-    ``acquire`` starts it or attaches to the running one; ``release`` ends it where nobody else
-    uses it, and returns when it has ended.
+    ``acquire`` starts it or attaches to the running one; ``release``, as often as that, ends it
+    where nobody else uses it, and returns when it has ended.
     """
 
     def __init__(self, data: str | os.PathLike[str]) -> None:
         self.folder = Path(data).absolute() / "postgresql"
         self._users: IO[bytes] | None = None
+        self._uses = 0
+        self._mutex = threading.RLock()
         self._guard: subprocess.Popen[bytes] | None = None
 
     @property
@@ -59,6 +62,17 @@ class EmbeddedServer:
 
     def acquire(self, progress: Progress | None = None) -> None:
         """From here on the server runs and answers.  Raises DatabaseError, DatabaseUnavailable."""
+        with self._mutex:
+            self._ensure(progress)
+            self._uses += 1
+
+    def ensure(self, progress: Progress | None = None) -> None:
+        """For a user whose connection failed: a server that was killed is started again."""
+        with self._mutex:
+            if self._users is not None:
+                self._ensure(progress)
+
+    def _ensure(self, progress: Progress | None) -> None:
         self._prepare()
         with self._starting():
             if self._users is None:
@@ -69,15 +83,20 @@ class EmbeddedServer:
                 self._watch()
                 self._run(progress)
             except BaseException:
-                self.release()
+                if self._uses == 0:
+                    self._let_go()
                 raise
-
-    def ensure(self, progress: Progress | None = None) -> None:
-        """As ``acquire``, for a user whose connection failed: a killed server is started again."""
-        self.acquire(progress)
 
     def release(self) -> None:
         """Lets go; the last user waits until the server has ended."""
+        with self._mutex:
+            if self._uses == 0:
+                return
+            self._uses -= 1
+            if self._uses == 0:
+                self._let_go()
+
+    def _let_go(self) -> None:
         if self._users is None:
             return
         users, self._users = self._users, None

@@ -176,8 +176,7 @@ class L3Repository:
 
     async def _revive(self) -> None:
         """An embedded server that was killed is started again, for the next query."""
-        if self.address.embedded is not None:
-            await asyncio.to_thread(self.address.acquire)
+        await asyncio.to_thread(self.address.ensure)
 
     # Reading --------------------------------------------------------------------------------------
 

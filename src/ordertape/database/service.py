@@ -59,12 +59,16 @@ class DatabaseFollower:
     def run(self, stop: threading.Event) -> None:
         """Works until ``stop`` is set; then once more over what is durable."""
         backoff_ms = limits.database_backoff_ms_min
+        acquired = False
         house = threading.Thread(target=self._keep_house, args=(stop,), name="database house")
         house.start()
         try:
             while not stop.is_set():
                 began = time.monotonic()
                 try:
+                    if not acquired:
+                        self.address.acquire(self._tell)
+                        acquired = True
                     self._session(stop)
                 except (DatabaseError, psycopg.Error) as error:
                     self._forget_followers()
@@ -77,13 +81,17 @@ class DatabaseFollower:
         finally:
             self._forget_followers()
             house.join()
-            self.address.release()
+            if acquired:
+                self.address.release()
+
+    def _tell(self, state: str) -> None:
+        self._log.info("L3_database_starts", state=state)
 
     # Copying --------------------------------------------------------------------------------------
 
     def _session(self, stop: threading.Event) -> None:
         """One connection's life."""
-        self.address.acquire(lambda text: self._log.info("L3_database_starts", state=text))
+        self.address.ensure(self._tell)
         with connect(self.address, name="ordertape follower") as connection:
             for name in create(connection, self.address.schema):
                 self._log.info("L3_database_migrated", migration=name)
