@@ -222,7 +222,7 @@ control_watermark_ms: Final = 100
 control_reconnect_ms_min: Final = 20
 control_reconnect_ms_max: Final = 1_000
 """Waits between attempts to reach a control socket; they double from min to max."""
-control_answer_ms_max: Final = 30_000
+control_answer_ms_max: Final = 20_000
 """From a request to its answer, reconnects included.  Policy: ChildFailed."""
 
 # The terminal ------------------------------------------------------------------------------------
@@ -265,6 +265,9 @@ streams_look_ms_max: Final = 1_000
 """How soon after a change, and how often at least, the server looks which streams run."""
 status_differs_ms: Final = 1_000
 """What a collector says of its state counts against what its tape says after this long."""
+replica_catch_up_ms: Final = 2_000
+"""How long a reader's first book waits for a replica that is just being made.
+Policy: its status comes first."""
 replica_retry_ms: Final = 1_000
 """A replica that failed begins anew after this long."""
 page_orders_default: Final = 1_000

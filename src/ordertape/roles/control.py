@@ -158,11 +158,17 @@ class ControlClient:
     """A connection to a collector that is made again whenever it ends.
 
     ``reports`` is what the collector last told, by symbol; empty while nobody answers.
-    ``on_change`` is called after every message that changed them.
+    ``on_change`` is called after every message that changed them; ``explain`` may know why nobody
+    answers.
     """
 
-    def __init__(self, path: Path, on_change: Callable[[], None] | None = None) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: Path,
+        on_change: Callable[[], None] | None = None,
+        explain: Callable[[], str] = str,
+    ) -> None:
+        self.path, self._explain = path, explain
         self.hello: Hello | None = None
         """Who answers; None while nobody does."""
         self.reports: dict[str, StreamReport] = {}
@@ -211,7 +217,11 @@ class ControlClient:
             raise self._silent(timeout_ms) from None
 
     def _silent(self, timeout_ms: int) -> ChildFailed:
-        return ChildFailed(f"no collector answered at {self.path} within {timeout_ms / 1000:g} s")
+        why = self._explain()
+        return ChildFailed(
+            f"no collector answered at {self.path} within {timeout_ms / 1000:g} s"
+            f"{': ' + why if why else ''}"
+        )
 
     async def ask(
         self, request: Request, timeout_ms: int = limits.control_answer_ms_max

@@ -1,31 +1,35 @@
-"""``python -m ordertape.roles.keeper --data DIR``: moves what is durable from journals to archives.
+"""``python -m ordertape.roles.keeper --data DIR``: moves what is durable to where it is kept.
 
-One keeper works in a data folder; a second one waits for the first to leave.  It leaves at SIGTERM
-or SIGINT, and with ``--watch-parent`` when its standard input closes.
+From the journals to the archives; with ``--database`` into PostgreSQL as well, in a thread of its
+own, so that a slow or absent database never delays an archive.  Each of the two has one keeper in
+a data folder; a second one waits for the first to leave.  A keeper leaves at SIGTERM or SIGINT,
+and with ``--watch-parent`` when its standard input closes.
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ordertape import limits
-from ordertape.errors import OrdertapeError
+from ordertape.database.address import address_of
+from ordertape.database.service import DatabaseFollower
+from ordertape.errors import OrdertapeError, RoleBusy
 from ordertape.roles.children import when_parent_leaves
+from ordertape.roles.locks import hold
 from ordertape.roles.logs import configure_logs, logger
-from ordertape.settings import load_settings
+from ordertape.settings import Settings, load_settings
 from ordertape.tape.archive import Archiver
 from ordertape.tape.archive_files import list_files
 from ordertape.tape.bases import list_bases
 from ordertape.tape.folder import MarketFolder, markets
 
-__all__ = ["Keeper", "main", "prune"]
+__all__ = ["Keeper", "follow_into_database", "main", "prune"]
 
 
 class Keeper:
@@ -44,7 +48,8 @@ class Keeper:
 
     def run(self, stop: threading.Event) -> None:
         """Works until ``stop`` is set; once more over everything after that."""
-        with self._alone(stop) as alone:
+        what = f"the keeper of {self.data}"
+        with _alone(self.data / "keeper.lock", what, stop) as alone:
             if not alone:
                 return
             self._log.info("L3_keeper_begins", data=str(self.data))
@@ -77,20 +82,42 @@ class Keeper:
         self._complaints.pop(folder.root, None)
         return moved
 
-    @contextmanager
-    def _alone(self, stop: threading.Event) -> Iterator[bool]:
-        """Whether this is the folder's keeper, which may take until another one leaves."""
-        self.data.mkdir(parents=True, exist_ok=True)
-        with (self.data / "keeper.lock").open("a") as lock:
-            while not stop.is_set():
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    stop.wait(limits.keeper_pause_ms / 1000)
-                else:
-                    yield True
-                    return
+
+@contextmanager
+def _alone(path: Path, what: str, stop: threading.Event) -> Iterator[bool]:
+    """Whether this is the one that holds the lock, which may take until another one leaves."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(
+                hold(
+                    path,
+                    what,
+                    patience_ms=float("inf"),
+                    poll_ms=limits.role_poll_ms,
+                    give_up=stop.is_set,
+                )
+            )
+        except RoleBusy:
             yield False
+        else:
+            yield True
+
+
+def follow_into_database(settings: Settings, stop: threading.Event) -> None:
+    """Copies every collected market into PostgreSQL until ``stop`` is set, and keeps house there.
+
+    Raises SettingRefused where DATABASE_URL can't be used.
+    """
+    address = address_of(settings)
+    what = f"the keeper of the database of {settings.data}"
+    with _alone(settings.data / "database.lock", what, stop) as alone:
+        if alone:
+            DatabaseFollower(
+                settings.data,
+                address,
+                days=settings.database_days,
+                order_index=settings.database_order_index,
+            ).run(stop)
 
 
 def prune(folder: MarketFolder, bytes_max: int) -> int:
@@ -117,6 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs until told to leave; the exit status."""
     parser = argparse.ArgumentParser(prog="ordertape.roles.keeper")
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--database", action="store_true", help="into PostgreSQL, too")
     parser.add_argument("--archive-bytes-max", type=int, help="forget the oldest beyond this")
     parser.add_argument("--watch-parent", action="store_true", help="leave when stdin closes")
     options = parser.parse_args(arguments)
@@ -128,7 +156,18 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = load_settings(data=options.data)
         configure_logs(settings.logs)
-        Keeper(settings.data, options.archive_bytes_max).run(stop)
+        follower = threading.Thread(
+            target=follow_into_database, args=(settings, stop), name="database follower"
+        )
+        if options.database:
+            address_of(settings)  # a setting that can't be used is told before anything begins
+            follower.start()
+        try:
+            Keeper(settings.data, options.archive_bytes_max).run(stop)
+        finally:
+            stop.set()
+            if options.database:
+                follower.join()
     except (OrdertapeError, OSError) as error:
         sys.stderr.write(f"keeper: {error}\n")
         return 1

@@ -24,6 +24,7 @@ def hold(
     what: str,
     *,
     patience_ms: float = limits.lock_patience_ms,
+    poll_ms: float = limits.lock_poll_ms,
     give_up: Callable[[], bool] = bool,
 ) -> Iterator[None]:
     """Holds the lock file; ``what`` says in a sentence which role that is.
@@ -39,7 +40,7 @@ def hold(
             if time.monotonic() >= deadline or give_up():
                 owner = _owner(fd)
                 raise RoleBusy(f"{what} runs already as process {owner or 'unknown'} ({path})")
-            time.sleep(limits.lock_poll_ms / 1000)
+            time.sleep(poll_ms / 1000)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         yield

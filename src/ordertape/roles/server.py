@@ -22,6 +22,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from dataclasses import dataclass
 from pathlib import Path
 
+from ordertape import limits
 from ordertape.database.address import Address, address_of
 from ordertape.errors import OrdertapeError, RoleBusy
 from ordertape.roles.addresses import listening_addresses
@@ -105,7 +106,7 @@ class _Roles:
         control = control_path(self._settings.data, exchange)
         name = f"the collector of {exchange}"
         self._collectors.append(name)
-        self.supervisor.watch(
+        watched = self.supervisor.watch(
             Role(
                 name,
                 "ordertape.roles.collector",
@@ -115,18 +116,19 @@ class _Roles:
                 forget=MemoryFolder(control).remove,
             )
         )
-        client = ControlClient(control, on_change)
+        client = ControlClient(control, on_change, lambda: watched.problem)
         self._clients.append(client)
         client.begin()
         return client
 
     def begin_keeper(self) -> None:
+        """Ours is started even where another one works: it waits until that one leaves, and does
+        meanwhile what that one does not."""
         self.supervisor.watch(
             Role(
                 _KEEPER,
                 "ordertape.roles.keeper",
-                self._options,
-                lock=self._settings.data / "keeper.lock",
+                (*self._options, *(["--database"] if self._settings.persist_enabled else [])),
             )
         )
 
@@ -148,10 +150,13 @@ class _Roles:
 
     async def end(self) -> None:
         """Collectors first, so that the keeper archives the last they wrote; then the database."""
-        await self.supervisor.end(self._collectors)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + limits.role_stop_ms / 1000
+        await self.supervisor.end(self._collectors, timeout_ms=limits.role_stop_ms)
         for client in self._clients:
             await client.close()
-        await self.supervisor.end()
+        left_ms = int((deadline - loop.time()) * 1000)
+        await self.supervisor.end(timeout_ms=max(left_ms, limits.keeper_stop_ms_min))
         if self._database is not None:
             await asyncio.to_thread(self._database.release)
 

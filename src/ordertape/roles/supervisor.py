@@ -159,10 +159,12 @@ class Supervisor:
     def roles(self) -> list[Watched]:
         return list(self._watched.values())
 
-    async def end(self, names: list[str] | None = None) -> None:
+    async def end(
+        self, names: list[str] | None = None, timeout_ms: int = limits.role_stop_ms
+    ) -> None:
         """Ends these roles at once, all that are left without names."""
         chosen = [name for name in self._watched if names is None or name in names]
-        ending = [self._watched.pop(name).end() for name in reversed(chosen)]
+        ending = [self._watched.pop(name).end(timeout_ms) for name in reversed(chosen)]
         for result in await asyncio.gather(*ending, return_exceptions=True):
             if isinstance(result, (OrdertapeError, OSError)):
                 logger("supervisor").error("L3_role_stays", reason=str(result))

@@ -1,0 +1,162 @@
+"""A server as people run one, with every process that comes of it in view."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ordertape.roles.addresses import listening_addresses
+from support.processes import SYMBOL, wait_for
+
+TESTS = Path(__file__).resolve().parent.parent
+NO_DATABASE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing"}
+"""A server that never answers, so that none has to be made."""
+MARK = "ORDERTAPE_TEST_MARK"
+
+
+class Served:
+    """``uvicorn support.roles_app:app`` with options; its children inherit the mark."""
+
+    def __init__(self, data: Path, environment: dict[str, str], *options: str) -> None:
+        self.data, self.mark = data, uuid.uuid4().hex
+        self._address: str | None = None
+        paths = [str(TESTS), os.environ.get("PYTHONPATH", "")]
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "uvicorn", "support.roles_app:app", "--port", "0"),
+                *("--log-level", "warning", "--lifespan", "on", *options),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            cwd=data.parent,
+            env={
+                **os.environ,
+                **NO_DATABASE,
+                **environment,
+                MARK: self.mark,
+                "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+                "ORDERTAPE_DATA": str(data),
+                "ORDERTAPE_LOGS": str(data.parent / "logs"),
+            },
+        )
+
+    # Asking ---------------------------------------------------------------------------------------
+
+    def get(self, path: str = "/", body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The answer of whichever process serves now."""
+        if self._address is None:
+            found = [a for pid in self.processes() for a in listening_addresses(pid)]
+            if not found:
+                raise ConnectionError
+            self._address = found[0]
+        text = None if body is None else json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(self._address + path, data=text, timeout=30) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            raise AssertionError(error.read().decode()) from None
+        except OSError:
+            self._address = None
+            raise
+
+    def everything(self) -> dict[str, Any] | None:
+        """What it tells, None while it does not answer."""
+        try:
+            return self.get()
+        except OSError:
+            return None
+
+    def start(self, symbol: str = SYMBOL, **options: Any) -> dict[str, Any]:
+        return self.get("/start", {"exchange": "bitfinex", "symbol": symbol, **options})
+
+    def stop(self, symbol: str = SYMBOL) -> dict[str, Any]:
+        return self.get("/stop", {"exchange": "bitfinex", "symbol": symbol})
+
+    def wait_up(self) -> dict[str, Any]:
+        return self.wait(lambda _: True, "the server")
+
+    def wait(self, condition: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+        """What it tells as soon as that fulfills the condition."""
+        told: dict[str, Any] = {}
+
+        def there() -> bool:
+            assert self.process.poll() is None, self.words()
+            found = self.everything()
+            if found is None or not condition(found):
+                return False
+            told.update(found)
+            return True
+
+        wait_for(there, what)
+        return told
+
+    def wait_live(self, era: int = 1, symbol: str = SYMBOL, events: int = 1) -> dict[str, Any]:
+        """The stream once it is LIVE in that era and has events in it."""
+
+        def live(told: dict[str, Any]) -> bool:
+            return any(
+                (s["symbol"], s["state"], s["era"]) == (symbol, "LIVE", era)
+                and s["orders_received"] >= events
+                for s in told["streams"]
+            )
+
+        told = self.wait(live, f"{symbol} LIVE in era {era}")
+        return next(s for s in told["streams"] if s["symbol"] == symbol)
+
+    # Ending ---------------------------------------------------------------------------------------
+
+    def processes(self) -> list[int]:
+        """Everything that runs because this server was started, itself included."""
+        return [pid for pid in _pids() if _has_mark(pid, self.mark)]
+
+    def send(self, number: signal.Signals) -> None:
+        os.killpg(self.process.pid, number)
+
+    def words(self) -> str:
+        """What it said; only when it has ended."""
+        said, _ = self.process.communicate(timeout=20)
+        return said
+
+    def wait_gone(self) -> None:
+        """Returns when nothing of it runs any more."""
+        self.process.wait(20)
+        wait_for(lambda: not self.processes(), "the end of every process")
+
+    def close(self) -> None:
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        self.process.communicate()
+
+
+@contextmanager
+def served(data: Path, environment: dict[str, str], *options: str) -> Iterator[Served]:
+    data.parent.mkdir(parents=True, exist_ok=True)
+    server = Served(data, environment, *options)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+
+
+def _has_mark(pid: int, mark: str) -> bool:
+    try:
+        return f"{MARK}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False  # ended meanwhile, or not ours

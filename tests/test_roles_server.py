@@ -1,0 +1,209 @@
+"""A server, its roles and every way in which one of them ends: real processes, nothing left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ordertape.roles.children import Child
+from ordertape.roles.locks import holder
+from ordertape.roles.server import control_path
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.marks import Mark
+from ordertape.tape.reader import TapeReader
+from ordertape.tape.verify import verify
+from support.processes import SYMBOL, simulated_venue, wait_for
+from support.roles_server import served
+
+COLLECTOR = "the collector of bitfinex"
+KEEPER = "the keeper"
+
+
+@pytest.fixture(scope="module")
+def venue() -> Iterator[dict[str, str]]:
+    with simulated_venue(pairs=("tBTCUST", "tETHUST")) as environment:
+        yield environment
+
+
+def marks(data: Path, kind: str) -> list[Mark]:
+    return [mark for mark in TapeReader(data, "bitfinex", SYMBOL).marks() if mark.kind == kind]
+
+
+def gaps(data: Path) -> dict[int, dict[str, Any]]:
+    """By beginning; a healed one as it was healed."""
+    return {mark.fields["from_ns"]: mark.fields for mark in marks(data, "gap")}
+
+
+def locks_held(data: Path) -> list[str]:
+    return [str(path) for path in data.rglob("*.lock") if holder(path) is not None]
+
+
+def assert_whole(data: Path, eras: int) -> None:
+    """Every event once, every gap a row, every mark equal, no lock held."""
+    report = verify(data, "bitfinex", SYMBOL)
+    assert report.equal, str(report)
+    assert report.eras == eras
+    batches = list(TapeReader(data, "bitfinex", SYMBOL).batches())
+    assert batches[0].first_seq == 1
+    assert all(a.last_seq + 1 == b.first_seq for a, b in pairwise(batches))
+    assert len(gaps(data)) == eras - 1
+    assert locks_held(data) == []
+
+
+def test_a_stream_goes_on_after_the_server_ended_and_after_it_was_killed(
+    tmp_path: Path, venue: dict[str, str]
+) -> None:
+    data = tmp_path / "data"
+    with served(data, venue) as server:
+        server.wait_up()
+        begun = server.start("tBTCUST")
+        assert begun["symbol"] == SYMBOL
+        assert server.start("BTC-USDT")["started_at"] == begun["started_at"]
+        server.wait_live(events=30)
+        began = time.monotonic()
+        server.send(signal.SIGINT)  # Ctrl-C
+        server.wait_gone()
+        assert time.monotonic() - began < 10
+        assert "Traceback" not in server.words()
+    assert marks(data, "state")[-1].fields["to"] == "STOPPED"
+    assert locks_held(data) == []
+    with served(data, venue) as server:
+        server.wait_live(era=2, events=30)
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.wait_gone()
+    assert marks(data, "state")[-1].fields["to"] == "STOPPED"
+    with served(data, venue) as server:
+        server.wait_live(era=3, events=30)
+        stopped = server.stop()
+        assert (stopped["state"], stopped["durable_seq"]) == ("STOPPED", stopped["written_seq"])
+        server.send(signal.SIGTERM)
+        server.wait_gone()
+    assert_whole(data, eras=3)
+
+
+def test_a_killed_collector_and_a_killed_keeper_are_started_again(
+    tmp_path: Path, venue: dict[str, str]
+) -> None:
+    data = tmp_path / "data"
+    with served(data, venue) as server:
+        server.wait_up()
+        server.start()
+        server.wait_live(events=30)
+        before = server.get()["roles"]
+        for role in (COLLECTOR, KEEPER):
+            os.kill(before[role], signal.SIGKILL)
+        server.wait_live(era=2, events=30)
+        after = server.wait(lambda told: told["roles"][KEEPER], "the next keeper")["roles"]
+        assert after[COLLECTOR] != before[COLLECTOR]
+        assert after[KEEPER] != before[KEEPER]
+        server.send(signal.SIGHUP)  # the terminal is closed
+        server.wait_gone()
+        assert "Traceback" not in server.words()
+    assert marks(data, "state")[-1].fields["to"] == "STOPPED"
+    assert_whole(data, eras=2)
+    (gap,) = gaps(data).values()
+    assert gap["reason"] == "not collected"
+    assert gap["to_ns"] > gap["from_ns"]
+
+
+def test_a_second_server_says_so_in_one_sentence(tmp_path: Path, venue: dict[str, str]) -> None:
+    data = tmp_path / "data"
+    with served(data, venue) as first:
+        first.wait_up()
+        with served(data, venue) as second:
+            second.wait_gone()
+            said = second.words()
+            assert second.process.returncode != 0
+        pid = first.get()["pid"]
+        assert f"a server of {data} runs already: process {pid} at http://127.0.0.1:" in said
+        assert "Traceback" not in said
+        first.wait_up()
+
+
+def test_a_second_worker_ends_the_whole_in_one_sentence(
+    tmp_path: Path, venue: dict[str, str]
+) -> None:
+    data = tmp_path / "data"
+    with served(data, venue, "--workers", "2", "--timeout-worker-healthcheck", "1") as server:
+        server.wait_gone()
+        said = server.words()
+        assert "runs already" in said
+        assert "Traceback" not in said
+    assert locks_held(data) == []
+
+
+def test_a_reload_keeps_the_streams_and_a_killed_reloader_leaves_nothing(
+    tmp_path: Path, venue: dict[str, str]
+) -> None:
+    data, watched = tmp_path / "data", tmp_path / "watched"
+    watched.mkdir()
+    (watched / "module.py").write_text("")
+    with served(data, venue, "--reload", "--reload-dir", str(watched)) as server:
+        first = server.wait_up()["pid"]
+        server.start()
+        server.wait_live()
+        (watched / "module.py").write_text("changed = True\n")
+        second = server.wait(lambda told: told["pid"] != first, "the reload")["pid"]
+        server.wait_live(era=2)
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.wait_gone()
+    assert second != first
+    assert_whole(data, eras=2)
+
+
+def test_a_server_attaches_to_a_collector_that_runs_and_leaves_it_running(
+    tmp_path: Path, venue: dict[str, str]
+) -> None:
+    data = tmp_path / "data"
+    control = control_path(data, "bitfinex")
+    collector = Child(
+        "the collector",
+        "ordertape.roles.collector",
+        ["bitfinex", "--data", str(data), "--control", str(control)],
+        {**venue, "ORDERTAPE_LOGS": str(tmp_path / "logs")},
+    )
+    collector.first_line()
+    with served(data, venue) as server:
+        server.wait_up()
+        server.start()
+        server.wait_live()
+        assert server.get()["roles"][COLLECTOR] is None
+        server.send(signal.SIGTERM)
+        server.wait_gone()
+        assert collector.status is None
+    assert collector.stop() == 0
+    assert_whole(data, eras=1)
+
+
+def test_a_stream_that_does_not_persist_leaves_no_tape_and_is_not_started_again(
+    tmp_path: Path, venue: dict[str, str]
+) -> None:
+    data = tmp_path / "data"
+    with served(data, venue) as server:
+        server.wait_up()
+        server.start(persist=False)
+        live = server.wait_live(events=30)
+        assert (live["persist"], live["orders_persisted"]) == (False, 0)
+        memory = Path(live["data"])
+        assert MarketFolder(memory, "bitfinex", SYMBOL).journal.is_dir()
+        assert memory.stat().st_mode & 0o777 == 0o700
+        batches = TapeReader(memory, "bitfinex", SYMBOL).batches()
+        assert sum(len(batch) for batch in batches) >= 30
+        os.kill(server.get()["roles"][COLLECTOR], signal.SIGKILL)
+        server.wait(lambda told: told["roles"][COLLECTOR], "the next collector")
+        wait_for(lambda: not memory.exists(), "the end of the memory folder")
+        server.start(persist=False)
+        server.wait_live()
+        server.send(signal.SIGTERM)
+        server.wait_gone()
+    assert not memory.exists()
+    assert not MarketFolder(data, "bitfinex", SYMBOL).exists
+    with served(data, venue) as server:
+        assert server.wait_up()["streams"] == []
