@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ordertape._engine import Counters, Effects, EventBatch, OrderBook
+    from ordertape.database.repository import L3Repository
     from ordertape.errors import OrdertapeError
     from ordertape.events import EventKind, Flag, Reason, Side
     from ordertape.models import (
@@ -37,6 +38,7 @@ __all__ = [
     "L3EventType",
     "L3Order",
     "L3Orderbook",
+    "L3Repository",
     "L3Side",
     "L3Snapshot",
     "L3StreamStatus",
@@ -61,6 +63,7 @@ _HOMES = {
     "L3EventType": "models",
     "L3Order": "models",
     "L3Orderbook": "models",
+    "L3Repository": "database.repository",
     "L3Side": "models",
     "L3Snapshot": "models",
     "L3StreamStatus": "models",

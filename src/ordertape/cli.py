@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from ordertape.commands import collecting, common, exporting, importing, reading
+from ordertape.commands import collecting, common, database, exporting, importing, reading
 from ordertape.commands.common import DataOption
 from ordertape.errors import OrdertapeError, SettingRefused
 from ordertape.roles.logs import configure_logs, logger
@@ -40,6 +40,7 @@ app.command()(exporting.export)
 app.command()(collecting.demo)
 app.command()(reading.venues)
 app.command()(reading.status)
+app.add_typer(database.app, name="db")
 
 
 def _print_version(wanted: bool) -> None:

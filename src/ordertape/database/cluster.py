@@ -104,7 +104,7 @@ class Cluster:
     def start(self, progress: Progress | None = None) -> None:
         """Starts the server and waits until it answers, through a recovery too."""
         self._clear_leftovers()
-        sockets = self._socket_folder()
+        sockets = self.socket_folder()
         log = self.path / "server.log"
         if log.exists() and log.stat().st_size > _LOG_BYTES_MAX:
             log.rename(self.path / "server.log.1")
@@ -246,7 +246,7 @@ class Cluster:
             **self._options(folder or self.path),
         )
 
-    def _socket_folder(self) -> Path:
+    def socket_folder(self) -> Path:
         """A short folder that only the server's account (and root) may enter."""
         key = hashlib.sha256(os.fsencode(self.path.resolve())).hexdigest()[:12]
         problems = []

@@ -147,10 +147,9 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """The same as a URL for psql and other programs."""
-        sockets = Cluster(self.folder / CLUSTER).sockets
-        if sockets is None:
-            raise DatabaseUnavailable(f"the embedded PostgreSQL in {self.folder} does not run")
+        """The same as a URL for psql and other programs; stays the same from start to start."""
+        cluster = Cluster(self.folder / CLUSTER)
+        sockets = cluster.sockets or cluster.socket_folder()
         return (
             f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(str(sockets), safe='')}&port={PORT}"
         )

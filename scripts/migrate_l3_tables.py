@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Make, check or drop ordertape's tables in PostgreSQL: create | check | drop [--yes].
+
+Which server: DATABASE_URL, else the embedded one of ORDERTAPE_DATA; which schema: OTC_SCHEMA.
+Runs with any python3 once `make setup` was run.  Exit status 0: done, everything is there; 1: not.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+PYTHON = TOP / ".venv" / "bin" / "python"
+USAGE = "usage: migrate_l3_tables.py create | check | drop [--yes]\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Hands over to `ordertape db`; the exit status."""
+    if arguments in (["-h"], ["--help"]):
+        sys.stdout.write(USAGE + (__doc__ or ""))
+        return 0
+    actions = (["create"], ["check"], ["drop"], ["drop", "--yes"], ["--yes", "drop"])
+    if arguments not in actions:
+        sys.stderr.write(USAGE)
+        return 1
+    if not PYTHON.exists():
+        sys.stderr.write(f"there is no {PYTHON}: run `make setup` in {TOP} first\n")
+        return 1
+    command = sorted(arguments, key=lambda word: word.startswith("-"))
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and one of the actions
+            [PYTHON, "-m", "ordertape.cli", "db", *command], check=False
+        )
+    except KeyboardInterrupt:
+        return 1
+    return 1 if done.returncode else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

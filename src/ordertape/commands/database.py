@@ -1,0 +1,116 @@
+"""``db``: the tables of PostgreSQL, and ways in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import psycopg
+import typer
+
+from ordertape.commands.common import DataOption, out, prepare
+from ordertape.database import schema
+from ordertape.database.address import Address, address_of, connect, sentence
+from ordertape.database.psql import run_psql
+from ordertape.errors import DatabaseError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Make, check and drop the tables of PostgreSQL; look at them.", no_args_is_help=True
+)
+
+
+@contextmanager
+def _address(data: DataOption) -> Iterator[Address]:
+    """The database of the settings, the embedded one running meanwhile."""
+    address = address_of(prepare(data))
+    address.acquire(_tell)
+    try:
+        yield address
+    finally:
+        address.release()
+
+
+@contextmanager
+def _connection(data: DataOption) -> Iterator[tuple[psycopg.Connection, Address]]:
+    with _address(data) as address:
+        try:
+            with connect(address) as connection:
+                yield connection, address
+        except psycopg.Error as error:
+            raise DatabaseError(f"{address.shown}: {sentence(error)}") from None
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+@app.command()
+def create(data: DataOption = None) -> None:
+    """Make the tables, or bring those of an older version up to this one."""
+    with _connection(data) as (connection, address):
+        applied = schema.create(connection, address.schema)
+        done = f"applied {', '.join(applied)}" if applied else "nothing to do"
+        out(f"schema {address.schema} in {address.shown}: {done}")
+
+
+@app.command()
+def check(data: DataOption = None) -> None:
+    """List what is missing or wrong; status 1 where anything is."""
+    with _connection(data) as (connection, address):
+        problems = schema.check(connection, address.schema)
+        for problem in problems:
+            out(problem)
+        if problems:
+            raise typer.Exit(1)
+        out(f"schema {address.schema} in {address.shown}: everything is there")
+
+
+@app.command()
+def drop(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data: DataOption = None,
+) -> None:
+    """Drop the tables with everything in them; the tapes stay."""
+    with _connection(data) as (connection, address):
+        question = f"Drop ordertape's tables in schema {address.schema} of {address.shown}?"
+        if not yes and not typer.confirm(question):
+            out("nothing was dropped")
+            raise typer.Exit(1)
+        dropped = schema.drop(connection, address.schema)
+        done = f"dropped {', '.join(dropped)}" if dropped else "there was nothing of ordertape's"
+        out(f"schema {address.schema} in {address.shown}: {done}")
+
+
+@app.command()
+def psql(
+    command: Annotated[
+        list[str] | None,
+        typer.Option("-c", "--command", metavar="SQL", help="Run this and leave."),
+    ] = None,
+    data: DataOption = None,
+) -> None:
+    """Open PostgreSQL's terminal, our schema on its search path."""
+    arguments = [part for text in command or [] for part in ("-c", text)]
+    with _address(data) as address:
+        status = run_psql(address, arguments)
+    if status:
+        raise typer.Exit(status)
+
+
+@app.command()
+def url(data: DataOption = None) -> None:
+    """Print the address for psql and other programs.
+
+    The embedded server listens on a private socket, while a server or keeper of ordertape runs.
+    """
+    address = address_of(prepare(data))
+    if address.embedded is None:
+        out(address.url or "")
+        return
+    if not address.embedded.running:
+        _tell("the embedded PostgreSQL does not run now: it does while a server or keeper runs")
+    out(address.embedded.url)
