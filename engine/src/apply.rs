@@ -246,7 +246,7 @@ impl Book {
             DONE | EVICT => self.end::<EFFECTS>(event, touch),
             CLEAR => {
                 self.clear();
-                self.era += 1;
+                self.era = self.era.saturating_add(1);
                 Outcome::Applied
             }
             TRADE => Outcome::Applied,

@@ -101,12 +101,8 @@ impl Columns {
         let seq = rows
             .iter()
             .map(|row| {
-                if row.flags & SNAPSHOT != 0 {
-                    next - 1
-                } else {
-                    next += 1;
-                    next - 1
-                }
+                next = next.wrapping_add(i64::from(row.flags & SNAPSHOT == 0));
+                next.wrapping_sub(1)
             })
             .collect();
         let before = rows.iter().any(|row| row.kind == CHANGE).then(|| Before {

@@ -481,7 +481,7 @@ impl Book {
             .iter()
             .map(|half| half.prices.memory_bytes() + half.ladder.memory_bytes())
             .sum();
-        let ranks: usize = self.ranks.iter().flatten().map(Rank::memory_bytes).sum();
+        let ranks: usize = self.ranks.iter().map(ranks_bytes).sum();
         self.orders.capacity() * size_of::<Order>()
             + self.levels.capacity() * size_of::<Level>()
             + self.ids.memory_bytes()
@@ -554,4 +554,9 @@ impl Book {
         }
         Ok((count, sum))
     }
+}
+
+fn ranks_bytes(ranks: &Vec<Rank>) -> usize {
+    let spilled: usize = ranks.iter().map(Rank::spilled_bytes).sum();
+    ranks.capacity() * size_of::<Rank>() + spilled
 }

@@ -78,7 +78,8 @@ impl Rank {
         self.next = 0;
     }
 
-    pub fn memory_bytes(&self) -> usize {
-        self.spilled.capacity() * 8 + size_of::<Self>()
+    /// Memory beside its own line.
+    pub fn spilled_bytes(&self) -> usize {
+        self.spilled.capacity() * size_of::<u64>()
     }
 }

@@ -303,7 +303,7 @@ impl OrderBook {
             price,
             size,
         });
-        self.book.seq += 1;
+        self.book.seq = self.book.seq.saturating_add(1);
         Ok(outcome as u8)
     }
 
@@ -440,7 +440,7 @@ impl OrderBook {
         let codecs = (self.codec.clone(), Codec::new(Form::Auto));
         EventBatch::of(Columns::from_rows(
             &rows,
-            self.book.seq + 1,
+            self.book.seq.wrapping_add(1),
             scales,
             codecs.0,
             codecs.1,

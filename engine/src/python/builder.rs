@@ -11,7 +11,7 @@ use crate::ids::{Codec, NULL_ID};
 use crate::number::{NumberError, parse, rescale};
 use crate::python::batch::EventBatch;
 use crate::python::codec::{IdCodec, codec_of};
-use crate::python::convert::{id_of, known_side, refused, scale_of, with_text};
+use crate::python::convert::{id_of, known_seq, known_side, refused, scale_of, with_text};
 
 #[pyclass(module = "ordertape")]
 pub struct BatchBuilder {
@@ -158,7 +158,8 @@ impl BatchBuilder {
         Ok(())
     }
 
-    fn finish(&mut self, first_seq: i64) -> EventBatch {
+    fn finish(&mut self, first_seq: i64) -> PyResult<EventBatch> {
+        known_seq(first_seq)?;
         if let Some(last) = self.rows.last_mut() {
             last.flags |= LAST;
         }
@@ -170,7 +171,7 @@ impl BatchBuilder {
             self.trade_codec.clone(),
         );
         self.rows.clear();
-        EventBatch::of(columns)
+        Ok(EventBatch::of(columns))
     }
 
     fn discard(&mut self) {

@@ -237,6 +237,17 @@ pub fn known_side(side: u8) -> PyResult<u8> {
     )))
 }
 
+/// A `seq` to count from: what no market reaches leaves room for every batch.
+pub fn known_seq(first_seq: i64) -> PyResult<i64> {
+    if (0..=i64::MAX / 2).contains(&first_seq) {
+        return Ok(first_seq);
+    }
+    Err(PyValueError::new_err(format!(
+        "first_seq {first_seq}: expected 0 to {}",
+        i64::MAX / 2
+    )))
+}
+
 pub fn scale_of(name: &str, scale: Option<i64>) -> PyResult<Option<u8>> {
     let known = |scale| {
         let scale_u8 = u8::try_from(scale).ok().filter(|&s| s <= SCALE_MAX);

@@ -10,7 +10,7 @@ use crate::events::NULL;
 use crate::ids::{Codec, Form};
 use crate::python::batch::EventBatch;
 use crate::python::book::OrderBook;
-use crate::python::convert::{id_of, refused, with_text};
+use crate::python::convert::{id_of, known_seq, refused, with_text};
 use crate::window::Window;
 use crate::wire_row::WireRow;
 
@@ -214,7 +214,7 @@ impl WindowResolver {
             &mut book.book,
             &book.codec,
             &self.trade_codec,
-            first_seq,
+            known_seq(first_seq)?,
             now_ns,
         );
         Ok(columns.map(EventBatch::of))
