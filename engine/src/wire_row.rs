@@ -23,12 +23,12 @@ impl<'a> WireRow<'a> {
             id: at.token(b',')?,
             price: at.token(b',')?,
             amount: at.token(b']')?,
-            sequence: at.tail(b',')?,
-            milliseconds: at.tail(b']')?,
+            sequence: at.after_comma()?.whole(b',')?,
+            milliseconds: at.whole(b']')?,
         };
-        let whole =
+        let is_row =
             at.0.is_empty() && row.id.len() <= DIGITS_MAX && row.id.iter().all(u8::is_ascii_digit);
-        whole.then_some(row)
+        is_row.then_some(row)
     }
 }
 
@@ -38,18 +38,23 @@ impl<'a> Cursor<'a> {
     /// A JSON number up to `end`; its grammar beyond the leading zero is the number parser's.
     #[inline]
     fn token(&mut self, end: u8) -> Option<&'a [u8]> {
-        let length = self.0.iter().position(|&byte| byte == end)?;
-        let (token, rest) = self.0.split_at(length);
-        self.0 = &rest[1..];
+        let is_end = |byte: &u8| matches!(byte, b',' | b']');
+        let (token, rest) = self.0.split_at(self.0.iter().position(is_end)?);
+        self.0 = rest.strip_prefix(&[end])?;
         let digits = token.strip_prefix(b"-").unwrap_or(token);
         let padded = digits.len() > 1 && digits[0] == b'0' && digits[1].is_ascii_digit();
         (!digits.is_empty() && !padded).then_some(token)
     }
 
-    /// A whole number up to `end`; before the first of them stands a comma.
     #[inline]
-    fn tail(&mut self, end: u8) -> Option<i64> {
-        self.0 = self.0.strip_prefix(b",").unwrap_or(self.0);
+    fn after_comma(&mut self) -> Option<&mut Self> {
+        self.0 = self.0.strip_prefix(b",")?;
+        Some(self)
+    }
+
+    /// A whole number up to `end`.
+    #[inline]
+    fn whole(&mut self, end: u8) -> Option<i64> {
         let token = self.token(end)?;
         if token.len() > DIGITS_MAX {
             return None;
@@ -90,6 +95,11 @@ mod tests {
             "[1,2,3],4,5],",
             "[1,2,3],4,5,6]",
             "[1,2,3,4],5,6]",
+            "[1,2,3]4,5]",
+            "[1,2,3],4,,5]",
+            "[1,2,3],4]5]",
+            "[1,2,3],4,5]]",
+            "[1,2],3,4,5]",
             "[[1,2,3]],4,5]",
             "[01,2,3],4,5]",
             "[1,02,3],4,5]",
