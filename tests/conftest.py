@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -11,6 +13,9 @@ import pytest
 # How long an example takes says nothing on a busy machine.
 hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
+
+if TYPE_CHECKING:
+    from support.served import Served
 
 TOP = Path(__file__).resolve().parent.parent
 
@@ -22,3 +27,12 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no recordings in {folder}: ORDERTAPE_SHARED names their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The interface in front of a live simulated market and a finished tape; begun where asked."""
+    from support.served import serve  # here: every other test does without it
+
+    with serve(tmp_path_factory.mktemp("served")) as found:
+        yield found

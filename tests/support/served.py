@@ -1,74 +1,135 @@
-"""The smallest application that has the server's roles: ``uvicorn support.served:app``.
-
-``GET /`` tells the streams, ``POST /start`` and ``POST /stop`` take JSON; errors are 400 with a
-sentence.  What the real application shows of the same lies above the roles and is tested there.
-"""
+"""One server for the tests of the interface: a live simulated market and a finished tape."""
 
 from __future__ import annotations
 
-import dataclasses
-import os
-from contextlib import AsyncExitStack
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
-import msgspec
+import httpx
+from websockets.sync.client import ClientConnection, connect
 
-from ordertape.errors import OrdertapeError
-from ordertape.roles.logs import configure_logs
-from ordertape.roles.server import Server, running_server
-from ordertape.settings import load_settings
+from ordertape._engine import EventBatch
+from ordertape.tape.archive import Archiver
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.history import history_of
+from ordertape.tape.journal import JournalWriter
+from ordertape.tape.marks import Mark, gap_mark
+from ordertape.tape.reader import TapeReader
+from support.processes import simulated_venue, wait_for
+from support.server import API, CollectorStreams, server_over, serving
+from support.tape import START, Market
+
+LIVE = "BTC/USDT"
+FINISHED = "OLD/USD"
+SECOND = 10**9
 
 
-class Application:
-    server: Server
+@dataclass
+class Served:
+    """Its address, its collectors, and what stands on the finished tape."""
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            await self.live(receive, send)
-        elif scope["type"] == "http":
-            await self.answer(scope, receive, send)
+    address: str
+    data: Path
+    streams: CollectorStreams
+    batches: list[EventBatch]
 
-    async def live(self, receive: Any, send: Any) -> None:
-        async with AsyncExitStack() as stack:
-            await receive()
-            try:
-                settings = load_settings()
-                configure_logs(settings.logs)
-                self.server = await stack.enter_async_context(running_server(settings))
-            except OrdertapeError as error:
-                await send({"type": "lifespan.startup.failed", "message": str(error)})
-                return
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-        await send({"type": "lifespan.shutdown.complete"})
+    def __post_init__(self) -> None:
+        self.client = httpx.Client(timeout=30)
 
-    async def answer(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        body = (await receive()).get("body", b"")
-        status, found = 200, {}
-        try:
-            if scope["path"] == "/start":
-                info = await self.server.streams.start(**msgspec.json.decode(body))
-                found = dataclasses.asdict(info)
-            elif scope["path"] == "/stop":
-                info = await self.server.streams.stop(**msgspec.json.decode(body))
-                found = dataclasses.asdict(info)
+    def get(self, path: str, **parameters: Any) -> httpx.Response:
+        return self.client.get(f"{self.address}{API}{path}", params=parameters)
+
+    def post(self, path: str, body: Any = None) -> httpx.Response:
+        return self.client.post(f"{self.address}{API}{path}", json=body)
+
+    def answer(self, path: str, **parameters: Any) -> dict[str, Any]:
+        """A good answer; its numbers with a point are Decimals."""
+        response = self.get(path, **parameters)
+        assert response.status_code == 200, response.text
+        return exact(response.text)
+
+    def refused(self, path: str, status: int, **parameters: Any) -> str:
+        """The sentence of a bad answer."""
+        return sentence(self.get(path, **parameters), status)
+
+    def socket(self, symbol: str = LIVE, query: str = "", **options: Any) -> ClientConnection:
+        address = f"{self.address.replace('http', 'ws', 1)}{API}/ws/{symbol}"
+        # With a bounded queue the client would not read the answer to its close.
+        options = {"max_queue": None, **options}
+        return connect(f"{address}?{query}" if query else address, **options)
+
+    def begin(self) -> None:
+        """The live market is LIVE and has events."""
+        self.post("/start", {"symbol": LIVE, "exchanges": ["bitfinex"]})
+
+        def live() -> bool:
+            status = self.get(f"/status/bitfinex/{LIVE}").json()
+            return bool(status["state"] == "LIVE" and status["orders_received"] > 50)
+
+        wait_for(live, "a live market")
+
+
+def exact(text: str | bytes) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text, parse_float=Decimal)
+    return found
+
+
+def sentence(response: httpx.Response, status: int) -> str:
+    assert response.status_code == status, response.text
+    assert set(response.json()) == {"detail"}
+    detail: str = response.json()["detail"]
+    assert "\n" not in detail
+    return detail
+
+
+def finished_tape(data: Path) -> list[EventBatch]:
+    """A tape of 4,000 messages half of which are archived, with two eras and a gap between."""
+    market = Market(seed=3)
+    folder = MarketFolder(data, "bitfinex", FINISHED)
+    batches: list[EventBatch] = []
+    with JournalWriter(folder) as journal:
+        for nth, batch in enumerate(market.messages(4_000, clear_every=2_500)):
+            if batch[0]["kind"] == 5:
+                era, now = len(batches) // 2_500 + 1, batch.last_ts_recv
+                if era > 1:
+                    lost = batches[-1].last_ts_recv
+                    journal.mark(gap_mark(market.next_seq - 1, lost, None, "a test", era=1))
+                journal.append(batch)
+                if era > 1:
+                    healed = gap_mark(
+                        batch.last_seq, lost, now, "a test", era=era, healed_by=batch.first_seq
+                    )
+                    journal.mark(healed)
+                journal.mark(Mark("era", batch.first_seq, now, {"era": era}))
             else:
-                found = self.everything()
-        except OrdertapeError as error:
-            status, found = 400, {"kind": type(error).__name__, "detail": str(error)}
-        await send({"type": "http.response.start", "status": status, "headers": []})
-        await send({"type": "http.response.body", "body": msgspec.json.encode(found, enc_hook=str)})
-
-    def everything(self) -> dict[str, Any]:
-        roles = {
-            watched.role.name: watched.child.pid if watched.child is not None else None
-            for watched in self.server.supervisor.roles()
-        }
-        streams = [
-            {**dataclasses.asdict(info), "is_active": info.is_active}
-            for info in self.server.streams.all()
-        ]
-        return {"pid": os.getpid(), "roles": roles, "streams": streams}
+                journal.append(batch)
+            batches.append(batch)
+            if nth == 2_000:
+                journal.sync()
+                Archiver(folder).finish()
+            market.now += SECOND // 100
+    assert history_of(TapeReader(data, "bitfinex", FINISHED)).last_era == 2
+    return batches
 
 
-app = Application()
+@contextmanager
+def serve(folder: Path, rate: int = 500) -> Iterator[Served]:
+    data = folder / "data"
+    batches = finished_tape(data)
+    with simulated_venue(rate=rate) as environment:
+        streams = CollectorStreams(data, environment)
+        try:
+            with serving(data, server_over(streams)) as address:
+                found = Served(address, data, streams, batches)
+                with found.client:
+                    yield found
+        finally:
+            streams.close()
+
+
+__all__ = ["FINISHED", "LIVE", "START", "Served", "exact", "finished_tape", "sentence", "serve"]

@@ -60,9 +60,9 @@ class Channel:
         """
         self.readers.add(reader)
         self.replica.wanted = True
-        loop = asyncio.get_running_loop()
+        loop, live = asyncio.get_running_loop(), self.info.state in ("LIVE", "STALE")
         beginning = await loop.run_in_executor(
-            executor, partial(_written, self.replica, since, reader.depth)
+            executor, partial(_written, self.replica, since, reader.depth, live)
         )
         if not beginning.items:
             reader.mailbox.put(Frame(self.status_frame()))
@@ -129,8 +129,15 @@ class Channel:
         return where.frame("l3_status", members, self.info.age_ms)
 
 
-def _written(replica: ReplicaBook, since: tuple[int, int] | None, depth: int) -> Beginning:
-    """In a thread: the beginning of a reader, its book already written."""
+def _written(
+    replica: ReplicaBook, since: tuple[int, int] | None, depth: int, live: bool
+) -> Beginning:
+    """In a thread: the beginning of a reader, its book already written.
+
+    ``live``: the collector has a book, so that the replica is about to have it.
+    """
+    if live:
+        replica.wait_live(limits.replica_catch_up_ms / 1000)
     beginning = replica.begin(since)
     for item in beginning.items:
         if isinstance(item, BookPicture):

@@ -73,7 +73,7 @@ class ReplicaBook:
         self._ring_events, self._ring_max = 0, events_kept
         self._seconds: deque[tuple[int, int]] = deque(maxlen=limits.stream_rate_seconds + 1)
         self._stop = threading.Event()
-        self._caught_up = threading.Event()
+        self._caught_up, self._live = threading.Event(), threading.Event()
         self._log = structlog.get_logger("broadcast").bind(exchange=exchange, symbol=symbol)
         self._thread = threading.Thread(target=self._run, name="replica book", daemon=True)
 
@@ -89,6 +89,10 @@ class ReplicaBook:
     def wait(self, seconds: float) -> bool:
         """Whether there is a book, after waiting so long for one."""
         return self._caught_up.wait(seconds)
+
+    def wait_live(self, seconds: float) -> bool:
+        """Whether the book is the venue's, after waiting so long for it."""
+        return self._live.wait(seconds)
 
     # Reading --------------------------------------------------------------------------------------
 
@@ -216,7 +220,7 @@ class ReplicaBook:
         except UnknownMarket:
             book = None  # a tape without an event yet: it is followed from its first
         # Read after the book: a mark told twice is known, one between the two would be lost.
-        history = history_of(reader)
+        history = history_of(reader, book.seq if book is not None else 0)
         with self._lock:
             self.history = history
             self._ring.clear()
@@ -226,9 +230,10 @@ class ReplicaBook:
             return 1
         last = next(iter(reader.since(book.seq).batches()), None)
         self._venue_ts = book.ts_recv if last is None else _venue_time(last)
+        self._caught_up.set()
+        self._note_state()
         if self.state in _WITH_BOOK:
             self._post_picture()
-        self._caught_up.set()
         return book.seq + 1
 
     def _take(self, batch: EventBatch) -> None:
@@ -264,11 +269,18 @@ class ReplicaBook:
     def _mark(self, mark: Mark) -> None:
         before = (self.history.state, self.history.reason)
         self.history.take(mark)
+        self._note_state()
         if mark.kind == "state" and before != (self.history.state, self.history.reason):
             self._post(StateTold(self.history.state, self.history.reason))
         elif mark.kind == "era":
             # The mark stands behind the state LIVE and the rows that followed the CLEAR.
             self._post_picture()
+
+    def _note_state(self) -> None:
+        if self.state not in _WITH_BOOK:
+            self._live.clear()
+        elif self._replay is not None:
+            self._live.set()
 
     def _post_picture(self) -> None:
         picture = self.picture()

@@ -118,13 +118,18 @@ class History:
         return len(self._gaps)
 
 
-def history_of(reader: TapeReader) -> History:
-    """What the tape says now, from event ``reader.from_seq`` on."""
+def history_of(reader: TapeReader, until: int | None = None) -> History:
+    """What the tape says now, from event ``reader.from_seq`` on.
+
+    ``until``: what it said when that was its last event.
+    """
     history = History()
     for seq, era in _archived_eras(reader.folder):
-        history.begin_era(seq, era)
+        if until is None or seq <= until:
+            history.begin_era(seq, era)
     for mark in reader.marks():
-        history.take(mark)
+        if until is None or mark.seq <= until:
+            history.take(mark)
     return history
 
 
