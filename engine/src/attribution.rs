@@ -23,6 +23,8 @@ pub struct Trade {
     pub price: i64,
     /// What no order explains yet.
     pub size: i64,
+    /// How far off an order's price may be to round to this one.
+    pub tolerance: u64,
     pub stamp: Stamp,
     /// No commit has looked at it yet.
     pub fresh: bool,
@@ -33,21 +35,26 @@ impl Trade {
     pub fn fits(&self, side: u8, price: i64, ts_event: i64, exact: bool) -> bool {
         let in_time =
             ts_event == NULL || self.stamp.ts_event == NULL || ts_event >= self.stamp.ts_event;
-        let at_price = if exact {
-            price == self.price
-        } else {
-            rounds_to(price, self.price)
-        };
-        side == self.side && in_time && at_price
+        side == self.side && in_time && self.price_fits(price, exact)
+    }
+
+    /// Bitfinex trades show five significant digits, its raw book up to eight decimals: whether an order's
+    /// price is the trade's or, not `exact`, rounds to it.
+    #[inline]
+    pub fn price_fits(&self, price: i64, exact: bool) -> bool {
+        price == self.price || (!exact && price.abs_diff(self.price) <= self.tolerance)
     }
 }
 
-/// Bitfinex trades show five significant digits, its raw book up to eight decimals: whether an order's
-/// price rounds to a trade's.
-fn rounds_to(price: i64, trade: i64) -> bool {
-    let digits = trade.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
-    let unit = 10i64.pow(digits.saturating_sub(5));
-    trade % unit == 0 && price.abs_diff(trade) <= unit.unsigned_abs() / 2
+/// Half a unit of the fifth significant digit; zero for a price that shows more digits.
+pub fn tolerance(price: i64) -> u64 {
+    let digits = price.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
+    let unit = 10u64.pow(digits.saturating_sub(5));
+    if price.unsigned_abs().is_multiple_of(unit) {
+        unit / 2
+    } else {
+        0
+    }
 }
 
 pub fn row_at(stamp: Stamp) -> Row {
@@ -121,6 +128,12 @@ impl Trades {
         true
     }
 
+    /// Whether a waiting trade has the side and, at least rounded, the price of an order.
+    pub fn may_explain(&self, side: u8, price: i64) -> bool {
+        let fits = |trade: &Trade| trade.side == side && trade.price_fits(price, false);
+        self.waiting.iter().any(fits)
+    }
+
     pub fn note_ended(&mut self, ended: Ended) {
         if self.ended.len() >= self.max {
             self.ended.pop_front();
@@ -181,6 +194,7 @@ impl Trades {
             Ok(Trade {
                 price,
                 size,
+                tolerance: tolerance(price),
                 ..*trade
             })
         });

@@ -10,9 +10,10 @@ use crate::ids::{Id, NULL_ID};
 use crate::number::write_javascript;
 
 const TEXTS: usize = 256;
-const TEXT_BYTES: usize = 56;
+/// Room of one order's text that is kept.
+const TEXT_BYTES: usize = 64;
 
-/// `id:amount` of an order, where it is short enough to be kept.
+/// `id:amount:` of an order.
 #[derive(Clone, Copy)]
 struct Text {
     id: Id,
@@ -22,7 +23,7 @@ struct Text {
 }
 
 /// An order near the top: what the text shows, and where its text is kept.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 struct Shown {
     id: Id,
     amount: i64,
@@ -35,6 +36,9 @@ pub struct Checksum {
     size_scale: u8,
     top: [Vec<Shown>; 2],
     out: Vec<u8>,
+    /// How much of `out` is text.
+    length: usize,
+    written: Vec<u8>,
 }
 
 impl Default for Checksum {
@@ -50,6 +54,8 @@ impl Default for Checksum {
             size_scale: 0,
             top: [Vec::new(), Vec::new()],
             out: Vec::new(),
+            length: 0,
+            written: Vec::new(),
         }
     }
 }
@@ -73,7 +79,8 @@ impl Checksum {
             collect(book, side, orders, &mut self.top[usize::from(side)]);
         }
         let longest = self.top[0].len().max(self.top[1].len());
-        self.out.clear();
+        self.length = 0;
+        self.out.resize(longest * 2 * TEXT_BYTES, 0);
         for i in 0..longest {
             for side in 0..2 {
                 if let Some(&shown) = self.top[side].get(i) {
@@ -81,28 +88,40 @@ impl Checksum {
                 }
             }
         }
-        self.out.pop();
-        &self.out
+        &self.out[..self.length.saturating_sub(1)]
     }
 
     /// Appends one order's text and a colon.
+    #[inline]
     fn push(&mut self, shown: Shown, write_id: impl Fn(&mut Vec<u8>, Id)) {
         let text = &mut self.texts[shown.slot as usize % TEXTS];
-        if text.id == shown.id && text.amount == shown.amount {
-            self.out.extend_from_slice(&text.bytes[..text.length]);
-            return;
-        }
-        let start = self.out.len();
-        write_id(&mut self.out, shown.id);
-        self.out.push(b':');
-        write_javascript(&mut self.out, shown.amount, self.size_scale);
-        self.out.push(b':');
-        let written = &self.out[start..];
-        if let Some(kept) = text.bytes.get_mut(..written.len()) {
-            kept.copy_from_slice(written);
-            text.length = written.len();
+        if text.id != shown.id || text.amount != shown.amount {
+            self.written.clear();
+            write_id(&mut self.written, shown.id);
+            self.written.push(b':');
+            write_javascript(&mut self.written, shown.amount, self.size_scale);
+            self.written.push(b':');
+            if self.written.len() > TEXT_BYTES {
+                return self.push_long();
+            }
+            text.length = self.written.len();
             (text.id, text.amount) = (shown.id, shown.amount);
+            text.bytes[..text.length].copy_from_slice(&self.written);
         }
+        // All of its room at once: copying a fixed number of bytes is a few moves.
+        self.out[self.length..self.length + TEXT_BYTES].copy_from_slice(&text.bytes);
+        self.length += text.length;
+    }
+}
+
+impl Checksum {
+    /// A text too long to be kept.
+    #[cold]
+    fn push_long(&mut self) {
+        let end = self.length + self.written.len();
+        self.out.resize(self.out.len() + self.written.len(), 0);
+        self.out[self.length..end].copy_from_slice(&self.written);
+        self.length = end;
     }
 }
 
@@ -123,7 +142,7 @@ fn collect(book: &Book, side: u8, orders: usize, top: &mut Vec<Shown>) {
             }
         }));
         if top.len() > start + 1 {
-            top[start..].sort_unstable();
+            top[start..].sort_unstable_by_key(|shown| shown.id);
         }
     }
     top.truncate(orders);

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use crate::attribution::{Ended, Stamp, Trade, Trades, match_row, row_at};
+use crate::attribution::{Ended, Stamp, Trade, Trades, match_row, row_at, tolerance};
 use crate::batch::{Columns, Row};
 use crate::book::Book;
 use crate::events::*;
@@ -43,7 +43,14 @@ pub struct Window {
     evicted: Evicted,
     newest_id: Id,
     pub counters: WindowCounters,
+    // Scratch of one commit, kept for its memory.
     changes: Vec<Change>,
+    /// Changes with size to be explained, in the order of their queue.
+    places: Vec<usize>,
+    /// (change, trade, size) of what trades explain.
+    matches: Vec<(usize, Trade, i64)>,
+    /// Matches of orders whose end was published before.
+    late: Vec<Row>,
     rows: Vec<Row>,
 }
 
@@ -65,6 +72,9 @@ impl Window {
             newest_id: 0,
             counters: WindowCounters::default(),
             changes: Vec::new(),
+            places: Vec::new(),
+            matches: Vec::new(),
+            late: Vec::new(),
             rows: Vec::new(),
         }
     }
@@ -148,6 +158,7 @@ impl Window {
             side,
             price,
             size: amount.abs(),
+            tolerance: tolerance(price),
             stamp,
             fresh: true,
         });
@@ -230,7 +241,7 @@ impl Window {
         let ids_grow = codec.form() == Form::Int;
         if let Some(stamp) = self.clear.take() {
             book.clear();
-            book.era += 1;
+            book.era = book.era.saturating_add(1);
             self.rows.push(Row {
                 kind: CLEAR,
                 ..row_at(stamp)
@@ -348,10 +359,11 @@ impl Window {
 
     /// Place in the queue, where trades may have to be shared out among several orders.
     fn ahead(&self, book: &Book, slot: u32) -> i64 {
-        if self.trades.waiting.is_empty() {
-            0
-        } else {
+        let level = book.level_of(slot);
+        if self.trades.may_explain(level.side, level.price) {
             book.ahead(slot)
+        } else {
+            0
         }
     }
 
@@ -381,60 +393,55 @@ impl Window {
 
     /// Shares waiting trades out: first to orders whose end was published before, then to this commit's.
     fn attribute(&mut self, book: &Book) {
+        self.matches.clear();
+        self.late.clear();
         if self.trades.waiting.is_empty() {
             return;
         }
-        let mut places: Vec<usize> = (0..self.changes.len())
-            .filter(|&i| self.changes[i].unexplained > 0)
-            .collect();
-        places.sort_by_key(|&i| self.changes[i].ahead);
-        let mut matches: Vec<(usize, Trade, i64)> = Vec::new();
+        self.places.clear();
+        let changes = &mut self.changes;
+        self.places
+            .extend((0..changes.len()).filter(|&i| changes[i].unexplained > 0));
+        self.places.sort_by_key(|&i| changes[i].ahead);
         for nth in 0..self.trades.waiting.len() {
             let mut trade = self.trades.waiting[nth];
-            // What was published before it came is looked at once, when it comes.
-            let ended = if trade.fresh {
-                self.trades.take_ended(&mut trade)
-            } else {
-                Vec::new()
-            };
-            for (ended, size) in ended {
-                self.counters.late_matched += 1;
-                let row = match_row(&trade, ended.id, ended.price, size, book.ts_recv);
-                self.rows.push(Row {
-                    flags: INFERRED | LATE,
-                    ..row
-                });
+            if trade.fresh {
+                // What was published before it came is looked at once, when it comes.
+                for (ended, size) in self.trades.take_ended(&mut trade) {
+                    let row = match_row(&trade, ended.id, ended.price, size, book.ts_recv);
+                    self.late.push(Row {
+                        flags: INFERRED | LATE,
+                        ..row
+                    });
+                }
+                trade.fresh = false;
             }
             for exact in [true, false] {
-                for &i in &places {
-                    let change = &mut self.changes[i];
+                for &i in &self.places {
+                    let change = &mut changes[i];
                     let (side, price, _) = change.old;
-                    if trade.fits(side, price, change.stamp.ts_event, exact)
+                    if trade.size > 0
                         && change.unexplained > 0
-                        && trade.size > 0
+                        && trade.fits(side, price, change.stamp.ts_event, exact)
                     {
                         let size = trade.size.min(change.unexplained);
                         change.unexplained -= size;
                         trade.size -= size;
-                        matches.push((i, trade, size));
+                        self.matches.push((i, trade, size));
                     }
                 }
             }
-            self.trades.waiting[nth].size = trade.size;
-            self.trades.waiting[nth].fresh = false;
+            self.trades.waiting[nth] = trade;
         }
         self.trades.waiting.retain(|trade| trade.size > 0);
-        self.counters.matched += matches.len() as u64;
-        self.push_matched(&matches);
+        self.counters.matched += self.matches.len() as u64;
+        self.counters.late_matched += self.late.len() as u64;
     }
 
-    /// Rows of the changes that trades explain go in their turn; so the matches are kept by change.
-    fn push_matched(&mut self, matches: &[(usize, Trade, i64)]) {
-        let late = std::mem::take(&mut self.rows);
+    /// Rows of all changes, each behind the matches that explain it, then what came late.
+    fn push_changes(&mut self) {
         let changes = std::mem::take(&mut self.changes);
-        let (head, late): (Vec<Row>, Vec<Row>) =
-            late.into_iter().partition(|row| row.kind == CLEAR);
-        self.rows = head;
+        let matches = std::mem::take(&mut self.matches);
         for (nth, change) in changes.iter().enumerate() {
             for (_, trade, size) in matches.iter().filter(|(i, _, _)| *i == nth) {
                 let row = match_row(trade, change.id, change.old.1, *size, change.stamp.ts_recv);
@@ -445,16 +452,8 @@ impl Window {
             }
             self.push_change(change);
         }
-        self.rows.extend(late);
-    }
-
-    /// Rows of all changes where no trade waited.
-    fn push_changes(&mut self) {
-        let changes = std::mem::take(&mut self.changes);
-        for change in &changes {
-            self.push_change(change);
-        }
-        self.changes = changes;
+        self.rows.append(&mut self.late);
+        (self.changes, self.matches) = (changes, matches);
     }
 
     fn push_change(&mut self, change: &Change) {
