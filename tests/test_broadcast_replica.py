@@ -1,0 +1,182 @@
+"""A replica book follows a tape that is being written, and lets readers join and resume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ordertape.broadcast.encode import order_objects
+from ordertape.broadcast.frames import BookPicture, Events
+from ordertape.broadcast.replica import Posted, ReplicaBook, StateTold
+from ordertape.models import L3Snapshot, orders_of
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.journal import JournalWriter
+from ordertape.tape.marks import Mark
+from support.events import batch
+from support.processes import wait_for
+from support.tape import Market
+
+
+class Tape:
+    """A market on a tape, and a replica of it."""
+
+    def __init__(self, data: Path, codec: str = "int", kept: int = 100_000) -> None:
+        self.market = Market(codec)
+        self.data = data
+        self.journal = JournalWriter(MarketFolder(data, "bitfinex", "A/B"))
+        self.posted: list[Posted] = []
+        self.replica = ReplicaBook(
+            data, "bitfinex", "A/B", post=self.posted.append, events_kept=kept
+        )
+
+    def state(self, before: str, after: str) -> None:
+        fields = {"from": before, "to": after, "reason": "a test"}
+        self.journal.mark(Mark("state", self.market.next_seq - 1, self.market.now, fields))
+
+    def era(self, number: int) -> None:
+        """A new book, and what a stream says of it."""
+        clear = self.market.message(clear=True)
+        self.journal.append(clear)
+        self.state("SYNCING", "LIVE")
+        self.journal.mark(Mark("era", clear.first_seq, self.market.now, {"era": number}))
+
+    def go_on(self, messages: int) -> None:
+        for message in self.market.messages(messages):
+            self.journal.append(message)
+
+    def caught_up(self) -> None:
+        wait_for(lambda: self.replica.sequence == self.market.next_seq - 1, "the replica")
+
+
+@pytest.fixture(params=["int", "uuid", "intern"])
+def tape(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Tape]:
+    made = Tape(tmp_path, request.param, kept=1_000)
+    try:
+        yield made
+    finally:
+        made.replica.stop()
+        made.journal.close()
+
+
+def sequences(items: list[Events | BookPicture]) -> list[int]:
+    return [
+        json.loads(data)["sequence"]
+        for item in items
+        if isinstance(item, Events)
+        for data in item.objects
+    ]
+
+
+def test_the_book_is_the_tapes_and_each_era_is_posted(tape: Tape) -> None:
+    tape.replica.wanted = True
+    tape.replica.start()
+    tape.era(1)
+    assert tape.replica.wait_live(5)
+    tape.go_on(200)
+    tape.era(2)
+    tape.go_on(100)
+    tape.caught_up()
+    picture = tape.replica.picture()
+    assert picture is not None
+    assert picture.sequence == tape.market.book.seq
+    expected = L3Snapshot.from_book("bitfinex", "A/B", tape.market.book)
+    shown = json.loads(f"{{{picture.members(0)}}}")
+    assert shown["bids"] == json.loads(expected.model_dump_json())["bids"]
+    assert shown["asks"] == json.loads(expected.model_dump_json())["asks"]
+    books = [item for item in tape.posted if isinstance(item, BookPicture)]
+    assert [book.where.era for book in books][-1] == 2
+    assert {book.where.state for book in books} == {"LIVE"}
+    tape.state("LIVE", "STALE")
+    wait_for(lambda: StateTold("STALE", "a test") in tape.posted, "the doubt")
+    events = [item for item in tape.posted if isinstance(item, Events)]
+    told = sequences([*events])
+    assert told == list(range(told[0], tape.market.next_seq))
+
+
+def test_a_reader_joins_with_the_book_and_nothing_twice(tape: Tape) -> None:
+    tape.era(1)
+    tape.go_on(50)
+    tape.replica.start()
+    tape.caught_up()
+    assert tape.replica.wait_live(5)
+    beginning = tape.replica.begin()
+    assert isinstance(beginning.items[0], BookPicture)
+    assert beginning.after == beginning.items[0].sequence == tape.market.book.seq
+    assert sequences(beginning.items) == []
+
+
+@pytest.mark.parametrize("back", [3, 500, 4_000])
+def test_a_reader_resumes_from_memory_or_from_the_tape(tape: Tape, back: int) -> None:
+    tape.era(1)
+    tape.replica.start()
+    tape.go_on(4_000)
+    tape.caught_up()
+    last = tape.market.book.seq
+    beginning = tape.replica.begin((1, last - back))
+    assert beginning.after == last - back
+    assert sequences(beginning.items) == list(range(last - back + 1, last + 1))
+
+
+def test_too_much_to_resume_or_another_era_is_a_book(
+    tape: Tape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ordertape.limits.resume_events_max", 100)
+    tape.era(1)
+    tape.replica.start()
+    tape.go_on(3_000)
+    tape.caught_up()
+    for since in ((1, 1), (7, 1), (1, tape.market.book.seq + 1)):
+        assert isinstance(tape.replica.begin(since).items[0], BookPicture)
+
+
+def test_without_a_live_book_a_reader_gets_none(tape: Tape) -> None:
+    tape.replica.start()
+    assert tape.replica.begin().items == []
+    assert tape.replica.picture() is None
+    tape.era(1)
+    tape.state("LIVE", "CONNECTING")
+    wait_for(lambda: tape.replica.state == "CONNECTING", "the loss")
+    assert tape.replica.begin().items == []
+    assert tape.replica.picture() is not None
+
+
+def test_a_tape_that_can_not_be_read_is_told_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ordertape.limits.replica_retry_ms", 5)
+    folder = MarketFolder(tmp_path, "bitfinex", "A/B")
+    folder.archive.mkdir(parents=True)
+    broken = folder.archive / f"events-{1:020d}-{9:020d}.parquet"
+    broken.write_text("no Parquet")
+    replica = ReplicaBook(tmp_path, "bitfinex", "A/B", post=lambda _: None)
+    replica.start()
+    wait_for(lambda: replica.failure != "", "its failure")
+    assert "expected a file of our archive" in replica.failure
+    broken.unlink()
+    with JournalWriter(folder) as journal:
+        for message in Market().messages(5, clear_every=10):
+            journal.append(message)
+        wait_for(lambda: replica.picture() is not None, "its book")
+    replica.stop()
+    assert replica.failure == ""
+
+
+def test_an_event_as_text_says_what_the_model_says() -> None:
+    made = batch()
+    objects = order_objects(made, 1, '{"exchange":"x","symbol":"y",')
+    for text, order in zip(objects, orders_of(made, "x", "y", 1), strict=True):
+        assert json.loads(text, parse_float=str) == json.loads(
+            order.model_dump_json(), parse_float=str
+        )
+    market = Market("uuid")
+    for message in market.messages(300, clear_every=100):
+        for text, order in zip(
+            order_objects(message, 3), orders_of(message, "x", "y", 3), strict=True
+        ):
+            ours = json.loads(order.model_dump_json(), parse_float=str)
+            assert json.loads(text, parse_float=str) == {
+                key: ours[key] for key in ours if key not in ("exchange", "symbol")
+            }
