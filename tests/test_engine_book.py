@@ -477,6 +477,30 @@ def test_the_checksum_text_is_the_naive_one(orders: list[tuple[int, int, bool]])
         assert -(2**31) <= book.top_crc32(top) < 2**31
 
 
+def test_an_id_of_any_length_is_in_the_checksum_text() -> None:
+    book = OrderBook(codec="intern")
+    names = ["n" * length for length in (1, 300, 60, 61, 62, 63, 64, 65, 5)]
+    for size, name in enumerate(names, start=1):
+        book.apply_one(OPEN, BID, name, "10", str(size))
+    for _ in range(2):
+        assert book.top_text() == ":".join(f"{name}:{n}" for n, name in enumerate(names, start=1))
+        assert book.top_text(2) == f"n:1:{'n' * 300}:2"
+
+
+def test_the_checksum_text_follows_more_orders_than_it_keeps() -> None:
+    book, naive = OrderBook(codec="int"), NaiveBook()
+    for n in range(700):
+        book.apply_one(OPEN, n % 2, n, str(n % 13), "1.5")
+        naive.apply(OPEN, n % 2, n, n % 13, Decimal("1.5"))
+    for n in range(0, 700, 3):
+        assert book.top_text(400) == naive.top_text(400) or n % 30
+        book.apply_one(CHANGE, n % 2, n, None, "0.5")
+        naive.apply(CHANGE, n % 2, n, None, Decimal("0.5"))
+    book.apply_one(OPEN, BID, 9999, "14", "1e-9")  # another scale of sizes
+    naive.apply(OPEN, BID, 9999, 14, Decimal("1e-9"))
+    assert book.top_text(400) == naive.top_text(400)
+
+
 @given(st.integers(1, 2**63 - 1), st.integers(0, 18))
 def test_a_size_is_written_as_javascript_prints_it(size: int, scale: int) -> None:
     book = OrderBook(0, scale, "int")

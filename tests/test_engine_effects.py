@@ -154,8 +154,17 @@ class BooksAgree(RuleBasedStateMachine):
             assert_equal_books(book, self.naive)
             assert book.era == self.naive.era
         assert len({book.digest() for book in (self.plain, self.told, self.single)}) == 1
+        self.plain_and_told_show_one_checksum()
         for name in self.naive.orders:
             assert self.plain.place(name) == self.told.place(name) == self.naive.place(name)
+
+    def plain_and_told_show_one_checksum(self) -> None:
+        numbered = NaiveBook()
+        for side in Side:
+            for name, order in self.naive.walk(side):
+                numbered.apply(EventKind.OPEN, side, int(name), order.price, order.size)
+        for book in (self.plain, self.told):
+            assert book.top_text(5) == numbered.top_text(5)
 
 
 BooksAgree.TestCase.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)

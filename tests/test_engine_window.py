@@ -63,6 +63,7 @@ class Bench:
         batch = self.window.commit(self.next_seq, self.now)
         assert self.window.pending == 0
         self.book.check()
+        self.check_checksum()
         if batch is None:
             assert self.book.digest() == digest
             return []
@@ -73,6 +74,14 @@ class Bench:
         assert (self.replica.seq, self.replica.era) == (self.book.seq, self.book.era)
         self.next_seq = batch.last_seq + 1
         return [row_of(batch[n]) for n in range(len(batch))]
+
+    def check_checksum(self) -> None:
+        """What the book keeps of the text from one commit to the next never shows."""
+        naive = NaiveBook()
+        for side in Side:
+            for name, price, size in self.book.orders(side):
+                naive.apply(OPEN, side, int(name), price, size)
+        assert self.book.top_text(4) == naive.top_text(4)
 
     def check_form(self, batch: EventBatch) -> None:
         rows = [batch[n] for n in range(len(batch))]
@@ -515,6 +524,59 @@ def test_the_resolver_reads_ids_with_the_codec_of_its_book() -> None:
     ]  # fmt: skip
     assert batch.codec == book.codec
     assert [name for name, _, _ in book.orders(0)] == ["one", "three"]
+
+
+# Rows as frames ----------------------------------------------------------------------------------
+
+
+def framed(bench: Bench) -> Bench:
+    bench.window.row_head = b"[17,"
+    bench.window.expected_seq = 5
+    return bench
+
+
+def test_a_frame_of_a_row_is_its_put_or_its_removal() -> None:
+    bench, other = framed(Bench()), Bench()
+    for n, row in enumerate(
+        ["[1,100,5]", "[2,100.5,-0.25]", "[1,100,4]", "[2,0,-1]", "[3,1e2,7e-7]"], start=5
+    ):
+        assert bench.window.expected_seq == n
+        assert bench.window.take_row(f"[17,{row},{n},1700000000123]".encode(), n)
+        assert bench.window.row_ts_recv == n
+        order_id, price, amount = row[1:-1].split(",")
+        time = 1_700_000_000_123 * 10**6
+        if price == "0":
+            other.window.remove(order_id, n, time, n)
+        else:
+            other.window.put(order_id, price, amount, n, time, n)
+    assert not bench.window.take_row(b"[17,[4,100,5],12,1700000000123]", 12)
+    bench.window.expected_seq = -1
+    assert not bench.window.take_row(b"[17,[4,100,5],10,1700000000123]", 12)
+    taken, told = (one.window.commit(1, 10) for one in (bench, other))
+    assert taken is not None
+    assert told is not None
+    assert [taken[n] for n in range(len(taken))] == [told[n] for n in range(len(told))]
+    assert bench.book.digest() == other.book.digest()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"", b"[", b"[17,", b"[18,[1,100,5],5,9]", b"[17,[1,100,5],6,9]", b"[17,[1,100,5],5]",
+        b"[17,[1,100,5]]", b"[17,[[1,100,5]],5,9]", b'[17,"hb",5,9]', b"[17,[1,100,5],5,9],",
+        b"[17, [1,100,5],5,9]", b"[17,[1,100],5,9]", b"[17,[1,100,5,6],5,9]",
+        b"[17,[1,x,5],5,9]", b"[17,[1,100,1e30],5,9]", b"[17,[-1,100,5],5,9]",
+        b"[17,[1.5,100,5],5,9]", b"[17,[1,100,5],5,99999999999999999]", b"[17,[1,100,5],05,9]",
+        b'[17,[1,"100",5],5,9]', b"[17,[1,null,5],5,9]", b"[17,[1,100,5]5,9]",
+    ],
+)  # fmt: skip
+def test_a_frame_that_is_not_just_that_row_is_left_to_the_parser(frame: bytes) -> None:
+    bench = framed(Bench())
+    assert not bench.window.take_row(frame, 1)
+    assert (bench.window.expected_seq, bench.window.row_ts_recv) == (5, 0)
+    assert bench.window.pending == 0
+    assert bench.commit() == []
+    assert bench.book.price_scale in (None, 0)
 
 
 # Anything at all ---------------------------------------------------------------------------------
