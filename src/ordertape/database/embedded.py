@@ -39,6 +39,8 @@ __all__ = ["DATABASE", "EmbeddedServer"]
 
 DATABASE = "ordertape"
 _LOOK_SECONDS = 0.05
+_guards: list[subprocess.Popen[bytes]] = []
+"""Those that this process started; some outlive it, for other users of their servers."""
 
 
 class EmbeddedServer:
@@ -53,7 +55,6 @@ class EmbeddedServer:
         self._users: IO[bytes] | None = None
         self._uses = 0
         self._mutex = threading.RLock()
-        self._guard: subprocess.Popen[bytes] | None = None
 
     @property
     def exists(self) -> bool:
@@ -106,13 +107,18 @@ class EmbeddedServer:
             else:
                 # Others use it, or the guard was faster: then this waits until it is done.
                 fcntl.flock(users, fcntl.LOCK_SH)
-        if self._guard is not None:
-            try:
-                self._guard.wait(0 if self.running else limits.database_stop_ms / 1000)
-            except subprocess.TimeoutExpired:
-                pass  # it watches over the other users
-            else:
-                self._guard = None
+        if not self.running:
+            self._wait_for_guard()
+
+    def _wait_for_guard(self) -> None:
+        """Returns when the guard, which has nothing to do any more, has left."""
+        with open_lock(self.folder, GUARD_LOCK) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        for guard in list(_guards):
+            if guard.args[-1] == str(self.folder):  # type: ignore[index]
+                guard.wait()
+            if guard.poll() is not None:
+                _guards.remove(guard)
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -231,4 +237,4 @@ class EmbeddedServer:
                     f"the guard of the embedded PostgreSQL did not start: "
                     f"{complaint.read().decode('utf-8', 'replace').strip()[-400:]}"
                 )
-        self._guard = guard
+        _guards.append(guard)
