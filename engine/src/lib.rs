@@ -21,7 +21,7 @@ pub mod ranks;
 pub mod statements;
 pub mod table;
 pub mod window;
-pub mod wire_row;
+pub mod wire;
 
 #[cfg(feature = "python")]
 mod python;

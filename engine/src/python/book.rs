@@ -487,7 +487,7 @@ impl OrderBook {
     }
 
     #[pyo3(signature = (orders = 25))]
-    fn top_crc32(&mut self, orders: usize) -> i32 {
+    pub fn top_crc32(&mut self, orders: usize) -> i32 {
         crc32fast::hash(self.top_bytes(orders)) as i32
     }
 

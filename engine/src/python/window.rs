@@ -12,9 +12,15 @@ use crate::python::batch::EventBatch;
 use crate::python::book::OrderBook;
 use crate::python::convert::{id_of, known_seq, refused, with_text};
 use crate::window::Window;
-use crate::wire_row::WireRow;
+use crate::wire::{WireClosing, WireRow};
 
 const NS_PER_MS: i64 = 1_000_000;
+
+/// Bitfinex's checksum covers so many orders a side.
+const CHECKSUM_ORDERS: usize = 25;
+
+/// (batch, checksum sent, checksum of the book)
+type Closing = (Option<EventBatch>, i64, i32);
 
 #[pyclass(module = "ordertape")]
 pub struct WindowResolver {
@@ -23,6 +29,12 @@ pub struct WindowResolver {
     trade_codec: Arc<Codec>,
     /// How a frame of one row of this book begins.
     row_head: Vec<u8>,
+    /// The venue's sequence of the next frame of the connection, -1 where unknown.
+    #[pyo3(get, set)]
+    expected_seq: i64,
+    /// When the last row was taken by `take_row`.
+    #[pyo3(get)]
+    row_ts_recv: i64,
 }
 
 fn stamp(ts_recv: i64, ts_event: Option<i64>, venue_seq: Option<i64>) -> Stamp {
@@ -49,6 +61,8 @@ impl WindowResolver {
             book: book.unbind(),
             trade_codec: Codec::new(Form::Int),
             row_head: Vec::new(),
+            expected_seq: -1,
+            row_ts_recv: 0,
         }
     }
 
@@ -122,17 +136,13 @@ impl WindowResolver {
     /// A frame of `row_head`, one order's row and the tail `,SEQUENCE,MILLISECONDS]` with the sequence
     /// expected: true, and it is taken.  Anything else, or a number that does not fit: false, and nothing
     /// has changed.
-    #[pyo3(signature = (frame, expected, ts_recv, /))]
-    fn take_row(
-        &mut self,
-        frame: &Bound<'_, PyBytes>,
-        expected: i64,
-        ts_recv: i64,
-    ) -> PyResult<bool> {
-        let Some(text) = frame.as_bytes().strip_prefix(self.row_head.as_slice()) else {
-            return Ok(false);
-        };
-        let Some(row) = WireRow::read(text).filter(|row| row.sequence == expected) else {
+    #[pyo3(signature = (frame, ts_recv, /))]
+    fn take_row(&mut self, frame: &Bound<'_, PyBytes>, ts_recv: i64) -> PyResult<bool> {
+        let row = frame
+            .as_bytes()
+            .strip_prefix(self.row_head.as_slice())
+            .and_then(WireRow::read);
+        let Some(row) = row.filter(|row| row.sequence == self.expected_seq) else {
             return Ok(false);
         };
         let mut book = self.book.try_borrow_mut(frame.py())?;
@@ -146,16 +156,45 @@ impl WindowResolver {
         let stamp = Stamp {
             ts_recv,
             ts_event,
-            venue_seq: expected,
+            venue_seq: row.sequence,
         };
         if row.price == b"0" {
             self.window.remove(id, stamp);
-            return Ok(true);
-        }
-        Ok(self
+        } else if self
             .window
             .put(&mut book.book, id, row.price, row.amount, stamp)
-            .is_ok())
+            .is_err()
+        {
+            return Ok(false);
+        }
+        self.expected_seq += 1;
+        self.row_ts_recv = ts_recv;
+        Ok(true)
+    }
+
+    /// A frame of `row_head` and `"cs",CHECKSUM,SEQUENCE,MILLISECONDS]` with the sequence expected: the
+    /// batch of a commit, the checksum sent and the book's own.  None: anything else, nothing has changed.
+    #[pyo3(signature = (frame, first_seq, ts_recv, /))]
+    fn take_closing(
+        &mut self,
+        frame: &Bound<'_, PyBytes>,
+        first_seq: i64,
+        ts_recv: i64,
+    ) -> PyResult<Option<Closing>> {
+        let closing = frame
+            .as_bytes()
+            .strip_prefix(self.row_head.as_slice())
+            .and_then(WireClosing::read);
+        let Some(closing) = closing.filter(|closing| closing.sequence == self.expected_seq) else {
+            return Ok(None);
+        };
+        self.expected_seq += 1;
+        let batch = self.commit(frame.py(), first_seq, ts_recv)?;
+        let ours = self
+            .book
+            .try_borrow_mut(frame.py())?
+            .top_crc32(CHECKSUM_ORDERS);
+        Ok(Some((batch, closing.checksum, ours)))
     }
 
     #[pyo3(signature = (trade_id, amount, price, ts_recv, ts_event = None, venue_seq = None, /))]

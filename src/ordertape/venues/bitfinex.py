@@ -75,7 +75,7 @@ class BitfinexSession:
             trades_max=limits.waiting_trades_max,
         )
         self._put, self._remove = self.resolver.put, self.resolver.remove
-        self._take_row = self.resolver.take_row
+        self._take_row, self._take_closing = self.resolver.take_row, self.resolver.take_closing
         self._commit_statements, self._top_crc32 = self.resolver.commit, book.top_crc32
         self._control = Control(self.market, wire.pair(symbol), self, self.counters)
         self.opened()
@@ -85,7 +85,7 @@ class BitfinexSession:
         self.closed()
         self.rule = wire.commit_rule(0)
         self._granted = 0
-        self._expected = _UNKNOWN
+        self.resolver.expected_seq = _UNKNOWN
         self._book = -1
         self._channels: dict[int, _Handler] = {}
         self._early: dict[int, list[wire.Arrival]] = {}
@@ -101,7 +101,7 @@ class BitfinexSession:
         """Forgets the statements of a message that will never be complete."""
         self.resolver.discard()
         self._awaits_snapshot = True
-        self.resolver.row_head = self._closing_head = _NO_HEAD
+        self.resolver.row_head = _NO_HEAD
 
     def resync(self) -> list[bytes]:
         self.closed()
@@ -112,7 +112,7 @@ class BitfinexSession:
 
     def stalled(self, now: int) -> str | None:
         """A book channel without its heartbeat (every 15 s of silence) while others go on."""
-        silent_ms = (now - self._book_heard) // _NS_PER_MS
+        silent_ms = (now - self._heard()) // _NS_PER_MS
         if self._awaits_snapshot or silent_ms <= limits.silence_stale_ms:
             return None
         return f"no frame and no heartbeat of the book for {silent_ms} ms"
@@ -170,26 +170,19 @@ class BitfinexSession:
         """What nearly every frame is goes a short way: one row of a book in step, with every flag,
         which the engine reads itself; the checksum that closes an iteration; a trade."""
         take_row = self._take_row  # a local: a method call on an attribute is slower
-        if take_row(text, self._expected, ts_recv):
-            self._expected += 1
-            self._book_heard = ts_recv
+        if take_row(text, ts_recv):
             return None
-        if text.startswith(self._closing_head):
-            return self._take_closing(text, ts_recv)
+        take_closing = self._take_closing
+        closing = take_closing(text, self.next_seq, ts_recv)
+        if closing is not None:
+            batch, sent, ours = closing
+            if batch is not None:
+                self.next_seq = batch.last_seq + 1
+            self._book_heard = ts_recv
+            return Outcome(batch, False, Checksum(sent, ours))
         if text.startswith(self._trade_head):
             return self._take_trade_frame(text, ts_recv)
         return self._other(text, ts_recv)
-
-    def _take_closing(self, text: bytes, ts_recv: int) -> Outcome | None:
-        try:
-            closing = wire.decode_closing(text)
-        except _UNREADABLE:
-            return self._other(text, ts_recv)
-        try:
-            self._advance(closing.first, closing.second)
-            return self._on_checksum(closing.value, ts_recv)
-        except _FAULTS as error:
-            return self._failed(error, text)
 
     def _take_trade_frame(self, text: bytes, ts_recv: int) -> Outcome | None:
         try:
@@ -232,9 +225,10 @@ class BitfinexSession:
             sequence, first = first, second
             if sequence is None:
                 raise _TailError("a frame without the sequence that was granted")
-            if sequence != self._expected and self._expected != _UNKNOWN:
-                raise _TailError(f"sequence {sequence}, expected {self._expected}")
-            self._expected = sequence + 1
+            expected = self.resolver.expected_seq
+            if sequence != expected and expected != _UNKNOWN:
+                raise _TailError(f"sequence {sequence}, expected {expected}")
+            self.resolver.expected_seq = sequence + 1
         if not self._granted & wire.TIMESTAMP:
             return sequence, None
         if first is None:
@@ -251,7 +245,8 @@ class BitfinexSession:
             return Outcome(fault=Fault(Action.FAIL, reason))
         if isinstance(error, IdRefused):
             return Outcome(fault=Fault(Action.FAIL, f"{self.market}: {reason}"))
-        self._expected = _UNKNOWN  # its own can't be known: the next frame's is taken as it comes
+        # Its own can't be known: the next frame's is taken as it comes.
+        self.resolver.expected_seq = _UNKNOWN
         return Outcome(fault=Fault(Action.RESYNC, f"unreadable frame: {reason}", text))
 
     def _keep(self, arrival: wire.Arrival) -> Outcome | None:
@@ -276,13 +271,17 @@ class BitfinexSession:
             return None
         resolver = self.resolver
         if resolver.pending:
-            if now - self._book_heard < _COMMIT_SILENCE_NS:
+            if now - self._heard() < _COMMIT_SILENCE_NS:
                 return None
         elif now <= self._trades_due:
             return None
         batch = self._commit(now)
         self._trades_due = now + _HORIZON_NS if resolver.waiting_trades else _NEVER
         return None if batch is None else Outcome(batch)
+
+    def _heard(self) -> int:
+        """When the book last said something (ns)."""
+        return max(self._book_heard, self.resolver.row_ts_recv)
 
     def _commit(self, now: int) -> EventBatch | None:
         commit = self._commit_statements
@@ -342,7 +341,6 @@ class BitfinexSession:
         batch = self._commit(ts_recv)
         self._awaits_snapshot = False
         if self._granted == wire.FLAGS:
-            self._closing_head = b'[%d,"cs",' % self._book
             self.resolver.row_head = b"[%d," % self._book
         self._adding, self._last_time = False, None
         return Outcome(batch, synced=True)
@@ -353,8 +351,7 @@ class BitfinexSession:
         self._book_heard = ts_recv
         self.rule = _AT_CHECKSUM
         batch = self._commit(ts_recv)
-        checksum_of_top = self._top_crc32
-        return Outcome(batch, False, Checksum(sent, checksum_of_top()))
+        return Outcome(batch, False, Checksum(sent, self._top_crc32()))
 
     # Trades ---------------------------------------------------------------------------------------
     def _on_trades(self, arrival: wire.Arrival) -> Outcome | None:

@@ -20,7 +20,6 @@ from ordertape import limits
 
 __all__ = [
     "Arrival",
-    "Closing",
     "CommitRule",
     "Event",
     "Frame",
@@ -123,16 +122,6 @@ class Order(Struct, array_like=True, gc=False):
     amount: Raw
 
 
-class Closing(Struct, array_like=True, gc=False):
-    """``[channel, "cs", checksum, tail…]``: an iteration of the book is complete."""
-
-    channel: int
-    code: str
-    value: int
-    first: int | None = None
-    second: int | None = None
-
-
 class Frame(Struct, array_like=True, gc=False):
     """Any array: ``[channel, [rows…], tail…]``, ``[channel, "hb", tail…]``,
     ``[channel, "cs", checksum, tail…]``, ``[channel, "te", trade, tail…]``."""
@@ -198,7 +187,6 @@ class Event(Struct):
     len: int | str | None = None
 
 
-decode_closing = Decoder(Closing).decode
 decode_frame = Decoder(Frame).decode
 decode_order = Decoder(Order).decode
 decode_orders = Decoder(list[Order]).decode

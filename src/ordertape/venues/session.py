@@ -67,7 +67,7 @@ class Foreign(NamedTuple):
     detail: str
 
 
-class Outcome(Struct):
+class Outcome(Struct, gc=False):
     """What one frame, or the passing of time, led to.  Most frames lead to nothing: None."""
 
     batch: EventBatch | None = None

@@ -1,10 +1,10 @@
-//! One order's row as a windowed venue sends it, `[ID,PRICE,AMOUNT],SEQUENCE,MILLISECONDS]`: what nearly
-//! every frame is.  Anything else, however slightly, is left to the venue's parser.
+//! What nearly every frame of Bitfinex's raw books is: one order's row, or the checksum that closes an
+//! iteration.  Anything else, however slightly, is left to the venue's parser.
 
 /// Whole numbers of more digits are left to the venue's parser: an int64 always holds these.
 const DIGITS_MAX: usize = 18;
 
-/// The parts of a row frame, still the venue's text.
+/// One order's row, `[ID,PRICE,AMOUNT],SEQUENCE,MILLISECONDS]`; its parts are still the venue's text.
 #[derive(Debug, PartialEq, Eq)]
 pub struct WireRow<'a> {
     pub id: &'a [u8],
@@ -29,6 +29,31 @@ impl<'a> WireRow<'a> {
         let is_row =
             at.0.is_empty() && row.id.len() <= DIGITS_MAX && row.id.iter().all(u8::is_ascii_digit);
         is_row.then_some(row)
+    }
+}
+
+/// The frame that closes an iteration of the book, `"cs",CHECKSUM,SEQUENCE,MILLISECONDS]`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WireClosing {
+    pub checksum: i64,
+    pub sequence: i64,
+}
+
+impl WireClosing {
+    #[inline]
+    pub fn read(text: &[u8]) -> Option<Self> {
+        let text = text.strip_prefix(b"\"cs\",")?;
+        let (negative, digits) = text
+            .strip_prefix(b"-")
+            .map_or((false, text), |rest| (true, rest));
+        let mut at = Cursor(digits);
+        let magnitude = at.whole(b',')?;
+        let closing = Self {
+            checksum: if negative { -magnitude } else { magnitude },
+            sequence: at.whole(b',')?,
+        };
+        at.whole(b']')?;
+        at.0.is_empty().then_some(closing)
     }
 }
 
@@ -117,10 +142,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_closing_frame_is_its_checksum_and_sequence() {
+        let read =
+            |text: &str| WireClosing::read(text.as_bytes()).map(|c| (c.checksum, c.sequence));
+        assert_eq!(
+            read("\"cs\",-1175357890,18,1645000000123]"),
+            Some((-1_175_357_890, 18))
+        );
+        assert_eq!(read("\"cs\",7,18,9]"), Some((7, 18)));
+        for text in [
+            "\"cs\",7,18]",
+            "\"cs\",7,18,9,10]",
+            "\"cs\",--7,18,9]",
+            "\"cs\",07,18,9]",
+            "\"hb\",18,9]",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_panics(text in "[\\[\\],0-9.e-]{0,60}") {
-            let _ = WireRow::read(text.as_bytes());
+            let _ = (WireRow::read(text.as_bytes()), WireClosing::read(text.as_bytes()));
         }
     }
 }
