@@ -33,6 +33,7 @@ check-lint: setup
 	$(IN_VENV) -m ruff check .
 check-types: setup
 	$(IN_VENV) -m mypy
+	$(IN_VENV) -m mypy.stubtest ordertape._engine --ignore-disjoint-bases --allowlist engine/stubtest-allowlist.txt
 check-engine: setup
 	$(CARGO) clippy $(ENGINE) --all-targets -- -D warnings
 check-floors: setup
