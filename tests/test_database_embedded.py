@@ -14,8 +14,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from support.postgres import unprivileged
-from support.processes import wait_for
 
 from ordertape.database import binaries
 from ordertape.database.account import Account
@@ -23,6 +21,8 @@ from ordertape.database.binaries import Binaries, bundled, runnable
 from ordertape.database.cluster import Cluster
 from ordertape.database.embedded import EmbeddedServer
 from ordertape.errors import DatabaseError
+from support.postgres import unprivileged
+from support.processes import wait_for
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another account")
 USER = """

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from support.postgres import connection, database, embedded_server, installed
-from support.tape import START, Market, rows_of, write_journal
 
 from ordertape import EventBatch, OrderBook, limits
 from ordertape.database.address import Address, connect
@@ -25,6 +23,8 @@ from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import gap_mark
 from ordertape.tape.reader import TapeReader
+from support.postgres import connection, database, embedded_server, installed
+from support.tape import START, Market, rows_of, write_journal
 
 __all__ = ["connection", "database", "embedded_server", "installed"]
 
