@@ -9,6 +9,7 @@ use pyo3::types::PyDict;
 use crate::apply;
 use crate::python::column::{Column, Owner};
 
+/// What one apply met: counts of events; `crossed` counts message ends with bid >= ask.
 #[pyclass(frozen, module = "ordertape")]
 pub struct Counters(pub apply::Counters);
 
@@ -92,6 +93,8 @@ impl Counters {
     }
 }
 
+/// What each event of a batch did, as aligned int64 columns (NULL where one does not apply):
+/// price_before, size_before, level_size, level_orders, best_bid, best_ask, orders_ahead.
 #[pyclass(frozen, module = "ordertape")]
 pub struct Effects(pub Arc<apply::Effects>);
 

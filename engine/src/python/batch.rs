@@ -16,6 +16,8 @@ use crate::python::codec::{IdCodec, codec_of};
 use crate::python::column::{Column, Owner, of_filled};
 use crate::python::convert::{decimal, known_side, refused, scale_of};
 
+/// Events of one market in columns (see `ordertape.events.COLUMNS`), all at the same scales.
+/// A slice is a batch and copies nothing; an index gives one row as a dict.
 #[pyclass(frozen, module = "ordertape")]
 pub struct EventBatch(pub Slice);
 
@@ -111,6 +113,9 @@ const NAMES: [&str; 20] = [
 
 #[pymethods]
 impl EventBatch {
+    /// A batch of arrays.  price, size: int64 already scaled (`*_scale`: digits after the point); order_id:
+    /// uint64, (n, 16) uint8 keys or texts.  Optional: seq (from 1), ts_recv (ts_event), flags (each row
+    /// complete), reason, venue_seq, trade_id, taker_order_id, taker_side, price_before, size_before.
     #[classmethod]
     #[pyo3(signature = (**columns))]
     fn from_arrays(
@@ -197,6 +202,7 @@ impl EventBatch {
         }))
     }
 
+    /// One batch of several of one id codec, at the largest of their scales.
     #[staticmethod]
     fn concat(batches: Vec<PyRef<'_, Self>>) -> PyResult<Self> {
         let Some(first) = batches.first() else {
@@ -273,6 +279,7 @@ impl EventBatch {
         Ok(row_dict(py, &self.0.columns, self.0.start + at as usize)?.into_any())
     }
 
+    /// A column by name as a read-only buffer (numpy, Arrow: no copy); None where no row has a value.
     fn column(&self, name: &str) -> PyResult<Option<Column>> {
         let columns = &*self.0.columns;
         let range = self.0.range();
@@ -302,6 +309,7 @@ impl EventBatch {
         Ok(values.map(|values| Column::new(name, values, Owner::Batch(self.0.columns.clone()))))
     }
 
+    /// The venue's text of each id; None where a row has none.
     #[pyo3(signature = (name = "order_id"))]
     fn id_texts(&self, name: &str) -> PyResult<Vec<Option<String>>> {
         let columns = &*self.0.columns;
@@ -374,6 +382,7 @@ impl EventBatch {
         counts
     }
 
+    /// The batch as a journal frame.
     fn encode_frame<'py>(
         &self,
         py: Python<'py>,

@@ -28,6 +28,8 @@ const DETACH_ROWS: usize = 512;
 /// (order_id, price, size)
 type OrderRow<'py> = (String, Bound<'py, PyAny>, Bound<'py, PyAny>);
 
+/// An exact level-3 book: every order, its price, its size and its place in the queue.
+/// Scales come from the batches, or from the first text.  One thread at a time.
 #[pyclass(module = "ordertape")]
 pub struct OrderBook {
     pub book: Book,
@@ -235,6 +237,7 @@ impl OrderBook {
         self.book.era = era;
     }
 
+    /// Applies a batch: Counters, or with effects=True (Counters, Effects).
     #[pyo3(signature = (batch, effects = false))]
     fn apply<'py>(
         &mut self,
@@ -270,6 +273,8 @@ impl OrderBook {
         })
     }
 
+    /// Applies one event; price and size are text, Decimal or (scales known) scaled ints, never floats.
+    /// Returns an `ordertape.ApplyResult`.
     #[pyo3(signature = (kind, side, order_id, price, size, /))]
     fn apply_one(
         &mut self,
@@ -307,6 +312,7 @@ impl OrderBook {
         Ok(outcome as u8)
     }
 
+    /// (bids, asks), each [(Decimal price, Decimal size, int orders)], best first.
     fn depth<'py>(&self, py: Python<'py>, levels: usize) -> PyResult<Bound<'py, PyTuple>> {
         let side = |side| {
             let row =
@@ -316,6 +322,7 @@ impl OrderBook {
         (side(BID)?, side(ASK)?).into_pyobject(py)
     }
 
+    /// As depth, in scaled ints.
     fn depth_scaled<'py>(&self, py: Python<'py>, levels: usize) -> PyResult<Bound<'py, PyTuple>> {
         let side = |side| {
             PyList::new(
@@ -328,6 +335,7 @@ impl OrderBook {
         (side(BID)?, side(ASK)?).into_pyobject(py)
     }
 
+    /// (best bid, best ask) as Decimals, None where a side is empty.
     fn best<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let price = |side| {
             self.book
@@ -338,10 +346,12 @@ impl OrderBook {
         (price(BID)?, price(ASK)?).into_pyobject(py)
     }
 
+    /// As best, in scaled ints.
     fn best_scaled(&self) -> (Option<i64>, Option<i64>) {
         (self.book.best_price(BID), self.book.best_price(ASK))
     }
 
+    /// [(order_id, Decimal size)] at a price, front first.
     #[pyo3(signature = (price, side = None))]
     fn queue<'py>(
         &self,
@@ -373,6 +383,7 @@ impl OrderBook {
             .collect()
     }
 
+    /// (orders ahead, Decimal size ahead) of an order in its level; KeyError where it does not rest.
     fn place<'py>(&self, order_id: &Bound<'py, PyAny>) -> PyResult<(i64, Bound<'py, PyAny>)> {
         let (slot, _) = self.find(order_id)?.ok_or_else(|| {
             PyKeyError::new_err(format!("no order {order_id} rests in this book"))
@@ -388,6 +399,7 @@ impl OrderBook {
         Ok((orders, self.size(order_id.py(), size)?))
     }
 
+    /// (side, Decimal price, Decimal size) of a resting order, else None.
     #[allow(clippy::type_complexity)] // (side, price, size)
     fn get<'py>(
         &self,
@@ -405,6 +417,7 @@ impl OrderBook {
         )))
     }
 
+    /// [(order_id, Decimal price, Decimal size)] of a side, best price first, front first; limit 0: all.
     #[pyo3(signature = (side, limit = 0))]
     fn orders<'py>(&self, py: Python<'py>, side: u8, limit: usize) -> PyResult<Vec<OrderRow<'py>>> {
         known_side(side)?;
@@ -416,6 +429,7 @@ impl OrderBook {
         self.book.walk(side).take(limit).map(row).collect()
     }
 
+    /// The whole book as OPEN rows flagged SNAPSHOT, bids then asks, best first, in queue order.
     fn snapshot(&self) -> EventBatch {
         let row = |(level, order): (&crate::book::Level, &crate::book::Order)| Row {
             kind: OPEN,
@@ -447,6 +461,7 @@ impl OrderBook {
         ))
     }
 
+    /// Replaces everything by the rows of a snapshot().
     #[pyo3(signature = (batch, era, seq = None, ts_recv = None))]
     fn restore(
         &mut self,
@@ -477,20 +492,24 @@ impl OrderBook {
         Ok(())
     }
 
+    /// 32 hex digits over ids, prices, sizes, sides and queue order; equal at any scale and machine.
     fn digest(&self) -> String {
         self.book.digest()
     }
 
+    /// Bitfinex's checksum text over the best orders a side.
     #[pyo3(signature = (orders = 25))]
     fn top_text(&mut self, orders: usize) -> String {
         String::from_utf8_lossy(self.top_bytes(orders)).into_owned()
     }
 
+    /// CRC-32 of top_text as the signed int that Bitfinex sends.
     #[pyo3(signature = (orders = 25))]
     pub fn top_crc32(&mut self, orders: usize) -> i32 {
         crc32fast::hash(self.top_bytes(orders)) as i32
     }
 
+    /// (bid orders, ask orders, Decimal bid size, Decimal ask size).
     fn totals<'py>(
         &self,
         py: Python<'py>,
@@ -522,6 +541,7 @@ impl OrderBook {
         self.book.memory_bytes()
     }
 
+    /// Walks every structure; BookCorrupt where two disagree.
     fn check(&self) -> PyResult<()> {
         self.book.check().map_err(BookCorrupt::new_err)
     }

@@ -13,6 +13,7 @@ use crate::python::batch::EventBatch;
 use crate::python::codec::{IdCodec, codec_of};
 use crate::python::convert::{id_of, known_seq, known_side, refused, scale_of, with_text};
 
+/// Collects events as a venue's parser meets them; scales grow to hold every number exactly.
 #[pyclass(module = "ordertape")]
 pub struct BatchBuilder {
     codec: Arc<Codec>,

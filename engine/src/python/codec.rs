@@ -9,6 +9,8 @@ use pyo3::types::{PyBytes, PyString};
 use crate::ids::{Codec, Form, Id};
 use crate::python::convert::{IdRefused, id_of, wrong_type};
 
+/// A reversible id text <-> 128-bit key.  spec: auto, int, uuid, kraken, hex:N, base62:N, ascii, intern;
+/// an id that does not fit its form goes to a dictionary.
 #[pyclass(frozen, module = "ordertape")]
 pub struct IdCodec(pub Arc<Codec>);
 

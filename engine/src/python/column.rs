@@ -27,6 +27,7 @@ enum Width {
     Id,
 }
 
+/// A read-only view of one column: the buffer protocol, no copy.
 #[pyclass(frozen, module = "ordertape")]
 pub struct Column {
     #[pyo3(get)]

@@ -22,6 +22,7 @@ const CHECKSUM_ORDERS: usize = 25;
 /// (batch, checksum sent, checksum of the book)
 type Closing = (Option<EventBatch>, i64, i32);
 
+/// Turns the statements of a windowed feed into events, applying them to the book it was given.
 #[pyclass(module = "ordertape")]
 pub struct WindowResolver {
     window: Window,
