@@ -204,6 +204,23 @@ def test_a_client_that_waits_gets_the_book_when_the_stream_goes_live(server: Ser
         with pytest.raises(TimeoutError):
             socket.recv(timeout=0.3)
         socket.send("what a client says is not looked at")
+        server.begin("ETH/USDT", persist=False)
+        found = frames(socket, "l3_order", 20)
+    follower = Follower()
+    for frame in found:
+        assert frame["symbol"] == "ETH/USDT"
+        follower.take(frame)
+
+
+def test_without_persist_there_is_a_live_book_and_no_tape(server: Served) -> None:
+    server.begin("ETH/USDT", persist=False)
+    book = server.answer("/snapshot/bitfinex/ETH/USDT")
+    assert (book["state"], len(book["bids"])) == ("LIVE", 100)
+    assert "persist" in server.refused("/orders/bitfinex/ETH/USDT", 409)
+    assert not (server.data / "bitfinex" / "ETH%2FUSDT" / "journal").exists()
+    status = server.answer("/status/bitfinex/ETH/USDT")
+    assert (status["persist"], status["orders_persisted"]) == (False, 0)
+    assert server.post("/stop/bitfinex/ETH/USDT").json()["status"]["state"] == "STOPPED"
 
 
 def test_stop_and_start_is_a_status_each_and_a_new_book(server: Served) -> None:
@@ -243,8 +260,8 @@ def test_stop_and_start_is_a_status_each_and_a_new_book(server: Served) -> None:
 def test_a_killed_collector_is_told_to_readers_and_its_gap_is_a_row(server: Served) -> None:
     gaps = len(server.answer(f"/gaps/bitfinex/{LIVE}")["gaps"])
     with server.socket() as socket:
-        server.streams.kill("bitfinex", LIVE)
-        server.begin()
-        found = frames(socket, "l3_snapshot", 2)
+        found = frames(socket, "l3_snapshot")
+        server.kill_collector()
+        found += frames(socket, "l3_snapshot")
     assert found[-1]["era"] == found[0]["era"] + 1
     assert len(server.answer(f"/gaps/bitfinex/{LIVE}")["gaps"]) == gaps + 1

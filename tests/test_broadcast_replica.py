@@ -139,8 +139,17 @@ def test_without_a_live_book_a_reader_gets_none(tape: Tape) -> None:
     tape.era(1)
     tape.state("LIVE", "CONNECTING")
     wait_for(lambda: tape.replica.state == "CONNECTING", "the loss")
-    assert tape.replica.begin().items == []
+    beginning = tape.replica.begin()
+    assert (beginning.items, beginning.has_book) == ([], False)
     assert tape.replica.picture() is not None
+
+
+def test_what_the_tape_calls_live_is_not_where_its_collector_is_gone(tape: Tape) -> None:
+    tape.era(1)
+    tape.replica.start()
+    assert tape.replica.wait_live(5)
+    assert tape.replica.begin(live=False).items == []
+    assert tape.replica.begin((1, tape.market.book.seq), live=False).has_book
 
 
 def test_a_tape_that_can_not_be_read_is_told_and_tried_again(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ import httpx
 from websockets.sync.client import ClientConnection, connect
 
 from ordertape._engine import EventBatch
+from ordertape.roles.status import read_report
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import history_of
@@ -21,7 +24,7 @@ from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import Mark, gap_mark
 from ordertape.tape.reader import TapeReader
 from support.processes import simulated_venue, wait_for
-from support.server import API, CollectorStreams, server_over, serving
+from support.server import API, serving
 from support.tape import START, Market
 
 LIVE = "BTC/USDT"
@@ -31,11 +34,10 @@ SECOND = 10**9
 
 @dataclass
 class Served:
-    """Its address, its collectors, and what stands on the finished tape."""
+    """Its address, its data, and what stands on the finished tape."""
 
     address: str
     data: Path
-    streams: CollectorStreams
     batches: list[EventBatch]
 
     def __post_init__(self) -> None:
@@ -63,15 +65,23 @@ class Served:
         options = {"max_queue": None, **options}
         return connect(f"{address}?{query}" if query else address, **options)
 
-    def begin(self) -> None:
+    def begin(self, symbol: str = LIVE, persist: bool = True) -> None:
         """The live market is LIVE and has events."""
-        self.post("/start", {"symbol": LIVE, "exchanges": ["bitfinex"]})
+        wish = {"symbol": symbol, "exchanges": ["bitfinex"], "persist": persist}
+        answer = self.post("/start", wish)
+        assert answer.status_code == 200, answer.text
 
         def live() -> bool:
-            status = self.get(f"/status/bitfinex/{LIVE}").json()
+            status = self.get(f"/status/bitfinex/{symbol}").json()
             return bool(status["state"] == "LIVE" and status["orders_received"] > 50)
 
         wait_for(live, "a live market")
+
+    def kill_collector(self) -> None:
+        """The live market's collector is gone without a word."""
+        report = read_report(MarketFolder(self.data, "bitfinex", LIVE).root)
+        assert report is not None
+        os.kill(report.pid, signal.SIGKILL)
 
 
 def exact(text: str | bytes) -> dict[str, Any]:
@@ -119,17 +129,16 @@ def finished_tape(data: Path) -> list[EventBatch]:
 
 @contextmanager
 def serve(folder: Path, rate: int = 500) -> Iterator[Served]:
+    """The whole server; its Bitfinex is a simulated one with two pairs."""
     data = folder / "data"
     batches = finished_tape(data)
-    with simulated_venue(rate=rate) as environment:
-        streams = CollectorStreams(data, environment)
-        try:
-            with serving(data, server_over(streams)) as address:
-                found = Served(address, data, streams, batches)
-                with found.client:
-                    yield found
-        finally:
-            streams.close()
+    with (
+        simulated_venue(rate=rate, pairs=("tBTCUST", "tETHUST")) as environment,
+        serving(folder, environment) as address,
+    ):
+        found = Served(address, data, batches)
+        with found.client:
+            yield found
 
 
 __all__ = ["FINISHED", "LIVE", "START", "Served", "exact", "finished_tape", "sentence", "serve"]

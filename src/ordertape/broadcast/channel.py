@@ -98,6 +98,8 @@ class Subscription:
         self.mailbox, self.depth, self.batch_ms = mailbox, depth, batch_ms
         self.sent: tuple[int, int] | None = None
         """(era, sequence) of the last event or book that was handed to the client's socket."""
+        self.has_book: bool | None = None
+        """Whether the client knows the book; None before it began."""
         self._sequence: int | None = None
         self._early: list[Item] = []
         self._pictured: tuple[int, int] | None = None
@@ -105,9 +107,9 @@ class Subscription:
         self._gathered_in: Events | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, after: int, items: Sequence[Item]) -> None:
+    def begin(self, after: int, items: Sequence[Item], has_book: bool = True) -> None:
         """The client stands behind event ``after`` and gets these first, then what was held."""
-        self._sequence = after
+        self._sequence, self.has_book = after, has_book
         early, self._early = self._early, []
         for item in [*items, *early]:
             self.deliver(item)
@@ -129,7 +131,7 @@ class Subscription:
         if item.sequence < self._sequence or stand == self._pictured:
             return
         self.flush()
-        self._sequence, self._pictured = item.sequence, stand
+        self._sequence, self._pictured, self.has_book = item.sequence, stand, True
         self.mailbox.put(item.frame(self.depth, age_of(item.ts_recv)), self)
 
     def _events(self, item: Events) -> None:

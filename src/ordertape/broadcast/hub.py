@@ -60,18 +60,33 @@ class Channel:
         """
         self.readers.add(reader)
         self.replica.wanted = True
-        loop, live = asyncio.get_running_loop(), self.info.state in ("LIVE", "STALE")
+        loop, live = asyncio.get_running_loop(), self._is_live
         beginning = await loop.run_in_executor(
             executor, partial(_written, self.replica, since, reader.depth, live)
         )
         if not beginning.items:
             reader.mailbox.put(Frame(self.status_frame()))
-        reader.begin(beginning.after, list[Item](beginning.items))
+        reader.begin(beginning.after, list[Item](beginning.items), beginning.has_book)
 
     def leave(self, reader: Subscription) -> None:
         reader.close()
         self.readers.discard(reader)
         self.replica.wanted = bool(self.readers)
+
+    @property
+    def _is_live(self) -> bool:
+        return self.info.state in ("LIVE", "STALE")
+
+    async def give_books(self, executor: Executor) -> None:
+        """Readers who came before there was a book get it."""
+        waiting = [reader for reader in self.readers if reader.has_book is False]
+        if not (waiting and self._is_live and self.replica.has_live_book):
+            return
+        loop = asyncio.get_running_loop()
+        picture = await loop.run_in_executor(executor, self.replica.picture)
+        for reader in waiting:
+            if picture is not None and reader.has_book is False:
+                reader.deliver(picture)
 
     # Telling --------------------------------------------------------------------------------------
 
@@ -138,7 +153,7 @@ def _written(
     """
     if live:
         replica.wait_live(limits.replica_catch_up_ms / 1000)
-    beginning = replica.begin(since)
+    beginning = replica.begin(since, live)
     for item in beginning.items:
         if isinstance(item, BookPicture):
             item.members(depth)
@@ -198,6 +213,7 @@ class Hub:
                 channel = None
             if channel is not None and info.is_active:
                 channel.look(info)
+                await channel.give_books(self._executor)
             elif channel is None and info.is_active:
                 self.channels[key] = Channel(info, data, self._events_kept)
                 changed = True

@@ -43,6 +43,8 @@ class Beginning(NamedTuple):
 
     after: int
     items: list[Events | BookPicture]
+    has_book: bool
+    """Whether the reader knows the book then; it waits for the next one otherwise."""
 
 
 class ReplicaBook:
@@ -106,6 +108,11 @@ class ReplicaBook:
         """As the tape told it last."""
         return self.history.state or "STOPPED"
 
+    @property
+    def has_live_book(self) -> bool:
+        """Whether the tape says that the book is the venue's."""
+        return self._live.is_set()
+
     def picture(self) -> BookPicture | None:
         """The book as it stands, None before there is one."""
         with self._lock:
@@ -133,32 +140,33 @@ class ReplicaBook:
         counted = sum(count for second, count in list(self._seconds) if now - span <= second < now)
         return counted / span
 
-    def begin(self, since: tuple[int, int] | None = None) -> Beginning:
+    def begin(self, since: tuple[int, int] | None = None, live: bool = True) -> Beginning:
         """What a reader who joins now gets first: the book, or what followed ``since``.
 
+        ``live``: whether the collector, too, says that this is the venue's book.
         ``since``: (era, sequence) where the reader stood.  Where that era is over, or too much
         came since, it is the book.
         """
         with self._lock:
             if self._replay is None:
-                return Beginning(0, [])
+                return Beginning(0, [], False)
             book, last = self._replay.book, self._replay.seq
             held = list(self._ring)
             if since is not None and since[0] == book.era and since[1] <= last:
                 first_held = held[0].first_seq if held else last + 1
                 picture = None
                 after = since[1]
-            elif self.state in _WITH_BOOK:
+            elif live and self.state in _WITH_BOOK:
                 picture, after, first_held = self._picture(book), book.seq, 0
             else:
-                return Beginning(last, [])
+                return Beginning(last, [], False)
             where = self._where(book)
         if picture is not None:
-            return Beginning(after, [picture, *self._since(held, after, where)])
+            return Beginning(after, [picture, *self._since(held, after, where)], True)
         older = self._from_tape(after, first_held) if first_held > after + 1 else []
         if older is None:
-            return self.begin()
-        return Beginning(after, [*self._since([*older, *held], after, where)])
+            return self.begin(live=live)
+        return Beginning(after, [*self._since([*older, *held], after, where)], True)
 
     def _from_tape(self, after: int, until: int) -> list[EventBatch] | None:
         """The events between two seqs, both exclusive; None where they are too many."""
@@ -232,8 +240,6 @@ class ReplicaBook:
         self._venue_ts = book.ts_recv if last is None else _venue_time(last)
         self._caught_up.set()
         self._note_state()
-        if self.state in _WITH_BOOK:
-            self._post_picture()
         return book.seq + 1
 
     def _take(self, batch: EventBatch) -> None:
