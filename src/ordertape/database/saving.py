@@ -115,6 +115,7 @@ def _copy(
 ) -> None:
     batch = _batch(orders)
     arrays, _ = events_of(batch)
+    arrays["ts_recv"] = np.array([_received(order) for order in orders], np.int64)
     eras = np.array([int(order.metadata.get("era", 0)) for order in orders], np.int32)
     generation = newest_generation(connection, market)
     needs = needs_of(batch, arrays)
@@ -170,7 +171,8 @@ def _batch(orders: list[L3Order]) -> EventBatch:
         price_before=np.array(numbers("price", "old_price", price_scale), np.int64),
         size_before=np.array(numbers("size", "old_size", size_scale), np.int64),
         ts_event=np.array(known("ts_event_ns"), np.int64),
-        ts_recv=np.array([_received(order) for order in orders], np.int64),
+        # A batch's times never decrease; what these rows say is put in its place afterwards.
+        ts_recv=np.zeros(len(orders), np.int64),
         venue_seq=np.array(known("venue_seq"), np.int64),
         seq=np.array([order.sequence for order in orders], np.int64),
         # Each row is a message of its own.
