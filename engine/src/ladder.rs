@@ -136,5 +136,29 @@ mod tests {
             let keys: Vec<i64> = ladder.iter().map(|s| s.key).collect();
             prop_assert_eq!(keys, model.keys().rev().copied().collect::<Vec<_>>());
         }
+
+        #[test]
+        fn a_ladder_that_thins_out_stays_in_order(
+            keys in prop::collection::hash_set(any::<i32>(), 300..2500),
+            kept in 0usize..60,
+        ) {
+            let mut ladder = Ladder::default();
+            let mut model = BTreeMap::new();
+            for &key in &keys {
+                ladder.insert(i64::from(key), 7);
+                model.insert(i64::from(key), 7);
+            }
+            // In no order of their own: sets are shuffled.
+            for (nth, &key) in keys.iter().skip(kept).enumerate() {
+                ladder.remove(i64::from(key));
+                model.remove(&i64::from(key));
+                if nth % 50 == 0 || model.len() < 80 {
+                    let left: Vec<i64> = ladder.iter().map(|s| s.key).collect();
+                    prop_assert_eq!(&left, &model.keys().rev().copied().collect::<Vec<_>>());
+                }
+            }
+            prop_assert!(ladder.chunks.len() <= 2 + kept / CHUNK_MIN);
+            prop_assert_eq!(ladder.count(), kept.min(keys.len()));
+        }
     }
 }
