@@ -200,7 +200,7 @@ keeper_stop_ms_min: Final = 2_000
 that a server ends within stop_timeout_ms.  Policy: then they are ended."""
 collector_streams_max: Final = 100
 """Streams of one collector.  Policy: refused."""
-wanted_retry_ms: Final = 5_000
+wanted_retry_ms: Final = 1_000
 """Between two tries to go on with a wanted stream whose market another process writes."""
 products_seconds_max: Final = 600
 """A venue's list of markets is fetched again when it is older.  Policy: fetched when next asked."""
@@ -265,6 +265,8 @@ streams_look_ms_max: Final = 1_000
 """How soon after a change, and how often at least, the server looks which streams run."""
 status_differs_ms: Final = 1_000
 """What a collector says of its state counts against what its tape says after this long."""
+replica_poll_ms_max: Final = 2
+"""How often a replica looks for new frames at least."""
 replica_catch_up_ms: Final = 2_000
 """How long a reader's first book waits for a replica that is just being made.
 Policy: its status comes first."""

@@ -214,7 +214,7 @@ class ReplicaBook:
         start = self._begin()
         reader = TapeReader(self.data, self.exchange, self.symbol, from_seq=start)
         self.failure = ""
-        for item in reader.follow(self._stop):
+        for item in reader.follow(self._stop, limits.replica_poll_ms_max):
             if isinstance(item, Mark):
                 self._mark(item)
             else:
