@@ -5,16 +5,26 @@ use crate::table::NIL;
 
 const NEAR_WORDS: usize = 4;
 
-/// One cache line: the first 256 tickets in place, later ones spilled.
+/// One cache line: 256 tickets in place, later ones spilled.  Orders at the front of a queue leave first,
+/// so most words run empty from the front and are dropped as new ones are needed.
 #[derive(Default)]
 #[repr(align(64))]
 pub struct Rank {
     near: [u64; NEAR_WORDS],
     spilled: Vec<u64>,
+    /// The ticket of the first bit, a multiple of 64.
+    first: u32,
     next: u32,
 }
 
 impl Rank {
+    /// The word of a ticket and its bit.
+    #[inline]
+    fn place(&self, ticket: u32) -> (usize, u64) {
+        let at = ticket - self.first;
+        (at as usize / 64, 1 << (at % 64))
+    }
+
     #[inline]
     fn word(&mut self, nth: usize) -> &mut u64 {
         if nth < NEAR_WORDS {
@@ -28,53 +38,61 @@ impl Rank {
     #[inline]
     pub fn join(&mut self) -> u32 {
         let ticket = self.next;
-        let nth = ticket as usize / 64;
+        let (mut nth, bit) = self.place(ticket);
         if nth == NEAR_WORDS + self.spilled.len() {
-            self.spilled.push(0);
+            nth -= self.drop_empty();
+            if nth == NEAR_WORDS + self.spilled.len() {
+                self.spilled.push(0);
+            }
         }
-        *self.word(nth) |= 1 << (ticket % 64);
+        *self.word(nth) |= bit;
         self.next += 1;
         ticket
     }
 
+    /// Drops the empty words at the front; how many.
+    fn drop_empty(&mut self) -> usize {
+        let empty = self.near.iter().take_while(|&&word| word == 0).count();
+        if empty == 0 || !self.spilled.is_empty() {
+            return 0;
+        }
+        self.near.copy_within(empty.., 0);
+        self.near[NEAR_WORDS - empty..].fill(0);
+        self.first += 64 * empty as u32;
+        empty
+    }
+
     #[inline]
     pub fn leave(&mut self, ticket: u32) {
-        *self.word(ticket as usize / 64) &= !(1 << (ticket % 64));
+        let (nth, bit) = self.place(ticket);
+        *self.word(nth) &= !bit;
     }
 
     #[inline]
     pub fn ahead(&self, ticket: u32) -> i64 {
-        let (nth, below) = (ticket as usize / 64, (1u64 << (ticket % 64)) - 1);
-        let mut ahead = 0;
-        for (at, word) in self.near.iter().enumerate() {
-            let mask = if at < nth {
-                u64::MAX
-            } else if at == nth {
-                below
-            } else {
-                0
-            };
-            ahead += (word & mask).count_ones();
-        }
-        if let Some(last) = nth.checked_sub(NEAR_WORDS) {
-            ahead += self.spilled[..last]
-                .iter()
-                .map(|word| word.count_ones())
-                .sum::<u32>();
-            ahead += (self.spilled[last] & below).count_ones();
-        }
-        i64::from(ahead)
+        let (nth, bit) = self.place(ticket);
+        let ones = |words: &[u64]| words.iter().map(|word| word.count_ones()).sum::<u32>();
+        let (whole, last) = match nth.checked_sub(NEAR_WORDS) {
+            None => (ones(&self.near[..nth]), self.near[nth]),
+            Some(spilled) => (
+                ones(&self.near) + ones(&self.spilled[..spilled]),
+                self.spilled[spilled],
+            ),
+        };
+        i64::from(whole + (last & (bit - 1)).count_ones())
     }
 
     /// Whether most tickets given belong to orders that left: then the level renumbers its queue.
     #[inline]
     pub fn is_sparse(&self, orders: u32) -> bool {
-        self.next as usize >= 64 * NEAR_WORDS && (self.next / 4 >= orders || self.next == NIL - 1)
+        let given = self.next - self.first;
+        !self.spilled.is_empty() && given / 4 >= orders || self.next == NIL - 1
     }
 
     pub fn clear(&mut self) {
         self.near = [0; NEAR_WORDS];
         self.spilled.clear();
+        self.first = 0;
         self.next = 0;
     }
 
