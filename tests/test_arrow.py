@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from ordertape._engine import NULL, EventBatch
-from ordertape.arrow import schema_of, to_arrow, to_numpy
+from ordertape.arrow import to_arrow, to_numpy
 from ordertape.events import COLUMNS
 from support.events import TS, batch
 
@@ -96,10 +96,6 @@ def test_a_slice_has_its_own_rows_and_nulls() -> None:
         part = batch()[first:last].to_arrow()
         assert part.to_pylist() == whole.slice(first, last - first).to_pylist()
         part.validate(full=True)
-
-
-def test_schema_of_is_the_schema_of_the_table() -> None:
-    assert schema_of(batch()) == batch().to_arrow().schema
 
 
 def test_numpy_arrays_are_read_only_scaled_integers() -> None:

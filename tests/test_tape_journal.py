@@ -58,7 +58,7 @@ def test_writing_goes_on_after_a_clean_end(folder: MarketFolder) -> None:
             assert writer.written_seq == writer.recovered.last_seq == market.next_seq - 1
             assert writer.recovered.last_ts_recv == (market.now if batches else 0)
             assert writer.recovered.cut_bytes == 0
-            market.continue_with(writer.recovered.codec, writer.recovered.trade_codec)
+            market.continue_with(writer.recovered.codec, writer.recovered.codecs.trade)
             for batch in market.messages(20, clear_every=20):
                 writer.append(batch)
                 batches.append(batch)

@@ -27,7 +27,7 @@ import pyarrow as pa
 from ordertape._engine import NULL, Column, EventBatch, IdCodec
 from ordertape.events import COLUMNS
 
-__all__ = ["ID_COLUMNS", "NUMBER_COLUMNS", "schema_of", "to_arrow", "to_numpy"]
+__all__ = ["ID_COLUMNS", "NO_ID", "NUMBER_COLUMNS", "number_type", "to_arrow", "to_numpy"]
 
 ID_COLUMNS: Final = ("order_id", "trade_id", "taker_order_id")
 NUMBER_COLUMNS: Final = ("price", "size", "price_before", "size_before")
@@ -45,7 +45,7 @@ _PLAIN: Final[dict[str, pa.DataType]] = {
 }
 
 _INT64_DIGITS: Final = 19
-_NO_ID: Final = np.uint64(2**64 - 1)
+NO_ID: Final = np.uint64(2**64 - 1)
 """Both halves of the key that means "no id"; an upper half of this alone is a dictionary's key."""
 
 
@@ -67,11 +67,6 @@ def to_numpy(batch: EventBatch) -> dict[str, npt.NDArray[Any]]:
             values = np.asarray(column)
             arrays[name] = values.view(np.uint64) if name in ID_COLUMNS else values
     return arrays
-
-
-def schema_of(batch: EventBatch) -> pa.Schema:
-    """The schema ``to_arrow`` gives this batch."""
-    return to_arrow(batch[0:0]).schema
 
 
 def number_type(scale: int) -> pa.DataType:
@@ -121,7 +116,7 @@ def _ids(batch: EventBatch, name: str, column: Column | None) -> pa.Array[Any]:
     if integers:
         keys = np.asarray(column).view(np.uint64)
         low, high = keys[:, 0], keys[:, 1]
-        absent = (low == _NO_ID) & (high == _NO_ID)
+        absent = (low == NO_ID) & (high == NO_ID)
         # An id that is no integer stands in the codec's dictionary: then all are text.
         if not (high[~absent] != 0).any():
             return pa.array(low, pa.uint64(), mask=absent)

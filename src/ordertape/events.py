@@ -7,11 +7,13 @@ are int64 at the batch's scales (digits after the point).  The engine mirrors th
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
+from typing import Final
 
 from ordertape._engine import NULL
 
 __all__ = [
     "COLUMNS",
+    "NO_SIDE",
     "NULL",
     "REASONS",
     "ApplyResult",
@@ -46,6 +48,10 @@ class EventKind(IntEnum):
 class Side(IntEnum):
     BID = 0
     ASK = 1
+
+
+NO_SIDE: Final = 255
+"""Stands in columns of sides where there is none."""
 
 
 class Flag(IntFlag):

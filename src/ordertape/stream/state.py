@@ -72,7 +72,3 @@ class StateMachine:
     @property
     def connected(self) -> bool:
         return self.state in _CONNECTED
-
-    @property
-    def running(self) -> bool:
-        return self.state in _RUNNING

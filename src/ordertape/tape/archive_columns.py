@@ -16,14 +16,12 @@ import numpy.typing as npt
 import pyarrow
 
 from ordertape._engine import NULL, EventBatch
-from ordertape.events import COLUMNS
+from ordertape.arrow import ID_COLUMNS, NO_ID
+from ordertape.events import COLUMNS, NO_SIDE
 from ordertape.tape.codecs import MarketCodecs
 
 __all__ = [
     "CODES",
-    "IDS",
-    "NO_ID",
-    "NO_SIDE",
     "Columns",
     "Layout",
     "absent",
@@ -40,7 +38,6 @@ Columns = dict[str, npt.NDArray[Any]]
 """Columns as the engine has them: int64, uint16, uint8; ids (n, 2) uint64, lower half first.
 A column that no row has is left out."""
 
-IDS: Final = ("order_id", "trade_id", "taker_order_id")
 PRICES: Final = ("price", "price_before")
 SIZES: Final = ("size", "size_before")
 CODES: Final = {
@@ -50,8 +47,6 @@ CODES: Final = {
     "flags": pa.uint16(),
     "taker_side": pa.uint8(),
 }
-NO_SIDE: Final = 255
-NO_ID: Final = np.uint64(2**64 - 1)
 _INT64_MAX: Final = 2**63 - 1
 
 ALWAYS: Final = ("seq", "ts_recv", "kind", "reason", "flags")
@@ -76,7 +71,7 @@ class Layout(NamedTuple):
     """18, stored as INT64, or 19, which holds every int64."""
     size_digits: int
     narrow_ids: tuple[bool, ...]
-    """For each of IDS whether it is UINT64: every id an integer of the codec."""
+    """For each of ID_COLUMNS whether it is UINT64: every id an integer of the codec."""
 
     def holds(self, other: Layout) -> bool:
         """Whether columns of another layout fit here without a change."""
@@ -93,7 +88,7 @@ class Layout(NamedTuple):
     def types(self) -> dict[str, Any]:
         """The Arrow type of each column."""
         types = dict.fromkeys(COLUMNS, pa.int64()) | CODES
-        for name, narrow in zip(IDS, self.narrow_ids, strict=True):
+        for name, narrow in zip(ID_COLUMNS, self.narrow_ids, strict=True):
             types[name] = pa.uint64() if narrow else self._wide_id(name)
         types |= dict.fromkeys(PRICES, _decimal(self.price_digits, self.price_scale))
         types |= dict.fromkeys(SIZES, _decimal(self.size_digits, self.size_scale))
@@ -106,7 +101,7 @@ class Layout(NamedTuple):
     def writer_options(self) -> dict[str, Any]:
         """How ``ParquetWriter`` is to store these columns."""
         encodings = dict(ENCODINGS)
-        for name, narrow in zip(IDS, self.narrow_ids, strict=True):
+        for name, narrow in zip(ID_COLUMNS, self.narrow_ids, strict=True):
             encodings[name] = "BYTE_STREAM_SPLIT" if narrow else "PLAIN"
         return {
             "compression": "zstd",
@@ -145,13 +140,13 @@ def gather(batches: Sequence[EventBatch], price_scale: int, size_scale: int) -> 
             ]
             arrays = [_raised(array, step) for array, step in zip(arrays, steps, strict=True)]
         joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-        columns[name] = joined.view(np.uint64) if name in IDS else joined
+        columns[name] = joined.view(np.uint64) if name in ID_COLUMNS else joined
     return columns
 
 
 def absent(name: str, rows: int) -> npt.NDArray[Any]:
     """A column in which no row has a value."""
-    if name in IDS:
+    if name in ID_COLUMNS:
         return np.full((rows, 16), 255, np.uint8)
     return np.full(rows, NO_SIDE, np.uint8) if name in CODES else np.full(rows, NULL, np.int64)
 
@@ -185,7 +180,7 @@ def layout_of(columns: Columns, price_scale: int, size_scale: int, codecs: Marke
         max(_digits(columns, name) for name in SIZES),
         tuple(
             name not in columns or (spec == "int" and _is_narrow(columns[name]))
-            for name, spec in zip(IDS, (order, trade, order), strict=True)
+            for name, spec in zip(ID_COLUMNS, (order, trade, order), strict=True)
         ),
     )
 
@@ -203,7 +198,7 @@ def hash_columns(hasher: Any, columns: Columns) -> None:
     """Takes every value of some rows into a hash, equal however they are stored."""
     for name in COLUMNS:
         values = columns.get(name)
-        if values is None or (values == (NO_ID if name in IDS else _null(name))).all():
+        if values is None or (values == (NO_ID if name in ID_COLUMNS else _null(name))).all():
             hasher.update(b"-")
         else:
             hasher.update(np.ascontiguousarray(values))
@@ -230,7 +225,7 @@ def table_of(columns: Columns, layout: Layout) -> Any:
 
 def _array(values: npt.NDArray[Any], name: str, kind: Any) -> Any:
     rows = len(values)
-    if name in IDS:
+    if name in ID_COLUMNS:
         nulls = (values[:, 0] == NO_ID) & (values[:, 1] == NO_ID)
         if kind == pa.uint64():
             return _from_memory(kind, values[:, 0], nulls)

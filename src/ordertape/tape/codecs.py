@@ -9,6 +9,7 @@ import numpy as np
 
 from ordertape import limits
 from ordertape._engine import EventBatch, IdCodec
+from ordertape.arrow import ID_COLUMNS
 from ordertape.errors import TapeCorrupt
 from ordertape.events import COLUMNS
 from ordertape.tape.marks import Mark, terms_mark
@@ -77,7 +78,7 @@ class MarketCodecs:
             for name in COLUMNS
             if (column := batch.column(name)) is not None
         }
-        for name in ("order_id", "trade_id", "taker_order_id"):
+        for name in ID_COLUMNS:
             if name in columns:
                 columns[name] = batch.id_texts(name)
         return EventBatch.from_arrays(

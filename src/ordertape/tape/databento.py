@@ -30,7 +30,7 @@ from typing import Final, NamedTuple
 import databento_dbn as dbn
 
 from ordertape._engine import NULL, EventBatch
-from ordertape.events import EventKind, Flag, Reason, Side
+from ordertape.events import NO_SIDE, EventKind, Flag, Reason, Side
 from ordertape.tape.databento_csv import CsvFile
 from ordertape.tape.databento_records import (
     DbnFile,
@@ -39,7 +39,7 @@ from ordertape.tape.databento_records import (
     Records,
     choose_instrument,
 )
-from ordertape.tape.foreign import NO_SIDE, BatchReader, EventRow, EventRows, SourceFile
+from ordertape.tape.foreign import BatchReader, EventRow, EventRows, SourceFile
 
 __all__ = ["DatabentoReader", "read_databento"]
 

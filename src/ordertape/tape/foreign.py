@@ -14,18 +14,15 @@ import zstandard
 
 from ordertape._engine import NULL, EventBatch, IdCodec
 from ordertape.errors import BadFile
-from ordertape.events import Flag
+from ordertape.events import NO_SIDE, Flag
 
-__all__ = ["NO_SIDE", "BatchReader", "EventRow", "EventRows", "SourceFile"]
+__all__ = ["BatchReader", "EventRow", "EventRows", "SourceFile"]
 
 _READ_BYTES: Final = 256 * 1024
 _TEXT_BLOCK_BYTES: Final = 2 * 2**20
 _LINE_BYTES_MAX: Final = 2**20
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
-
-NO_SIDE: Final = 255
-"""A side that the source does not tell."""
 
 
 class _Unpacker(Protocol):

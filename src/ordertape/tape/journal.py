@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from types import TracebackType
 
 import numpy as np
 
@@ -137,12 +136,7 @@ class JournalWriter:
     def __enter__(self) -> JournalWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # Checks ---------------------------------------------------------------------------------------
@@ -281,7 +275,7 @@ class JournalWriter:
             "terms": self._codecs.written,
             "price_scale": self._scales[0],
             "size_scale": self._scales[1],
-            "carried": [mark.as_dict() for mark in self._carried.values()],
+            "carried": list(self._carried.values()),
         }
         mark = Mark("segment", self.written_seq, time.time_ns(), fields)
         return encode_mark(mark.to_json(), self.written_seq, self._ts_recv, 0)

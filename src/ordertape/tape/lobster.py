@@ -29,8 +29,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from ordertape._engine import NULL, EventBatch
-from ordertape.events import EventKind, Flag, Reason, Side
-from ordertape.tape.foreign import NO_SIDE, BatchReader, EventRow, EventRows, SourceFile
+from ordertape.events import NO_SIDE, EventKind, Flag, Reason, Side
+from ordertape.tape.foreign import BatchReader, EventRow, EventRows, SourceFile
 from ordertape.tape.lobster_lines import (
     ANONYMOUS_ID_BASE,
     Message,

@@ -39,11 +39,8 @@ class Mark:
     ts: int
     fields: dict[str, Any] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
-        return {"kind": self.kind, "seq": self.seq, "ts": self.ts, "fields": self.fields}
-
     def to_json(self) -> bytes:
-        return msgspec.json.encode(self.as_dict())
+        return msgspec.json.encode(self)
 
     @classmethod
     def from_json(cls, payload: bytes) -> Mark:

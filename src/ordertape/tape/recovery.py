@@ -55,10 +55,6 @@ class Recovered:
     def codec(self) -> IdCodec:
         return self.codecs.order
 
-    @property
-    def trade_codec(self) -> IdCodec:
-        return self.codecs.trade
-
 
 def recover(folder: MarketFolder) -> Recovered:
     """Cuts a torn tail and reads what the tape ends with; only for who holds the writer's lock."""

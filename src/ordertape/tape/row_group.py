@@ -16,8 +16,9 @@ import pyarrow
 import pyarrow.parquet as pq
 
 from ordertape._engine import NULL, EventBatch
-from ordertape.events import COLUMNS
-from ordertape.tape.archive_columns import CODES, IDS, NO_ID, NO_SIDE, Columns, absent
+from ordertape.arrow import ID_COLUMNS, NO_ID
+from ordertape.events import COLUMNS, NO_SIDE
+from ordertape.tape.archive_columns import CODES, Columns, absent
 from ordertape.tape.codecs import MarketCodecs
 
 __all__ = ["RowGroup", "keep_freed_memory", "open_file"]
@@ -104,9 +105,9 @@ class RowGroup:
             columns[name] = np.full(self.rows, code, CODES[name].to_pandas_dtype())
         for name, column in self._columns.items():
             values = _run(name, column, 0, self.rows)
-            if name in IDS and values.ndim == 1:
+            if name in ID_COLUMNS and values.ndim == 1:
                 values = np.stack([values, np.zeros_like(values)], axis=1)
-            columns[name] = values.view(np.uint64) if name in IDS else values
+            columns[name] = values.view(np.uint64) if name in ID_COLUMNS else values
         return columns
 
 
@@ -145,7 +146,7 @@ def _run(name: str, column: _Column, first: int, last: int) -> npt.NDArray[Any]:
     """Rows of a column as ``from_arrays`` takes them."""
     values = column.values[first:last]
     present = None if column.present is None else column.present[first:last]
-    if name in IDS:
+    if name in ID_COLUMNS:
         return _ids(values, present)
     if values.ndim == 2:
         values = np.ascontiguousarray(values[:, 0])

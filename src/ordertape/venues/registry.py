@@ -1,4 +1,4 @@
-"""The venues by name: what each can prove, its symbols, its session, its addresses."""
+"""The venues by name: what each can prove, its symbols, its session."""
 
 from __future__ import annotations
 
@@ -19,15 +19,13 @@ __all__ = ["VENUES", "Venue", "venue_of"]
 
 @dataclass(frozen=True, slots=True)
 class Venue:
-    """One venue.  Addresses are settings; these are the venue's own."""
+    """One venue.  Its addresses are settings."""
 
     capability: Capability
     id_codec: str
     """The engine's codec that holds every order id of the venue."""
-    ws_url: str
-    rest_url: str
     products_paths: tuple[str, ...]
-    """The lists of markets, below ``rest_url``."""
+    """The lists of markets, below its REST address."""
     read_products: Callable[[bytes], Products]
     """Our symbols in one such list; msgspec.DecodeError where the text is none."""
     native: Callable[[str], str | None]
@@ -49,8 +47,6 @@ VENUES: dict[str, Venue] = {
     BITFINEX.exchange: Venue(
         capability=BITFINEX,
         id_codec="int",
-        ws_url="wss://api-pub.bitfinex.com/ws/2",
-        rest_url="https://api-pub.bitfinex.com",
         products_paths=("/v2/conf/pub:list:pair:exchange", "/v2/conf/pub:list:pair:futures"),
         read_products=bitfinex_wire.read_products,
         native=bitfinex_wire.native,

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ordertape._engine import NULL, EventBatch, OrderBook
-from ordertape.arrow import to_numpy
+from ordertape.arrow import NO_ID, to_numpy
 from ordertape.events import EventKind, Flag, Side
 from ordertape.tape.exports.files import NewFiles
 from ordertape.tape.exports.span import Progress, Range, cut_at_days
@@ -55,7 +55,6 @@ SELL_EVENT: Final = 1 << 28
 
 _NOTHING: Final = 0
 """No event: the row changes nothing over there."""
-_NO_KEY: Final = np.uint64(2**64 - 1)
 _DICTIONARY_BIT: Final = 2**62
 
 Events = npt.NDArray[np.void]
@@ -162,10 +161,10 @@ class _Ids:
     def of(self, batch: EventBatch) -> npt.NDArray[np.uint64]:
         keys = to_numpy(batch)["order_id"]
         low, high = keys[:, 0], keys[:, 1]
-        absent = (low == _NO_KEY) & (high == _NO_KEY)
+        absent = (low == NO_ID) & (high == NO_ID)
         if batch.codec.spec == "int":
             # Ids that are no integers are entries of the codec's dictionary, counted from 0.
-            numbers = np.where(high == _NO_KEY, low | np.uint64(_DICTIONARY_BIT), low)
+            numbers = np.where(high == NO_ID, low | np.uint64(_DICTIONARY_BIT), low)
         else:
             packed = np.ascontiguousarray(keys[~absent]).view("V16").ravel()
             unique, places = np.unique(packed, return_inverse=True)
