@@ -39,12 +39,12 @@ def test_a_replica_waits_for_a_tape_and_then_follows_it(tmp_path: Path) -> None:
             wait_for(lambda: following(replica, market), "the last book")
             journal.mark(gap_mark(market.book.seq, 5, None, "lost", era=1))
             journal.mark(gap_mark(market.book.seq, 5, 9, "lost", era=1, healed_by=7))
-            wait_for(lambda: replica.gaps > 0, "the gap")
+            wait_for(lambda: replica.history.gap_count > 0, "the gap")
         shown = view_of(replica)
     finally:
         replica.stop()
     assert shown.simulated
-    assert (replica.state, shown.state) == ("LIVE", "STOPPED")
+    assert (replica.history.state, shown.state) == ("LIVE", "STOPPED")
     assert shown.sequence == market.book.seq
     assert shown.gaps == 1
     assert shown.faults == 0

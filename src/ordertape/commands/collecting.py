@@ -15,12 +15,18 @@ from rich.live import Live
 from rich.text import Text
 
 from ordertape import limits
-from ordertape.commands.common import DataOption, ExchangeArgument, out, prepare
-from ordertape.commands.reading import until_interrupted
+from ordertape.commands.common import (
+    DataOption,
+    ExchangeArgument,
+    out,
+    prepare,
+    until_interrupted,
+)
 from ordertape.errors import ChildFailed, TapeError
 from ordertape.roles.children import Child, Children
-from ordertape.roles.collector import Collector, Market
+from ordertape.roles.collector import Collector
 from ordertape.roles.logs import logger
+from ordertape.roles.markets import Market
 from ordertape.roles.status import read_report
 from ordertape.settings import Settings
 from ordertape.tape.folder import MarketFolder, markets

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +28,7 @@ __all__ = [
     "out",
     "out_json",
     "prepare",
+    "until_interrupted",
 ]
 
 DataOption = Annotated[
@@ -91,3 +96,18 @@ def out(text: str) -> None:
 def out_json(answer: object) -> None:
     """A line for scripts."""
     sys.stdout.write(json_text(answer) + "\n")
+
+
+@contextmanager
+def until_interrupted() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, so that a view ends where it can clean up."""
+    stop = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

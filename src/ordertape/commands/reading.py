@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +18,7 @@ from ordertape.commands.common import (
     out,
     out_json,
     prepare,
+    until_interrupted,
 )
 from ordertape.commands.progress import waiting
 from ordertape.models import iso_from_ns
@@ -37,7 +34,7 @@ from ordertape.terminal.replica import Replica
 from ordertape.terminal.view import show
 from ordertape.venues.registry import VENUES
 
-__all__ = ["book", "status", "until_interrupted", "venues", "verify", "watch"]
+__all__ = ["book", "status", "venues", "verify", "watch"]
 
 _PIPE_COLUMNS = 1_000
 
@@ -110,21 +107,6 @@ def watch(exchange: ExchangeArgument, symbol: SymbolArgument, data: DataOption =
             show(replica, stop)
         finally:
             replica.stop()
-
-
-@contextmanager
-def until_interrupted() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, so that a view ends where it can clean up."""
-    stop = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def verify(

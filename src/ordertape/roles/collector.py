@@ -29,7 +29,7 @@ from ordertape.roles.status import write_report
 from ordertape.settings import Settings, load_settings
 from ordertape.venues.registry import venue_of
 
-__all__ = ["Collector", "Market", "main"]
+__all__ = ["Collector", "main"]
 
 
 class Collector:
@@ -107,9 +107,7 @@ class Collector:
             self._stop.set()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
-        running = [
-            asyncio.create_task(self._keep_alive(market, self._stop)) for market in self.markets
-        ]
+        running = [asyncio.create_task(self._keep_alive(market)) for market in self.markets]
         reporting = asyncio.create_task(self._report_forever())
         try:
             await asyncio.gather(*running)
@@ -126,10 +124,10 @@ class Collector:
             reasons = {m.failure or m.stream.reason for m in self.markets}
             raise CollectFailed(f"nothing is collected any more: {'; '.join(sorted(reasons))}")
 
-    async def _keep_alive(self, market: Market, stop: asyncio.Event) -> None:
+    async def _keep_alive(self, market: Market) -> None:
         """Runs one market; its failure is its own, but for a disk that does not keep."""
         try:
-            await market.run(stop)
+            await market.run(self._stop)
         except SyncFailed as error:
             self._note_sync_failure(error)
 

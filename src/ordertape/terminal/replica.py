@@ -14,6 +14,7 @@ from ordertape.errors import UnknownMarket
 from ordertape.events import EventKind
 from ordertape.roles.status import StreamReport, read_report
 from ordertape.tape.folder import MarketFolder
+from ordertape.tape.history import History
 from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
 from ordertape.tape.rebuild import rebuild
@@ -29,10 +30,7 @@ class Replica:
         self.data, self.exchange, self.symbol = data, exchange, symbol
         self.lock = threading.Lock()
         self.book: OrderBook | None = None
-        self.state = ""
-        self.reason = ""
-        self.simulated = False
-        self._gaps: set[int] = set()
+        self.history = History()
         self.faults = 0
         self.failure: Exception | None = None
         self._recent: collections.deque[EventBatch] = collections.deque(
@@ -56,11 +54,6 @@ class Replica:
         """What the collector says, None where none is running."""
         report = read_report(self.folder.root)
         return report if report is not None and report.fresh else None
-
-    @property
-    def gaps(self) -> int:
-        """Gaps on the tape."""
-        return len(self._gaps)
 
     def events(self, count: int) -> list[dict[str, Any]]:
         """The last events, newest first; hold ``lock``."""
@@ -117,13 +110,13 @@ class Replica:
                 for mark in marks:
                     # Later ones come with their events: a state must not run ahead of the book.
                     if mark.seq <= book.seq:
-                        self._mark(mark)
+                        self.history.take(mark)
             return book.seq + 1
         return None
 
     def _take(self, item: EventBatch | Mark) -> None:
         if isinstance(item, Mark):
-            self._mark(item)
+            self.history.take(item)
             return
         if self.book is None:
             self.book = OrderBook(codec=item.codec)
@@ -135,13 +128,3 @@ class Replica:
         counts = self._per_second.setdefault(second, [0] * 8)
         for kind, count in enumerate(item.counts()):
             counts[kind] += count
-
-    def _mark(self, mark: Mark) -> None:
-        if mark.kind == "state":
-            self.state = str(mark.fields["to"])
-            self.reason = str(mark.fields.get("reason") or "")
-        elif mark.kind == "simulated":
-            self.simulated = True
-        elif mark.kind == "gap":
-            # A gap is told as it begins and again as it is healed.
-            self._gaps.add(mark.fields["from_ns"])

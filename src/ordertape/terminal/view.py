@@ -22,7 +22,7 @@ def view_of(replica: Replica) -> View:
     with replica.lock:
         book = replica.book
         bids, asks = book.depth(limits.view_levels_shown) if book is not None else ([], [])
-        state, reason = replica.state, replica.reason
+        state, reason = replica.history.state, replica.history.reason
         if report is None and state not in ("", "STOPPED", "FAILED"):
             # Its collector was killed before it could say so on the tape.
             state, reason = "STOPPED", "nobody collects it now"
@@ -35,7 +35,7 @@ def view_of(replica: Replica) -> View:
         return View(
             exchange=replica.exchange,
             symbol=replica.symbol,
-            simulated=replica.simulated or (report is not None and report.simulated),
+            simulated=replica.history.simulated or (report is not None and report.simulated),
             state=state,
             reason=reason,
             era=book.era if book is not None else 0,
@@ -47,7 +47,7 @@ def view_of(replica: Replica) -> View:
             ask_orders=ask_orders,
             events=replica.events(limits.view_events_shown),
             rates=replica.rates(),
-            gaps=replica.gaps,
+            gaps=replica.history.gap_count,
             faults=replica.faults,
             report=report,
         )
