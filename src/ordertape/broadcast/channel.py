@@ -34,11 +34,11 @@ class Mailbox:
     and ``take`` raises TooSlow; the client may come back and resume.
     """
 
-    def __init__(self, bytes_max: int = limits.client_mailbox_bytes_max) -> None:
-        self._frames: deque[tuple[Frame, Subscription | None]] = deque()
+    def __init__(self, bytes_max: int | None = None) -> None:
+        self._frames: deque[tuple[Frame, Subscription | None, int]] = deque()
         self._bytes = 0
-        self._bytes_max = bytes_max
-        self._there = asyncio.Event()
+        self._bytes_max = limits.client_mailbox_bytes_max if bytes_max is None else bytes_max
+        self._there, self._overflowed = asyncio.Event(), asyncio.Event()
         self._warned = False
         self.full = False
 
@@ -46,16 +46,26 @@ class Mailbox:
     def waiting_bytes(self) -> int:
         return self._bytes
 
-    def put(self, frame: Frame, whose: Subscription | None = None) -> None:
-        """A frame alone always fits: a book may be larger than the mailbox."""
+    def put(
+        self, frame: Frame, whose: Subscription | None = None, *, asked_for: bool = False
+    ) -> None:
+        """A frame alone always fits: a book may be larger than the mailbox.
+
+        ``asked_for``: what a client resumes with is bounded elsewhere and does not count.
+        """
         if self.full:
+            return
+        if asked_for:
+            self._frames.append((frame, whose, 0))
+            self._there.set()
             return
         if self._bytes and self._bytes + len(frame.text) > self._bytes_max:
             self.full = True
+            self._overflowed.set()
             self._frames.clear()
             self._bytes = 0
         else:
-            self._frames.append((frame, whose))
+            self._frames.append((frame, whose, len(frame.text)))
             self._bytes += len(frame.text)
             self._warn_if_due()
         self._there.set()
@@ -68,8 +78,13 @@ class Mailbox:
             f"{self._bytes} bytes wait for you; over {self._bytes_max} this connection is closed"
         )
         warning = f'{{"type":"l3_warning","detail":{text(detail)}}}'
-        self._frames.appendleft((Frame(warning), None))
+        self._frames.appendleft((Frame(warning), None, len(warning)))
         self._bytes += len(warning)
+
+    async def until_full(self) -> None:
+        """Raises TooSlow as soon as too much waits, also while the taker is held up."""
+        await self._overflowed.wait()
+        raise TooSlow
 
     async def take(self) -> list[tuple[Frame, Subscription | None]]:
         """The next frames, at least one.  Raises TooSlow."""
@@ -80,8 +95,9 @@ class Mailbox:
             raise TooSlow
         frames: list[tuple[Frame, Subscription | None]] = []
         while self._frames and len(frames) < limits.client_take_frames:
-            frames.append(self._frames.popleft())
-            self._bytes -= len(frames[-1][0].text)
+            frame, whose, counted = self._frames.popleft()
+            frames.append((frame, whose))
+            self._bytes -= counted
         if self._bytes * 4 < self._bytes_max:
             self._warned = False
         return frames
@@ -100,6 +116,7 @@ class Subscription:
         """(era, sequence) of the last event or book that was handed to the client's socket."""
         self.has_book: bool | None = None
         """Whether the client knows the book; None before it began."""
+        self._beginning = False
         self._sequence: int | None = None
         self._early: list[Item] = []
         self._pictured: tuple[int, int] | None = None
@@ -111,7 +128,12 @@ class Subscription:
         """The client stands behind event ``after`` and gets these first, then what was held."""
         self._sequence, self.has_book = after, has_book
         early, self._early = self._early, []
-        for item in [*items, *early]:
+        self._beginning = True
+        for item in items:
+            self.deliver(item)
+        self.flush()
+        self._beginning = False
+        for item in early:
             self.deliver(item)
 
     def deliver(self, item: Item) -> None:
@@ -123,7 +145,7 @@ class Subscription:
             self._picture(item)
         else:
             self.flush()
-            self.mailbox.put(item.frame, self)
+            self._put(item.frame)
 
     def _picture(self, item: BookPicture) -> None:
         assert self._sequence is not None
@@ -132,7 +154,7 @@ class Subscription:
             return
         self.flush()
         self._sequence, self._pictured, self.has_book = item.sequence, stand, True
-        self.mailbox.put(item.frame(self.depth, age_of(item.ts_recv)), self)
+        self._put(item.frame(self.depth, age_of(item.ts_recv)))
 
     def _events(self, item: Events) -> None:
         assert self._sequence is not None
@@ -141,7 +163,7 @@ class Subscription:
         after, self._sequence = self._sequence, item.last
         if self.batch_ms == 0:
             for frame in item.frames_after(after):
-                self.mailbox.put(frame, self)
+                self._put(frame)
             return
         self._gathered += item.objects_after(after)
         self._gathered_in = item
@@ -161,7 +183,10 @@ class Subscription:
         data = f'"data":[{",".join(gathered)}]'
         where: Circumstance = item.where
         words = where.frame("l3_orders", data, age_of(item.ts_recv))
-        self.mailbox.put(Frame(words, (where.era, item.last)), self)
+        self._put(Frame(words, (where.era, item.last)))
+
+    def _put(self, frame: Frame) -> None:
+        self.mailbox.put(frame, self, asked_for=self._beginning)
 
     def close(self) -> None:
         if self._timer is not None:

@@ -114,13 +114,21 @@ class _Session:
     async def run(self) -> None:
         parts = [
             asyncio.create_task(part)
-            for part in (self._until_gone(), self._join_forever(), self._send_forever())
+            for part in (
+                self._until_gone(),
+                self._join_forever(),
+                self._send_forever(),
+                self.mailbox.until_full(),
+            )
         ]
         try:
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for part in done:
                 part.result()
         except TooSlow:
+            # Where a frame is stuck half way into the socket, no other may follow.
+            parts[2].cancel()
+            await asyncio.gather(parts[2], return_exceptions=True)
             await self._close_slow()
         except WebSocketDisconnect:
             return
