@@ -10,11 +10,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from ordertape.database.address import Address, address_of
+from ordertape.errors import DatabaseUnavailable
 from ordertape.roles.children import Child
 from ordertape.roles.locks import holder
 from ordertape.roles.server import control_path
+from ordertape.settings import load_settings
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
@@ -24,6 +28,8 @@ from support.roles_server import served
 
 COLLECTOR = "the collector of bitfinex"
 KEEPER = "the keeper"
+SIMULATED = "the collector of the simulated bitfinex"
+EMBEDDED = {"DATABASE_URL": ""}
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +47,25 @@ def gaps(data: Path) -> dict[int, dict[str, Any]]:
     return {mark.fields["from_ns"]: mark.fields for mark in marks(data, "gap")}
 
 
+def rows(address: Address) -> int:
+    """Of the market in the database; 0 while it does not answer or has no tables yet."""
+    try:
+        with psycopg.connect(address.conninfo()) as connection:
+            counted = connection.execute(
+                "SELECT count(*), count(DISTINCT sequence) FROM otc_analysis.level3_orders "
+                "WHERE exchange = 'bitfinex' AND symbol = %s",
+                [SYMBOL],
+            ).fetchone()
+    except (psycopg.Error, DatabaseUnavailable):
+        return 0
+    assert counted is not None
+    assert counted[0] == counted[1]
+    return counted[0]
+
+
 def locks_held(data: Path) -> list[str]:
-    return [str(path) for path in data.rglob("*.lock") if holder(path) is not None]
+    ours = [*data.glob("*.lock"), *data.glob("bitfinex/*.lock"), *data.glob("bitfinex/*/*.lock")]
+    return [str(path) for path in ours if holder(path) is not None]
 
 
 def assert_whole(data: Path, eras: int) -> None:
@@ -61,6 +84,7 @@ def test_a_stream_goes_on_after_the_server_ended_and_after_it_was_killed(
     tmp_path: Path, venue: dict[str, str]
 ) -> None:
     data = tmp_path / "data"
+    venue = venue | EMBEDDED
     with served(data, venue) as server:
         server.wait_up()
         begun = server.start("tBTCUST")
@@ -75,16 +99,21 @@ def test_a_stream_goes_on_after_the_server_ended_and_after_it_was_killed(
     assert marks(data, "state")[-1].fields["to"] == "STOPPED"
     assert locks_held(data) == []
     with served(data, venue) as server:
-        server.wait_live(era=2, events=30)
+        live = server.wait_live(era=2, events=30)
+        address = address_of(load_settings(data=data, database_url=None))
+        wait_for(lambda: rows(address) > live["sequence"], "rows in the database")
         os.kill(server.process.pid, signal.SIGKILL)
         server.wait_gone()
+    wait_for(lambda: not address.embedded.running, "the end of PostgreSQL")
     assert marks(data, "state")[-1].fields["to"] == "STOPPED"
     with served(data, venue) as server:
         server.wait_live(era=3, events=30)
         stopped = server.stop()
         assert (stopped["state"], stopped["durable_seq"]) == ("STOPPED", stopped["written_seq"])
+        wait_for(lambda: rows(address) == stopped["sequence"], "every event once in the database")
         server.send(signal.SIGTERM)
         server.wait_gone()
+    assert not address.embedded.running
     assert_whole(data, eras=3)
 
 
@@ -207,3 +236,27 @@ def test_a_stream_that_does_not_persist_leaves_no_tape_and_is_not_started_again(
     assert not MarketFolder(data, "bitfinex", SYMBOL).exists
     with served(data, venue) as server:
         assert server.wait_up()["streams"] == []
+
+
+def test_a_demonstration_has_its_name_for_itself_and_is_not_wanted_afterwards(
+    tmp_path: Path, venue: dict[str, str]
+) -> None:
+    data = tmp_path / "data"
+    with served(data, venue | {"DEMONSTRATION": "1"}) as server:
+        server.wait_up()
+        live = server.wait_live(events=30)
+        assert live["simulated"] is True
+        refused = server.start("tBTCUST")
+        assert refused["kind"] == "MarketBusy"
+        assert refused["detail"].startswith("bitfinex BTC/USDT is a simulated market here")
+        assert server.start("ETH/USDT")["simulated"] is False
+        server.wait_live(symbol="ETH/USDT")
+        os.kill(server.get()["roles"][SIMULATED], signal.SIGKILL)
+        server.wait_live(era=2)
+        server.send(signal.SIGTERM)
+        server.wait_gone()
+    assert_whole(data, eras=2)
+    with served(data, venue) as server:
+        server.wait_live(era=2, symbol="ETH/USDT")
+        states = {s["symbol"]: s["state"] for s in server.get()["streams"]}
+        assert states == {"BTC/USDT": "STOPPED", "ETH/USDT": "LIVE"}

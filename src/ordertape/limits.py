@@ -175,10 +175,12 @@ database_days_default: Final = 7
 database_snapshots_last: Final = 10
 database_snapshots_hours: Final = 24
 """Whole books of a market that stay: the last ones, one an hour for so many hours, then one a day."""
+database_snapshot_orders_max: Final = 1_000_000
+"""Orders of a whole book in one row: JSONB holds 256 MiB.  Policy: no row, the tape has the book."""
 page_rows_default: Final = 1_000
 page_rows_max: Final = 10_000
 """Events in one page.  Policy: refused."""
-page_scan_rows_max: Final = 200_000
+page_scan_rows_max: Final = 50_000
 """Events that one filtered page looks at.  Policy: the page is short and has a cursor."""
 
 # Roles -------------------------------------------------------------------------------------------

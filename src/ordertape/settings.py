@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ordertape import limits
 from ordertape.errors import SettingRefused
 
-__all__ = ["Settings", "described", "load_settings"]
+__all__ = ["Settings", "as_environment", "described", "load_settings"]
 
 
 def _address(schemes: tuple[str, ...], example: str) -> AfterValidator:
@@ -138,6 +138,15 @@ def described() -> list[tuple[str, str, str]]:
         (str(field.validation_alias), field.description or "", _shown(field.default))
         for field in Settings.model_fields.values()
     ]
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The environment in which another process loads the very same settings."""
+    values = {
+        str(field.validation_alias): getattr(settings, name)
+        for name, field in Settings.model_fields.items()
+    }
+    return {name: "" if value is None else _shown(value) for name, value in values.items()}
 
 
 def _shown(value: object) -> str:

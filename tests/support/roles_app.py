@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from ordertape.errors import OrdertapeError
+from ordertape.roles.demonstration import Demonstration
 from ordertape.roles.logs import configure_logs
 from ordertape.roles.server import Server, running_server
 from ordertape.settings import load_settings
@@ -34,7 +35,8 @@ class Application:
             try:
                 settings = load_settings()
                 configure_logs(settings.logs)
-                self.server = await stack.enter_async_context(running_server(settings))
+                shown = Demonstration() if os.environ.get("DEMONSTRATION") else None
+                self.server = await stack.enter_async_context(running_server(settings, shown))
             except OrdertapeError as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return

@@ -67,7 +67,7 @@ class Served:
             with urllib.request.urlopen(self._address + path, data=text, timeout=30) as answer:
                 return json.loads(answer.read())
         except urllib.error.HTTPError as error:
-            raise AssertionError(error.read().decode()) from None
+            return json.loads(error.read())
         except OSError:
             self._address = None
             raise
@@ -80,6 +80,7 @@ class Served:
             return None
 
     def start(self, symbol: str = SYMBOL, **options: Any) -> dict[str, Any]:
+        """The stream, or what was refused as {"kind", "detail"}."""
         return self.get("/start", {"exchange": "bitfinex", "symbol": symbol, **options})
 
     def stop(self, symbol: str = SYMBOL) -> dict[str, Any]:

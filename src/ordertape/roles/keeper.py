@@ -23,6 +23,7 @@ from ordertape.errors import OrdertapeError, RoleBusy
 from ordertape.roles.children import when_parent_leaves
 from ordertape.roles.locks import hold
 from ordertape.roles.logs import configure_logs, logger
+from ordertape.roles.status import read_report
 from ordertape.settings import Settings, load_settings
 from ordertape.tape.archive import Archiver
 from ordertape.tape.archive_files import list_files
@@ -35,8 +36,8 @@ __all__ = ["Keeper", "follow_into_database", "main", "prune"]
 class Keeper:
     """Archives every market of a data folder, again and again.
 
-    ``archive_bytes_max`` bounds each market's archive: what is beyond it is forgotten, the oldest
-    first.  None keeps everything; only the demonstration forgets.
+    ``archive_bytes_max`` bounds the archive of each simulated market: what is beyond it is
+    forgotten, the oldest first.  None keeps everything, and what is real is kept anyway.
     """
 
     def __init__(self, data: Path, archive_bytes_max: int | None = None) -> None:
@@ -71,7 +72,7 @@ class Keeper:
             if archiver is None:
                 archiver = self._archivers[folder.root] = Archiver(folder)
             moved = archiver.step()
-            if self._archive_bytes_max is not None:
+            if self._archive_bytes_max is not None and _is_simulated(folder):
                 prune(folder, self._archive_bytes_max)
         except (OrdertapeError, OSError) as error:
             self._archivers.pop(folder.root, None)
@@ -81,6 +82,11 @@ class Keeper:
             return 0
         self._complaints.pop(folder.root, None)
         return moved
+
+
+def _is_simulated(folder: MarketFolder) -> bool:
+    report = read_report(folder.root)
+    return report is not None and report.simulated
 
 
 @contextmanager
@@ -145,7 +151,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="ordertape.roles.keeper")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--database", action="store_true", help="into PostgreSQL, too")
-    parser.add_argument("--archive-bytes-max", type=int, help="forget the oldest beyond this")
+    parser.add_argument(
+        "--archive-bytes-max", type=int, help="forget the oldest of simulated markets beyond this"
+    )
     parser.add_argument("--watch-parent", action="store_true", help="leave when stdin closes")
     options = parser.parse_args(arguments)
     stop = threading.Event()

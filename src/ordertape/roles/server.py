@@ -27,13 +27,14 @@ from ordertape.database.address import Address, address_of
 from ordertape.errors import OrdertapeError, RoleBusy
 from ordertape.roles.addresses import listening_addresses
 from ordertape.roles.control import ControlClient
+from ordertape.roles.demonstration import Demonstration, free_port
 from ordertape.roles.locks import hold, holder
 from ordertape.roles.logs import logger
 from ordertape.roles.memory import MemoryFolder
 from ordertape.roles.streams import Streams
 from ordertape.roles.supervisor import Role, Supervisor
 from ordertape.roles.wanted import wanted_exchanges
-from ordertape.settings import Settings
+from ordertape.settings import Settings, as_environment
 from ordertape.tape.folder import slug
 from ordertape.venues.registry import VENUES
 
@@ -55,9 +56,12 @@ class Server:
 
 
 @asynccontextmanager
-async def running_server(settings: Settings) -> AsyncIterator[Server]:
+async def running_server(
+    settings: Settings, demonstration: Demonstration | None = None
+) -> AsyncIterator[Server]:
     """The roles of a data folder from here to the end of the block.
 
+    With a ``demonstration`` its simulated markets run, too, as long as the server does.
     Raises RoleBusy in one sentence where the folder has a server.
     """
     async with AsyncExitStack() as stack:
@@ -69,10 +73,14 @@ async def running_server(settings: Settings) -> AsyncIterator[Server]:
         roles = _Roles(settings)
         stack.push_async_callback(roles.end)
         streams = Streams(settings, roles.collector)
+        if demonstration is not None:
+            client = roles.demonstrate(demonstration, streams.told)
+            for symbol in demonstration.symbols:
+                streams.demonstrate(demonstration.exchange, symbol, client)
         for exchange in wanted_exchanges(settings.data, list(VENUES)):
             streams.collector(exchange)
         database = await roles.begin_database()
-        roles.begin_keeper()
+        roles.begin_keeper(forgets=demonstration is not None)
         yield Server(settings, streams, database, settings.data, roles.supervisor)
 
 
@@ -99,38 +107,54 @@ class _Roles:
         self._clients: list[ControlClient] = []
         self._collectors: list[str] = []
         self._database: Address | None = None
-        # A child reads the environment and .env as we did; what was given otherwise is told.
         self._options = ("--data", str(settings.data), "--watch-parent")
+        # Children take our settings as they are, wherever we have them from.
+        self._environment = as_environment(settings)
 
     def collector(self, exchange: str, on_change: Callable[[], None]) -> ControlClient:
+        """The connection to a venue's collector, which runs from here on."""
         control = control_path(self._settings.data, exchange)
-        name = f"the collector of {exchange}"
-        self._collectors.append(name)
-        watched = self.supervisor.watch(
-            Role(
-                name,
-                "ordertape.roles.collector",
-                (exchange, "--control", str(control), *self._options),
-                lock=control.with_suffix(".lock"),
-                speaks=True,
-                forget=MemoryFolder(control).remove,
-            )
+        role = Role(
+            f"the collector of {exchange}",
+            "ordertape.roles.collector",
+            (exchange, "--control", str(control), *self._options),
+            lock=control.with_suffix(".lock"),
+            environment=self._environment,
+            speaks=True,
+            forget=MemoryFolder(control).remove,
         )
+        return self._connected(role, control, on_change)
+
+    def demonstrate(
+        self, demonstration: Demonstration, on_change: Callable[[], None]
+    ) -> ControlClient:
+        """The connection to the collector of a simulated venue; both run from here on."""
+        control = control_path(self._settings.data, demonstration.exchange, simulated=True)
+        port = free_port()
+        self.supervisor.watch(demonstration.venue_role(port))
+        role = demonstration.collector_role(port, control, self._options, self._environment)
+        return self._connected(role, control, on_change)
+
+    def _connected(self, role: Role, control: Path, on_change: Callable[[], None]) -> ControlClient:
+        self._collectors.append(role.name)
+        watched = self.supervisor.watch(role)
         client = ControlClient(control, on_change, lambda: watched.problem)
         self._clients.append(client)
         client.begin()
         return client
 
-    def begin_keeper(self) -> None:
+    def begin_keeper(self, *, forgets: bool) -> None:
         """Ours is started even where another one works: it waits until that one leaves, and does
-        meanwhile what that one does not."""
-        self.supervisor.watch(
-            Role(
-                _KEEPER,
-                "ordertape.roles.keeper",
-                (*self._options, *(["--database"] if self._settings.persist_enabled else [])),
-            )
+        meanwhile what that one does not.  ``forgets``: the oldest of simulated markets."""
+        arguments = [*self._options]
+        if self._settings.persist_enabled:
+            arguments.append("--database")
+        if forgets:
+            arguments += ["--archive-bytes-max", str(limits.demo_archive_bytes_max)]
+        keeper = Role(
+            _KEEPER, "ordertape.roles.keeper", tuple(arguments), environment=self._environment
         )
+        self.supervisor.watch(keeper)
 
     async def begin_database(self) -> Address | None:
         """The database once it answers, or once it is known why it does not: the tape does not

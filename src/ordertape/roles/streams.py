@@ -44,14 +44,15 @@ class Streams:
     def collector(self, exchange: str) -> ControlClient:
         """The connection to a venue's collector, which is started where none runs."""
         if exchange not in self._collectors:
-            self._collectors[exchange] = self._collector_of(exchange, self._changed)
+            self._collectors[exchange] = self._collector_of(exchange, self.told)
         return self._collectors[exchange]
 
     def demonstrate(self, exchange: str, symbol: str, client: ControlClient) -> None:
         """A simulated market, whose name no real one can have here."""
         self._simulated[exchange, symbol] = client
 
-    def _changed(self) -> None:
+    def told(self) -> None:
+        """A connection heard something."""
         self._change.set()
         self._change = asyncio.Event()
 

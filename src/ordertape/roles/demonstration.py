@@ -1,0 +1,72 @@
+"""Simulated markets beside the real ones of a server: a venue, and a collector for it alone."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ordertape.roles.supervisor import Role
+from ordertape.venues.registry import venue_of
+
+__all__ = ["Demonstration", "free_port"]
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """One simulated venue and what it offers; the same seed makes the same markets.
+
+    Its collector marks every tape as simulated, is no real collector's, and has no list of wanted
+    streams: a server without a demonstration never starts them again.
+    """
+
+    exchange: str = "bitfinex"
+    symbols: tuple[str, ...] = ("BTC/USDT",)
+    seed: int = 7
+    rate: int = 200
+    """Orders, cancels and amendments a second."""
+
+    def venue_role(self, port: int) -> Role:
+        """The venue on a port that stays the same when it is started again."""
+        pairs = [venue_of(self.exchange).pair(symbol) for symbol in self.symbols]
+        symbols = [option for pair in pairs for option in ("--symbol", pair)]
+        return Role(
+            f"the simulated {self.exchange}",
+            "ordertape.simulator",
+            (
+                *(self.exchange, "--port", str(port), "--seed", str(self.seed)),
+                *("--rate", str(self.rate), *symbols, "--watch-parent"),
+            ),
+            speaks=True,
+        )
+
+    def collector_role(
+        self,
+        port: int,
+        control: Path,
+        options: tuple[str, ...],
+        environment: Mapping[str, str],
+    ) -> Role:
+        """The collector of that venue, whose addresses stand above all other settings."""
+        name = self.exchange.upper()
+        return Role(
+            f"the collector of the simulated {self.exchange}",
+            "ordertape.roles.collector",
+            (self.exchange, *self.symbols, "--simulated", "--control", str(control), *options),
+            lock=control.with_suffix(".lock"),
+            environment={
+                **environment,
+                f"ORDERTAPE_{name}_WS_URL": f"ws://127.0.0.1:{port}/ws/2",
+                f"ORDERTAPE_{name}_REST_URL": f"http://127.0.0.1:{port}",
+            },
+            speaks=True,
+        )
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
