@@ -187,8 +187,9 @@ def test_a_query_of_one_market_reads_that_market_alone(
 def add_books(connection: psycopg.Connection, market: int, times: list[int]) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO level3_snapshots VALUES "
-            "(%s, 'x', 'y', %s, now(), '[]', '[]', 0, 0, 0, 0, 1, %s)",
+            "INSERT INTO level3_snapshots (market, exchange, symbol, sequence, timestamp, bids, "
+            "asks, total_bid_orders, total_ask_orders, total_bid_volume, total_ask_volume, "
+            "ts_recv) VALUES (%s, 'x', 'y', %s, now(), '[]', '[]', 0, 0, 0, 0, %s)",
             [(market, ts // 10**9, ts) for ts in times],
         )
 

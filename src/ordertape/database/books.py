@@ -10,6 +10,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.arrow import number_type
 from ordertape.events import Side
@@ -19,8 +20,8 @@ __all__ = ["save_book", "side_json"]
 _SAVE = """
     INSERT INTO level3_snapshots (
         market, exchange, symbol, sequence, "timestamp", bids, asks, total_bid_orders,
-        total_ask_orders, total_bid_volume, total_ask_volume, era, ts_recv)
-    VALUES (%s, %s, %s, %s, moment(%s), %s::jsonb, %s::jsonb, %s, %s, %s, %s, %s, %s)
+        total_ask_orders, total_bid_volume, total_ask_volume, best_bid, best_ask, era, ts_recv)
+    VALUES (%s, %s, %s, %s, moment(%s), %s::jsonb, %s::jsonb, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (market, sequence) DO NOTHING
 """
 
@@ -28,7 +29,9 @@ _SAVE = """
 def save_book(
     connection: psycopg.Connection, market: int, exchange: str, symbol: str, book: OrderBook
 ) -> bool:
-    """Saves a book as it stands; False where the one after that event is there already."""
+    """Saves a book as it stands; False where it is there already, or too large for JSONB."""
+    if len(book) > limits.database_snapshot_orders_max:
+        return False
     rows = book.snapshot()
     bids, asks, bid_volume, ask_volume = book.totals()
     done = connection.execute(
@@ -45,6 +48,7 @@ def save_book(
             asks,
             bid_volume,
             ask_volume,
+            *book.best(),
             book.era,
             book.ts_recv,
         ),

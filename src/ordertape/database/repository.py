@@ -28,7 +28,7 @@ from ordertape.database.pages import (
 )
 from ordertape.database.replay import replayed
 from ordertape.database.schema import create, require
-from ordertape.database.statistics import market_statistics
+from ordertape.database.statistics import market_statistics, seq_bounds
 from ordertape.errors import DatabaseError, DatabaseUnavailable, SettingRefused
 from ordertape.models import (
     L3BookOrder,
@@ -53,6 +53,12 @@ _exact = msgspec.json.Decoder(float_hook=Decimal)
 _LATEST = """
     SELECT sequence, ts_recv, era, bids, asks, total_bid_orders, total_ask_orders,
         total_bid_volume, total_ask_volume
+    FROM level3_snapshots WHERE exchange = %s AND symbol = %s
+    ORDER BY ts_recv DESC, sequence DESC LIMIT 1
+"""
+_NEWEST_FIGURES = """
+    SELECT total_bid_orders, total_ask_orders, total_bid_volume, total_ask_volume, best_bid,
+        best_ask
     FROM level3_snapshots WHERE exchange = %s AND symbol = %s
     ORDER BY ts_recv DESC, sequence DESC LIMIT 1
 """
@@ -219,8 +225,6 @@ class L3Repository:
         behind = None if cursor is None else read_cursor_text(cursor, descending=descending)
         async with self.connection() as connection:
             bounds = await _bounds(connection, exchange, symbol, start_time, end_time)
-            if bounds is None:
-                return [], None
             bounds = _behind(bounds, behind, descending=descending)
             scanned: int | None = None
             if filters.any and order_id is None:
@@ -381,25 +385,13 @@ async def _bounds(
     symbol: str,
     start_time: Time | None,
     end_time: Time | None,
-) -> Bounds | None:
-    """Times as sequences, which the index finds; None where no event can be meant."""
+) -> Bounds:
+    """Times, and as sequences, which the index finds."""
     start = None if start_time is None else parse_time(start_time)
     end = None if end_time is None else parse_time(end_time)
     if start is None and end is None:
         return Bounds()
-    found = await (
-        await connection.execute(
-            "SELECT seq_from(%s, %s, %s), seq_from(%s, %s, %s), "
-            "(SELECT origin FROM markets WHERE exchange = %s AND symbol = %s)",
-            (exchange, symbol, start, exchange, symbol, end, exchange, symbol),
-        )
-    ).fetchone()
-    assert found is not None
-    first, behind, origin = found
-    if origin != "tape":
-        return Bounds(None, None, start, end)  # times of saved rows need not follow their sequence
-    if start is not None and first is None:
-        return None
+    first, behind = await seq_bounds(connection, exchange, symbol, start, end)
     return Bounds(first, None if behind is None else behind - 1, start, end)
 
 
@@ -495,20 +487,8 @@ def _snapshot(exchange: str, symbol: str, row: Sequence[Any]) -> L3Snapshot:
         ]
         for side in (bids, asks)
     ]
-    best_bid = sides[0][0].price if sides[0] else None
-    best_ask = sides[1][0].price if sides[1] else None
-    both = best_bid is not None and best_ask is not None
-    statistics = L3Statistics(
-        total_orders=bid_count + ask_count,
-        bid_count=bid_count,
-        ask_count=ask_count,
-        total_bid_volume=bid_volume,
-        total_ask_volume=ask_volume,
-        best_bid=best_bid,
-        best_ask=best_ask,
-        spread=best_ask - best_bid if both else None,  # type: ignore[operator]
-        mid_price=(best_ask + best_bid) / 2 if both else None,  # type: ignore[operator]
-    )
+    best = [side[0].price if side else None for side in sides]
+    statistics = _figures(bid_count, ask_count, bid_volume, ask_volume, *best)
     return L3Snapshot(
         exchange=exchange,
         symbol=symbol,
@@ -519,4 +499,28 @@ def _snapshot(exchange: str, symbol: str, row: Sequence[Any]) -> L3Snapshot:
         bids=sides[0],
         asks=sides[1],
         statistics=statistics,
+    )
+
+
+def _figures(
+    bid_count: int,
+    ask_count: int,
+    bid_volume: Decimal,
+    ask_volume: Decimal,
+    best_bid: Decimal | None,
+    best_ask: Decimal | None,
+) -> L3Statistics:
+    spread = mid_price = None
+    if best_bid is not None and best_ask is not None:
+        spread, mid_price = best_ask - best_bid, (best_ask + best_bid) / 2
+    return L3Statistics(
+        total_orders=bid_count + ask_count,
+        bid_count=bid_count,
+        ask_count=ask_count,
+        total_bid_volume=bid_volume,
+        total_ask_volume=ask_volume,
+        best_bid=best_bid,
+        best_ask=best_ask,
+        spread=spread,
+        mid_price=mid_price,
     )

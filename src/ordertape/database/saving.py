@@ -249,8 +249,8 @@ def _text(value: Any) -> str:
 _SAVE = """
     INSERT INTO level3_snapshots (
         market, exchange, symbol, sequence, "timestamp", bids, asks, total_bid_orders,
-        total_ask_orders, total_bid_volume, total_ask_volume, era, ts_recv)
-    VALUES (%s, %s, %s, %s, %s, %s::jsonb, %s::jsonb, %s, %s, %s, %s, %s, %s)
+        total_ask_orders, total_bid_volume, total_ask_volume, best_bid, best_ask, era, ts_recv)
+    VALUES (%s, %s, %s, %s, %s, %s::jsonb, %s::jsonb, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (market, sequence) DO NOTHING
 """
 
@@ -276,6 +276,8 @@ def save_snapshot(
                 figures.ask_count,
                 figures.total_bid_volume,
                 figures.total_ask_volume,
+                snapshot.best_bid,
+                snapshot.best_ask,
                 snapshot.era,
                 snapshot.ts_recv_ns
                 if snapshot.ts_recv_ns is not None

@@ -57,6 +57,8 @@ RELATIONS: Final[dict[str, tuple[str, ...]]] = {
         "total_ask_orders",
         "total_bid_volume",
         "total_ask_volume",
+        "best_bid",
+        "best_ask",
         "era",
         "ts_recv",
         "created_at",

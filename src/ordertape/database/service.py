@@ -105,6 +105,8 @@ class DatabaseFollower:
             while not stop.is_set():
                 if time.monotonic() >= look:
                     look = time.monotonic() + limits.keeper_pause_ms / 1000
+                    # While no events come, a server that was killed would go unnoticed.
+                    connection.execute("SELECT 1")
                     self._look_for_markets(connection)
                 if not self._round(final=False):
                     stop.wait(_IDLE_SECONDS)

@@ -11,7 +11,7 @@ from ordertape.database.rows import KIND_LETTERS, Generation
 from ordertape.errors import UnknownMarket
 from ordertape.models import iso_from_ns
 
-__all__ = ["market_generations", "market_statistics"]
+__all__ = ["market_generations", "market_statistics", "seq_bounds"]
 
 _KINDS = {letter: kind.name.lower() for kind, letter in KIND_LETTERS.items()}
 _SIDES = {"b": "bid", "a": "ask"}
@@ -55,10 +55,9 @@ async def market_statistics(
     seconds: dict[int, int] = {}
     moments: list[int] = []
     generations = await market_generations(connection, exchange, symbol)
+    condition = await _condition(connection, exchange, symbol, start, end)
     for generation in generations:
-        query = sql.SQL(_COUNT).format(
-            table=sql.Identifier(generation.table), condition=_condition(start, end)
-        )
+        query = sql.SQL(_COUNT).format(table=sql.Identifier(generation.table), condition=condition)
         for kind, side, second, count, size, first, last in await (
             await connection.execute(query)
         ).fetchall():
@@ -84,7 +83,7 @@ async def market_statistics(
         "exchange": exchange,
         "symbol": symbol,
         "total_orders": total,
-        "unique_orders": await _unique(connection, generations, start, end),
+        "unique_orders": await _unique(connection, generations, condition),
         "first_order": iso_from_ns(min(moments)) if moments else None,
         "last_order": iso_from_ns(max(moments)) if moments else None,
         "snapshots": snapshots[0],
@@ -101,14 +100,13 @@ async def market_statistics(
 async def _unique(
     connection: AsyncConnection[Any],
     generations: list[Generation],
-    start: int | None,
-    end: int | None,
+    condition: sql.Composable,
 ) -> int:
     """Different order ids; of one generation they are compared as they are stored."""
     cast = sql.SQL("::text" if len(generations) > 1 else "")
     parts = [
         sql.SQL("SELECT order_id{} AS order_id FROM {} WHERE {}").format(
-            cast, sql.Identifier(generation.table), _condition(start, end)
+            cast, sql.Identifier(generation.table), condition
         )
         for generation in generations
     ]
@@ -121,10 +119,40 @@ async def _unique(
     return int(found[0])
 
 
-def _condition(start: int | None, end: int | None) -> sql.Composable:
-    parts: list[sql.Composable] = [sql.SQL("true")]
-    if start is not None:
-        parts.append(sql.SQL("ts_recv >= {}").format(sql.Literal(start)))
-    if end is not None:
-        parts.append(sql.SQL("ts_recv < {}").format(sql.Literal(end)))
-    return sql.SQL(" AND ").join(parts)
+async def _condition(
+    connection: AsyncConnection[Any],
+    exchange: str,
+    symbol: str,
+    start: int | None,
+    end: int | None,
+) -> sql.Composable:
+    """The interval in SQL: by time, which leaves out days, and by seq, which an index knows."""
+    first, behind = await seq_bounds(connection, exchange, symbol, start, end)
+    bounds = (("ts_recv >= {}", start), ("ts_recv < {}", end), ("seq >= {}", first))
+    parts = [
+        sql.SQL(text).format(sql.Literal(value))
+        for text, value in (*bounds, ("seq < {}", behind))
+        if value is not None
+    ]
+    return sql.SQL(" AND ").join(parts) if parts else sql.SQL("true")
+
+
+async def seq_bounds(
+    connection: AsyncConnection[Any],
+    exchange: str,
+    symbol: str,
+    start: int | None,
+    end: int | None,
+) -> tuple[int | None, int | None]:
+    """(first seq, the seq behind the last) of an interval; None where that is not bounded.
+
+    Times of saved rows need not follow their sequence: of those neither is known.
+    """
+    found = await (
+        await connection.execute(
+            "SELECT seq_from(%s, %s, %s), seq_from(%s, %s, %s) FROM markets "
+            "WHERE exchange = %s AND symbol = %s AND origin = 'tape'",
+            (exchange, symbol, start, exchange, symbol, end, exchange, symbol),
+        )
+    ).fetchone()
+    return (None, None) if found is None else (found[0], found[1])

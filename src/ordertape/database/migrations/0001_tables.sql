@@ -58,6 +58,8 @@ CREATE TABLE level3_snapshots (
     total_ask_orders bigint NOT NULL,
     total_bid_volume numeric NOT NULL,
     total_ask_volume numeric NOT NULL,
+    best_bid numeric,
+    best_ask numeric,
     era int,
     ts_recv bigint NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),

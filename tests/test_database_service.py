@@ -1,0 +1,223 @@
+"""Every collected market reaches the database, also one that was away for long."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ordertape import limits
+from ordertape.cli import run
+from ordertape.database.address import Address, connect
+from ordertape.database.embedded import EmbeddedServer
+from ordertape.database.schema import check
+from ordertape.database.service import DatabaseFollower
+from ordertape.errors import DatabaseUnavailable
+from ordertape.tape.archive import Archiver
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.journal import JournalWriter
+from support.postgres import InstalledServer, connection, database, embedded_server, installed
+from support.processes import wait_for
+from support.tape import Market, write_journal
+
+__all__ = ["connection", "database", "embedded_server", "installed"]
+
+TOP = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "database_backoff_ms_min", 10)
+    monkeypatch.setattr(limits, "database_backoff_ms_max", 100)
+    monkeypatch.setattr(limits, "keeper_pause_ms", 10)
+    monkeypatch.setattr(limits, "database_flush_ms", 10)
+
+
+@contextmanager
+def following(data: Path, address: Address) -> Iterator[DatabaseFollower]:
+    follower = DatabaseFollower(data, address, days=36_500)
+    stop = threading.Event()
+    thread = threading.Thread(target=follower.run, args=(stop,))
+    thread.start()
+    try:
+        yield follower
+    finally:
+        stop.set()
+        thread.join()
+
+
+def sequences(address: Address, symbol: str) -> list[int]:
+    with connect(address) as opened:
+        rows = opened.execute(
+            "SELECT sequence FROM level3_orders WHERE symbol = %s ORDER BY sequence", (symbol,)
+        )
+        return [row[0] for row in rows]
+
+
+def test_markets_old_and_new_are_followed_and_imports_are_not(
+    database: Address, tmp_path: Path
+) -> None:
+    first, second = Market(seed=1), Market(seed=2)
+    write_journal(MarketFolder(tmp_path, "x", "ONE"), first.messages(50))
+    imported = MarketFolder(tmp_path, "x", "IMPORTED")
+    write_journal(imported, Market(seed=3).messages(20))
+    Archiver(imported).finish()
+    for path in (*imported.journal.iterdir(), imported.journal):
+        path.unlink() if path.is_file() else path.rmdir()
+    with following(tmp_path, database) as follower:
+        wait_for(lambda: follower.persisted("x", "ONE") == first.next_seq - 1, "the first market")
+        with JournalWriter(MarketFolder(tmp_path, "x", "TWO")) as writer:
+            for batch in second.messages(50):
+                writer.append(batch)
+            wait_for(lambda: follower.persisted("x", "TWO") == second.next_seq - 1, "the second")
+        assert follower.persisted("x", "IMPORTED") == 0
+        assert follower.problem is None
+    for symbol, market in (("ONE", first), ("TWO", second)):
+        assert sequences(database, symbol) == list(range(1, market.next_seq))
+    assert sequences(database, "IMPORTED") == []
+
+
+def test_what_came_last_is_there_when_it_ends(database: Address, tmp_path: Path) -> None:
+    market = Market()
+    with (
+        JournalWriter(MarketFolder(tmp_path, "x", "ONE")) as writer,
+        following(tmp_path, database) as follower,
+    ):
+        writer.append(market.message())
+        wait_for(lambda: follower.persisted("x", "ONE") > 0, "the first message")
+        for batch in market.messages(30):
+            writer.append(batch)
+    assert sequences(database, "ONE") == list(range(1, market.next_seq))
+
+
+def test_one_market_whose_rows_are_others_stops_no_other(
+    database: Address, connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    connection.execute(
+        "INSERT INTO markets (exchange, symbol, origin) VALUES ('x', 'ONE', 'saved')"
+    )
+    market = Market()
+    write_journal(MarketFolder(tmp_path, "x", "ONE"), Market().messages(10))
+    write_journal(MarketFolder(tmp_path, "x", "TWO"), market.messages(10))
+    with following(tmp_path, database) as follower:
+        wait_for(lambda: follower.persisted("x", "TWO") == market.next_seq - 1, "the other market")
+        assert follower.persisted("x", "ONE") == 0
+        assert follower.problem is None
+
+
+def test_a_server_that_goes_and_comes_gets_everything_once(
+    installed: InstalledServer, tmp_path: Path
+) -> None:
+    address = Address("comes_and_goes", url=installed.url)
+    market = Market()
+    with (
+        JournalWriter(MarketFolder(tmp_path, "x", "ONE")) as writer,
+        following(tmp_path, address) as follower,
+    ):
+        for mode in ("immediate", "fast"):
+            for batch in market.messages(200):
+                writer.append(batch)
+            wait_for(lambda: follower.persisted("x", "ONE") > market.next_seq // 2, "half of it")
+            installed.stop(mode)
+            for batch in market.messages(100):
+                writer.append(batch)
+            wait_for(lambda: follower.problem is not None, "it is noticed")
+            assert "PostgreSQL at" in str(follower.problem)
+            installed.start()
+        wait_for(lambda: follower.persisted("x", "ONE") == market.next_seq - 1, "all of it")
+    assert sequences(address, "ONE") == list(range(1, market.next_seq))
+
+
+def test_an_embedded_server_that_is_killed_again_and_again_gets_everything_once(
+    tmp_path: Path,
+) -> None:
+    address = Address("killed", embedded=EmbeddedServer(tmp_path))
+    market = Market()
+    pid_file = tmp_path / "postgresql" / "cluster" / "postmaster.pid"
+    with (
+        JournalWriter(MarketFolder(tmp_path, "x", "ONE")) as writer,
+        following(tmp_path, address) as follower,
+    ):
+        for _ in range(3):
+            before = follower.persisted("x", "ONE")
+            for batch in market.messages(300):
+                writer.append(batch)
+            wait_for(lambda before=before: follower.persisted("x", "ONE") > before, "some of it")  # type: ignore[misc]
+            os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
+
+        def complete() -> bool:
+            try:
+                return len(sequences(address, "ONE")) == market.next_seq - 1
+            except DatabaseUnavailable:
+                return False  # it is being started again
+
+        wait_for(complete, "all of it", 40)
+        assert sequences(address, "ONE") == list(range(1, market.next_seq))
+    assert address.embedded is not None
+    assert not address.embedded.running
+
+
+# Commands -----------------------------------------------------------------------------------------
+
+
+def migrate(url: str, schema: str, *arguments: str) -> tuple[int, str]:
+    """What the script does with the plain Python of the machine."""
+    done = subprocess.run(
+        [
+            getattr(sys, "_base_executable", sys.executable),
+            "scripts/migrate_l3_tables.py",
+            *arguments,
+        ],
+        cwd=TOP,
+        env={**os.environ, "DATABASE_URL": url, "OTC_SCHEMA": schema},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_script_creates_checks_and_drops(database: Address) -> None:
+    url = database.url or (database.embedded and database.embedded.url) or ""
+    status, text = migrate(url, "scripted", "check")
+    assert (status, text) == (1, "schema scripted is missing\n")
+    assert migrate(url, "scripted", "create")[0] == 0
+    assert migrate(url, "scripted", "check")[0] == 0
+    status, text = migrate(url, "scripted", "drop")
+    assert status == 1
+    with connect(database) as opened:
+        assert check(opened, database.schema) == []
+    assert migrate(url, "scripted", "drop", "--yes")[0] == 0
+    assert migrate(url, "scripted", "check")[0] == 1
+    assert migrate(url, "scripted", "destroy")[0] == 1
+
+
+def test_psql_and_url_reach_the_embedded_tables(
+    embedded_server: EmbeddedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("ORDERTAPE_LOGS", str(tmp_path))
+    data = str(embedded_server.folder.parent)
+    assert run(["db", "create", "--data", data]) == 0
+    capfd.readouterr()
+    sql = "SELECT COUNT(*) FROM level3_orders WHERE exchange = 'coinbase'"
+    assert run(["db", "psql", "-c", sql, "--data", data]) == 0
+    assert capfd.readouterr().out.split() == ["count", "-------", "0", "(1", "row)"]
+    assert run(["db", "psql", "-c", "SELECT nonsense", "--data", data]) == 1
+    capfd.readouterr()
+    assert run(["db", "url", "--data", data]) == 0
+    with psycopg.connect(capfd.readouterr().out.strip()) as opened:
+        assert opened.execute("SELECT 1").fetchone() == (1,)
+    assert run(["db", "drop", "--yes", "--data", data]) == 0
