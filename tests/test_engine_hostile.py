@@ -216,7 +216,7 @@ def ordinary_exceptions() -> Iterator[None]:
         yield
     except (SystemError, AssertionError, BookCorrupt):
         raise
-    except Exception:
+    except Exception:  # a refusal is what a hostile caller is to get
         pass
 
 
