@@ -109,6 +109,7 @@ class Layout(NamedTuple):
             "use_dictionary": list(DICTIONARY),
             "column_encoding": encodings,
             "store_decimal_as_integer": True,
+            "write_page_checksum": True,
         }
 
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ordertape._engine import IdCodec
 from ordertape.errors import TapeCorrupt
 from ordertape.tape.codecs import MarketCodecs
-from ordertape.tape.folder import MarketFolder, sync_directory
+from ordertape.tape.folder import MarketFolder, names_like, slug, sync_directory
 from ordertape.tape.marks import Mark
+from ordertape.tape.row_group import damage_told
 
 __all__ = [
     "METADATA_KEY",
@@ -77,6 +77,10 @@ class FileInfo(msgspec.Struct, frozen=True):
     rows_digest: str = ""
     """BLAKE2b over every value of every row group."""
 
+    @property
+    def file_name(self) -> str:
+        return ArchiveFile.name(self.first_seq, self.last_seq)
+
 
 class ArchiveFile(NamedTuple):
     first_seq: int
@@ -95,12 +99,8 @@ class ArchiveFile(NamedTuple):
 
 def list_files(folder: Path) -> list[ArchiveFile]:
     """The files of events in an archive folder, by seq."""
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return []
-    found = (_NAME.fullmatch(name) for name in names)
-    return sorted(ArchiveFile(int(n[1]), int(n[2]), folder / n[0]) for n in found if n)
+    found = names_like(_NAME, folder)
+    return sorted(ArchiveFile(int(name[1]), int(name[2]), folder / name[0]) for name in found)
 
 
 def last_file(folder: Path) -> ArchiveFile | None:
@@ -116,11 +116,18 @@ def information(path: Path, kind: Any) -> Any:
 
 @lru_cache(maxsize=512)
 def _information(path: Path, kind: Any, _: tuple[int, int, int]) -> Any:
-    try:
+    with damage_told(path):
         metadata = pq.read_metadata(path).metadata or {}
-        return msgspec.json.decode(metadata[METADATA_KEY.encode()], type=kind)
-    except (pa.ArrowInvalid, msgspec.MsgspecError, KeyError) as error:
-        raise TapeCorrupt(f"{path}: expected a file of our archive: {error}") from None
+        info = msgspec.json.decode(metadata[METADATA_KEY.encode()], type=kind)
+    # A file that was renamed, or came from another market, would be believed.
+    market = path.parent.parent
+    there = (market.parent.name, market.name, path.name)
+    if there != (slug(info.exchange), slug(info.symbol), info.file_name):
+        raise TapeCorrupt(
+            f"{path}: expected what the path says, found {info.file_name} of "
+            f"{info.exchange} {info.symbol}"
+        )
+    return info
 
 
 def load_codecs(folder: MarketFolder) -> MarketCodecs:
@@ -169,10 +176,17 @@ def finish_commit(folder: Path) -> None:
     """Does what a crash left undone and removes what nobody committed."""
     plan = folder / _COMMIT
     if plan.exists():
-        for source, target in msgspec.json.decode(plan.read_bytes(), type=list[tuple[str, str]]):
+        for source, target in _read_plan(plan):
             if (folder / source).exists():
                 (folder / source).rename(folder / target)
         sync_directory(folder)
         plan.unlink()
     for left in folder.glob("*.tmp"):
         left.unlink()
+
+
+def _read_plan(path: Path) -> list[tuple[str, str]]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[tuple[str, str]])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise TapeCorrupt(f"{path}: expected a list of renames: {error}") from None

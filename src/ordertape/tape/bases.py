@@ -6,7 +6,6 @@ one at the end of every file and one at least every ``base_seconds_max``.
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +18,7 @@ from ordertape._engine import EventBatch
 from ordertape.tape.archive_columns import gather, layout_of, table_of
 from ordertape.tape.archive_files import METADATA_KEY, information, sync_file
 from ordertape.tape.codecs import MarketCodecs
-from ordertape.tape.folder import MarketFolder
+from ordertape.tape.folder import MarketFolder, names_like
 from ordertape.tape.row_group import RowGroup, open_file
 from ordertape.tape.snapshot import Snapshot
 
@@ -45,6 +44,10 @@ class BaseInfo(msgspec.Struct, frozen=True):
     codec: str
     trade_codec: str
 
+    @property
+    def file_name(self) -> str:
+        return f"base-{self.seq:020d}.parquet"
+
 
 class Base(NamedTuple):
     seq: int
@@ -58,12 +61,8 @@ class Base(NamedTuple):
 
 def list_bases(folder: Path) -> list[Base]:
     """The bases in an archive folder, by seq."""
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return []
-    found = (_NAME.fullmatch(name) for name in names)
-    return sorted(Base(int(name[1]), folder / name[0]) for name in found if name)
+    found = names_like(_NAME, folder)
+    return sorted(Base(int(name[1]), folder / name[0]) for name in found)
 
 
 def nearest_base(folder: Path, at: int | None) -> Base | None:

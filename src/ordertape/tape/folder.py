@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from urllib.parse import unquote
 
 from ordertape.errors import MarketBusy, TapeError, UnknownMarket
 
-__all__ = ["MarketFolder", "markets", "slug", "sync_directory"]
+__all__ = ["MarketFolder", "markets", "names_like", "slug", "sync_directory"]
 
 _PLAIN = frozenset(string.ascii_letters + string.digits + "._-")
 
@@ -21,6 +22,8 @@ def slug(name: str) -> str:
     """A folder name for a symbol or exchange, reversible: what is not [A-Za-z0-9._-] is %XX."""
     if not name:
         raise TapeError("expected the name of a market, found an empty one")
+    if not _is_text(name):
+        raise TapeError(f"expected the name of a market, found bytes that are no text: {name!a}")
     if not name.strip("."):
         return name.replace(".", "%2E")
     return "".join(
@@ -96,14 +99,34 @@ def _holds(folder: Path, suffix: str) -> bool:
         return False
 
 
+def _is_text(name: str) -> bool:
+    """Whether it has none of the surrogates that stand for bytes which are no UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def markets(data: str | os.PathLike[str]) -> list[MarketFolder]:
     """The markets that have a tape under ``data``, by exchange and symbol."""
     found = []
     for path in sorted(Path(data).glob("*/*")):
+        if not _is_text(f"{path.parent.name}/{path.name}"):
+            continue  # somebody else's folder
         folder = MarketFolder(data, unquote(path.parent.name), unquote(path.name))
         if folder.root == path and folder.exists:
             found.append(folder)
     return found
+
+
+def names_like(form: re.Pattern[str], folder: Path) -> list[re.Match[str]]:
+    """The names in a folder that have this form; none where there is no folder."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return [found for name in names if (found := form.fullmatch(name))]
 
 
 def sync_directory(path: Path) -> None:

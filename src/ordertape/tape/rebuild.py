@@ -8,7 +8,7 @@ from contextlib import closing
 import numpy as np
 
 from ordertape._engine import EventBatch, OrderBook
-from ordertape.errors import UnknownMarket
+from ordertape.errors import TapeCorrupt, UnknownMarket
 from ordertape.events import EventKind
 from ordertape.tape.archive_files import load_codecs
 from ordertape.tape.bases import nearest_base, read_base
@@ -29,13 +29,19 @@ def rebuild(
     """The book at ``at`` (our clock, inclusive; None: now), after the last complete message.
 
     Where events are missing before ``at`` and no whole book follows them: the last book that is
-    known.  Raises UnknownMarket where nothing had been recorded by then, SettingRefused.
+    known.  Raises UnknownMarket where nothing had been recorded by then, TapeCorrupt,
+    SettingRefused.
     """
     reader = TapeReader(data, exchange, symbol)
     at_ns = None if at is None else parse_time(at)
     codecs = load_codecs(reader.folder)
     nearest, place = _nearest(reader.folder, codecs, at_ns)
     replay = Replay(OrderBook(codec=codecs.order) if nearest is None else nearest.book(codecs))
+    if nearest is not None and replay.book.digest() != nearest.digest:
+        raise TapeCorrupt(
+            f"{reader.folder.market}: expected the whole book after event {nearest.seq} to have "
+            f"the digest {nearest.digest}, found {replay.book.digest()}"
+        )
     following = reader.since(replay.book.seq + 1)
     for batch in following.batches(place=place, codecs=codecs):
         rows = batch if at_ns is None else batch[: batch.search_ts_recv(at_ns)]

@@ -6,6 +6,8 @@ engine's only where a run is handed on, in memory that stays in the processor's 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,11 +19,12 @@ import pyarrow.parquet as pq
 
 from ordertape._engine import NULL, EventBatch
 from ordertape.arrow import ID_COLUMNS, NO_ID
+from ordertape.errors import TapeCorrupt
 from ordertape.events import COLUMNS, NO_SIDE
 from ordertape.tape.archive_columns import CODES, Columns, absent
 from ordertape.tape.codecs import MarketCodecs
 
-__all__ = ["RowGroup", "keep_freed_memory", "open_file"]
+__all__ = ["RowGroup", "damage_told", "keep_freed_memory", "open_file"]
 
 pa: Final[Any] = pyarrow
 _LARGEST_RUN_BYTES: Final = 8 * 2**20
@@ -37,9 +40,30 @@ class _Column(NamedTuple):
     present: npt.NDArray[np.bool_] | None
 
 
-def open_file(path: Path) -> pq.ParquetFile:
-    """A file of the archive; none of them changes, so that it can be mapped."""
-    return pq.ParquetFile(path, memory_map=True, pre_buffer=False)
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Turns what Parquet says of a damaged file into TapeCorrupt, which names the file."""
+    try:
+        yield
+    except (ValueError, KeyError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk or a name, not what stands in the file
+        raise TapeCorrupt(f"{path}: expected a file of our archive: {error}") from None
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[pq.ParquetFile]:
+    """A file of the archive; none of them changes, so that it can be mapped.
+
+    What is wrong with it raises TapeCorrupt while it is open.
+    """
+    with (
+        damage_told(path),
+        pq.ParquetFile(
+            path, memory_map=True, pre_buffer=False, page_checksum_verification=True
+        ) as file,
+    ):
+        yield file
 
 
 @cache

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from ordertape import limits
 from ordertape._engine import EventBatch, IdCodec, decode_frame
+from ordertape.tape.folder import names_like
 
 __all__ = [
     "EVENTS",
@@ -59,12 +60,8 @@ class Segment(NamedTuple):
 
 def segments(folder: Path) -> list[Segment]:
     """The segments of a journal folder, oldest first."""
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return []
-    found = (_NAME.fullmatch(name) for name in names)
-    return sorted(Segment(int(name[1]), int(name[2]), folder / name[0]) for name in found if name)
+    found = names_like(_NAME, folder)
+    return sorted(Segment(int(name[1]), int(name[2]), folder / name[0]) for name in found)
 
 
 class Header(NamedTuple):
