@@ -38,6 +38,8 @@ class IdCodec:
     def terms_from(self, start: int) -> list[str]: ...
     """Dictionary entries from index ``start`` on: what must be journaled before its use."""
     def load_terms(self, start: int, terms: Sequence[str]) -> None: ...
+    """Adds entries read from a tape; IdRefused, and none added, where they contradict what is
+    there, leave a hole or name a term twice."""
 
 @final
 class Column:
@@ -83,9 +85,13 @@ class EventBatch:
         codec: IdCodec | str | None = None,
         trade_codec: IdCodec | str | None = None,
     ) -> EventBatch: ...
+    """Integers in any width, sign and byte order; ids as uint64, as (n, 16) uint8 keys (which show
+    as UUIDs where no codec says otherwise) or as texts, None where there is none.  TypeError or
+    ValueError name the column that doesn't fit."""
     @staticmethod
     def concat(batches: Sequence[EventBatch]) -> EventBatch: ...
-    """One batch of several of the same codec, at the largest of their scales."""
+    """One batch of several of the same two codecs, at the largest of their scales; ValueError where
+    the codecs differ, NumberRefused where a value doesn't fit that scale."""
     def __len__(self) -> int: ...
     @overload
     def __getitem__(self, key: slice, /) -> EventBatch: ...
@@ -147,7 +153,8 @@ class BatchBuilder:
     ) -> None: ...
     def finish(self, first_seq: int) -> EventBatch: ...
     """The batch; its last row gets LAST; seq counts from first_seq (rows with SNAPSHOT take
-    the seq of the CLEAR before them).  The builder is empty afterwards."""
+    the seq of the CLEAR before them).  The builder is empty afterwards.  ValueError: first_seq
+    below 0 or beyond 2^62."""
     def discard(self) -> None: ...
     def __len__(self) -> int: ...
 
@@ -236,10 +243,11 @@ class OrderBook:
         self, batch: EventBatch, era: int, seq: int | None = None, ts_recv: int | None = None
     ) -> None: ...
     """Replaces everything by the rows of a snapshot; seq and ts_recv become the given ones,
-    else the batch's."""
+    else the batch's.  BookCorrupt where an order stands twice or is impossible: then the book is
+    left empty."""
     def digest(self) -> str: ...
     """32 hex digits over ids, prices, sizes, sides and queue order; equal at any scale and
-    machine."""
+    machine.  Ids count by their keys: books compare where their codecs give the same ones."""
     def top_text(self, orders: int = 25) -> str: ...
     """Bitfinex's checksum text: ids and signed sizes of the best orders, id ascending inside
     a price."""
@@ -352,7 +360,8 @@ def decode_frame(
     trade_codec: IdCodec | None = None,
 ) -> tuple[int, int, int, EventBatch | bytes] | None:
     """(type, length, synced, batch or payload) of the frame at offset; None where there is
-    no whole frame: zeroes, a wrong magic, a length beyond the buffer, a wrong crc32c."""
+    no whole frame: zeroes, a wrong magic, a length beyond the buffer, a wrong crc32c.  A codec that
+    is still "auto" takes the form the frame was written with; any other is believed."""
 
 def frame_header(buffer: Buffer, offset: int) -> tuple[int, int, int, int, int, int] | None:
     """(type, length, rows, first_seq, last_seq, last_ts_recv) without checking the crc."""
