@@ -172,16 +172,6 @@ def test_frames_of_no_state_are_refused_by_name() -> None:
         life.stream.on_open(T)
 
 
-def test_the_last_events_are_held_newest_last() -> None:
-    life = Life()
-    life.iterate(30)
-    seqs = [row["seq"] for row in life.stream.last_events(7)]
-    assert len(seqs) == 7
-    assert seqs == sorted(seqs)
-    assert seqs[-1] == life.stream.sequence
-    assert life.stream.last_events(0) == []
-
-
 # Checksums ----------------------------------------------------------------------------------------
 def test_a_first_mismatch_leaves_live_at_once_and_a_match_returns() -> None:
     life = Life()

@@ -91,8 +91,6 @@ live_settled_ms: Final = 10_000
 """LIVE for this long: the connection proved itself; resyncs and backoff count from zero."""
 stream_errors_kept: Final = 20
 """Errors of a stream kept as text.  Policy: the oldest is dropped."""
-stream_batches_kept: Final = 50
-"""Batches of a stream kept for whoever asks for its last events.  Policy: the oldest is dropped."""
 stream_rate_seconds: Final = 10
 """Rates of a stream are means over this many whole seconds."""
 stream_tick_ms: Final = 10
@@ -152,7 +150,8 @@ database_leftover_ms_max: Final = 20_000
 database_connect_timeout_ms: Final = 10_000
 """To reach a server and be let in.  Policy: it counts as away."""
 database_lock_timeout_ms: Final = 2_000
-"""To wait for a lock that stops readers (partitions, views).  Policy: given up, tried next round."""
+"""To wait for a lock that stops readers (partitions, views).
+Policy: given up, tried next round."""
 database_statement_timeout_ms: Final = 10_000
 """A reader's query.  Policy: it is canceled."""
 database_pool_connections_max: Final = 8
@@ -174,9 +173,11 @@ database_days_default: Final = 7
 """Days of events PostgreSQL keeps; see ORDERTAPE_DATABASE_DAYS.  Policy: older days are dropped."""
 database_snapshots_last: Final = 10
 database_snapshots_hours: Final = 24
-"""Whole books of a market that stay: the last ones, one an hour for so many hours, then one a day."""
+"""Whole books of a market that stay: the last ones, one an hour for so many hours, then one a
+day."""
 database_snapshot_orders_max: Final = 1_000_000
-"""Orders of a whole book in one row: JSONB holds 256 MiB.  Policy: no row, the tape has the book."""
+"""Orders of a whole book in one row: JSONB holds 256 MiB.
+Policy: no row, the tape has the book."""
 page_rows_default: Final = 1_000
 page_rows_max: Final = 10_000
 """Events in one page.  Policy: refused."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
@@ -86,7 +86,6 @@ class MarketStream:
         self.quarantine = Quarantine()
         self.rate = Rate(lambda: self.sequence)
         self.errors: deque[str] = deque(maxlen=limits.stream_errors_kept)
-        self.recent: deque[EventBatch] = deque(maxlen=limits.stream_batches_kept)
         self.started_at = 0
         self.connected_at: int | None = None
         self.frames = self.frame_bytes = self.connects = self.resyncs = 0
@@ -180,7 +179,6 @@ class MarketStream:
 
     def _take(self, batch: EventBatch, synced: bool, now: int) -> None:
         self.record.append(batch)
-        self.recent.append(batch)
         if now >= self.rate.next_sample:
             self.rate.sample(now, batch.first_seq - 1)
         if synced:
@@ -342,15 +340,6 @@ class MarketStream:
         """LIVE long enough to say that this connection works: the backoff may begin anew."""
         live = self.state is StreamState.LIVE
         return live and now - self._live_since >= _ns(limits.live_settled_ms)
-
-    def last_events(self, count: int) -> list[dict[str, Any]]:
-        """The last events as rows, newest last; as many as are still held."""
-        rows: list[dict[str, Any]] = []
-        for batch in reversed(self.recent):
-            rows[:0] = [batch[index] for index in range(max(0, len(batch) - count), len(batch))]
-            if len(rows) >= count:
-                break
-        return rows[-count:] if count else []
 
 
 def _ns(milliseconds: int) -> int:
