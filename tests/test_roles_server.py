@@ -146,7 +146,7 @@ def test_a_second_server_says_so_in_one_sentence(tmp_path: Path, venue: dict[str
     data = tmp_path / "data"
     with served(data, venue) as first:
         first.wait_up()
-        with served(data, venue) as second:
+        with served(data, venue, application="app.main:app") as second:
             second.wait_gone()
             said = second.words()
             assert second.process.returncode != 0

@@ -27,13 +27,19 @@ MARK = "ORDERTAPE_TEST_MARK"
 class Served:
     """``uvicorn support.roles_app:app`` with options; its children inherit the mark."""
 
-    def __init__(self, data: Path, environment: dict[str, str], *options: str) -> None:
+    def __init__(
+        self,
+        data: Path,
+        environment: dict[str, str],
+        *options: str,
+        application: str = "support.roles_app:app",
+    ) -> None:
         self.data, self.mark = data, uuid.uuid4().hex
         self._address: str | None = None
-        paths = [str(TESTS), os.environ.get("PYTHONPATH", "")]
+        paths = [str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "uvicorn", "support.roles_app:app", "--port", "0"),
+                *(sys.executable, "-m", "uvicorn", application, "--port", "0"),
                 *("--log-level", "warning", "--lifespan", "on", *options),
             ],
             stdin=subprocess.DEVNULL,
@@ -143,9 +149,11 @@ class Served:
 
 
 @contextmanager
-def served(data: Path, environment: dict[str, str], *options: str) -> Iterator[Served]:
+def served(
+    data: Path, environment: dict[str, str], *options: str, **named: str
+) -> Iterator[Served]:
     data.parent.mkdir(parents=True, exist_ok=True)
-    server = Served(data, environment, *options)
+    server = Served(data, environment, *options, **named)
     try:
         yield server
     finally:

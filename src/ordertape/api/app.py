@@ -12,6 +12,7 @@ from ordertape.api import page, routes
 from ordertape.api.answers import speak_in_sentences
 from ordertape.api.context import Api
 from ordertape.api.ports import Server
+from ordertape.api.startup import StartupInASentence
 from ordertape.api.work import Work
 from ordertape.broadcast.hub import Hub
 from ordertape.settings import Settings
@@ -56,4 +57,5 @@ def create_app(
     app.include_router(page.router)
     app.include_router(routes.router)
     speak_in_sentences(app)
+    app.add_middleware(StartupInASentence)
     return app
