@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from support.served import Served
+from ordertape.models import iso_from_ns
+from ordertape.tape.times import parse_time
+from support.processes import wait_for
+from support.served import LIVE, Served
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "api.md").read_text(encoding="utf-8")
 
@@ -23,6 +27,11 @@ def blocks(language: str) -> str:
 @pytest.fixture(scope="module")
 def server(served: Served) -> Served:
     served.begin()
+    # A book of the last whole second, as the tour asks for.
+    second = iso_from_ns(time.time_ns() // 10**9 * 10**9)
+    path = f"/snapshot/bitfinex/{LIVE}"
+    if served.get(path, at=second).status_code != 200:
+        wait_for(lambda: time.time_ns() // 10**9 * 10**9 > parse_time(second), "a second")
     return served
 
 

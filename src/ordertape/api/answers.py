@@ -13,6 +13,8 @@ from starlette.responses import Response
 from ordertape.api.work import Gone
 from ordertape.broadcast.encode import text
 from ordertape.errors import (
+    ChildFailed,
+    DatabaseUnavailable,
     ImportRefused,
     MarketBusy,
     NumberRefused,
@@ -34,6 +36,8 @@ _STATUS: tuple[tuple[type[OrdertapeError], int], ...] = (
     (SettingRefused, 422),
     (NumberRefused, 422),
     (VenueError, 502),
+    (ChildFailed, 503),
+    (DatabaseUnavailable, 503),
     (Gone, 499),
 )
 

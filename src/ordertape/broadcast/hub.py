@@ -22,6 +22,7 @@ from ordertape.models import L3StreamStatus, StreamInfo, iso_from_ns
 __all__ = ["Channel", "Hub"]
 
 Key = tuple[str, str]
+_WITH_BOOK = ("LIVE", "STALE")
 
 
 class Channel:
@@ -75,7 +76,7 @@ class Channel:
 
     @property
     def _is_live(self) -> bool:
-        return self.info.state in ("LIVE", "STALE")
+        return self.info.state in _WITH_BOOK
 
     async def give_books(self, executor: Executor) -> None:
         """Readers who came before there was a book get it."""
@@ -84,6 +85,9 @@ class Channel:
             return
         loop = asyncio.get_running_loop()
         picture = await loop.run_in_executor(executor, self.replica.picture)
+        if self._told[0] not in _WITH_BOOK:
+            # The replica began behind the mark that tells it.
+            self._tell_status(self.info.state, self.info.reason)
         for reader in waiting:
             if picture is not None and reader.has_book is False:
                 reader.deliver(picture)
