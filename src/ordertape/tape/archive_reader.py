@@ -21,7 +21,7 @@ from ordertape.tape.bases import Base, list_bases, read_base
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.marks import PLUMBING, Mark, gap_mark
-from ordertape.tape.row_group import RowGroup, keep_freed_memory, open_file
+from ordertape.tape.row_group import RowGroup, damage_told, keep_freed_memory, open_file
 from ordertape.tape.segment import Position
 from ordertape.tape.snapshot import Snapshot
 
@@ -147,7 +147,8 @@ class ArchiveReader:
                     missing = None
 
     def _groups_of(self, file: ArchiveFile) -> Iterator[_Group]:
-        meta = pq.read_metadata(file.path)
+        with damage_told(file.path):
+            meta = pq.read_metadata(file.path)
         seq = file.first_seq
         for nth in range(meta.num_row_groups):
             rows = meta.row_group(nth)
@@ -192,7 +193,9 @@ class ArchiveReader:
         for first in range(0, rows.rows, limits.archive_batch_rows):
             last = min(first + limits.archive_batch_rows, rows.rows)
             seq = np.arange(group.first_seq + first, group.first_seq + last)
-            yield rows.batch(first, last, seq, scales, self.codecs)
+            with damage_told(group.file.path):
+                batch = rows.batch(first, last, seq, scales, self.codecs)
+            yield batch
 
     def _merged(
         self, batch: EventBatch, things: deque[tuple[int, Base | Mark | Snapshot]]

@@ -11,6 +11,7 @@ from ordertape.errors import BookCorrupt, TapeCorrupt
 from ordertape.events import EventKind
 from ordertape.tape.archive_files import ArchiveFile, list_files
 from ordertape.tape.archive_reader import rows_digest
+from ordertape.tape.bases import list_bases
 from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
 from ordertape.tape.rebuild import Replay
@@ -94,6 +95,8 @@ def verify(data: str | os.PathLike[str], exchange: str, symbol: str) -> VerifyRe
     try:
         for file in list_files(reader.folder.archive):
             run.compare_rows(file)
+        for base in list_bases(reader.folder.archive):
+            _ = base.info  # also of one that no replay passes: a rebuild may begin there
         for item in reader.items(snapshots=True):
             run.take(item)
     except (TapeCorrupt, BookCorrupt) as error:
