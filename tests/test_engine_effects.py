@@ -282,6 +282,39 @@ def test_places_stay_right_over_thousands_of_joins_and_leaves() -> None:
     assert next_id > 3000
 
 
+def test_places_stay_right_in_a_queue_that_is_eaten_from_the_front() -> None:
+    book, naive = OrderBook(0, 0, "int"), NaiveBook()
+    builder = BatchBuilder("int", 0, 0)
+    first, last = 0, 0
+    for length in (3, 100, 300, 1, 64, 900, 10):
+        events = []
+        while len(events) < 1000 or last - first != length:
+            if last - first < length or last == first:
+                last += 1
+                events.append(one(1, str(last), 10, 2))
+            else:
+                first += 1
+                front = one(3, str(first), 10, 2)
+                events += [front, front._replace(kind=4, size=Decimal(0))]
+        # Now and then one leaves from the middle of the queue.
+        gone = (first + last) // 2 + 1
+        events.append(one(2, str(gone), 10, 9))
+        expected = [naive.step(*event)[1] for event in events]
+        assert effects_of(book, built(builder, events, 1))[1] == expected
+        events = [one(4, str(gone), 10, 9), one(1, str(gone), 10, 2)]
+        for event in events:
+            naive.apply(*event)
+        book.apply(built(builder, events, 1))
+        book.check()
+        names = [int(name) for name, _ in naive.queue(Decimal(10))]
+        assert [int(name) for name, _ in book.queue(10)] == names
+        # Whoever is at the front is taken next.
+        for name in names:
+            event = one(4, str(name), 10, 2)
+            assert effects_of(book, built(builder, [event], 1))[1] == [naive.step(*event)[1]]
+        first = last
+
+
 def test_ranks_begin_with_the_first_effects_and_go_on_without() -> None:
     book, naive = OrderBook(0, 0, "int"), NaiveBook()
     builder = BatchBuilder("int", 0, 0)

@@ -110,6 +110,8 @@ counters, effects = book.apply(batch, effects=True)
 column = batch.column("price")
 window_book = OrderBook()
 window = WindowResolver(window_book, orders_per_side=3, horizon_ns=10, evicted_max=5, trades_max=5)
+window.row_head = b"[17,"
+window.expected_seq = 5
 frame = batch.encode_frame(1, 0)
 
 COLUMNS = st.sampled_from(
@@ -199,6 +201,11 @@ DOORS: dict[str, tuple[Callable[..., Any], int]] = {
     "WindowResolver.remove": (window.remove, 4),
     "WindowResolver.expected_seq": (setter(window, "expected_seq"), 1),
     "WindowResolver.row_head": (setter(window, "row_head"), 1),
+    "WindowResolver.take_closing": (window.take_closing, 3),
+    "WindowResolver.take_closing of a frame": (
+        lambda *rest: window.take_closing(b'[17,"cs",1,5,9]', *rest),
+        2,
+    ),
     "WindowResolver.take_row": (window.take_row, 2),
     "WindowResolver.trade": (window.trade, 6),
     "WindowResolver.known_trade": (window.known_trade, 1),

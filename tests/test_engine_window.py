@@ -336,6 +336,35 @@ def test_a_frame_that_is_not_just_that_row_is_left_to_the_parser(frame: bytes) -
     assert bench.book.price_scale in (None, 0)
 
 
+def test_the_closing_frame_commits_and_compares() -> None:
+    bench = framed(Bench())
+    assert bench.window.take_row(b"[17,[1,100,5],5,1700000000123]", 5)
+    closing = bench.window.take_closing(b'[17,"cs",-123,6,1700000000123]', 1, 6)
+    assert closing is not None
+    batch, sent, ours = closing
+    assert batch is not None
+    assert row_of(batch[0]) == Row(OPEN, "1", 100, 5)
+    assert (sent, ours) == (-123, bench.book.top_crc32(25))
+    assert bench.window.expected_seq == 7
+    assert bench.window.take_closing(b'[17,"cs",0,7,1]', 2, 7) == (None, 0, ours)
+    assert bench.window.pending == 0
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'[17,"cs",1,6,9]', b'[18,"cs",1,5,9]', b'[17,"cs",1,5]', b'[17,"cs",1,5,9],',
+        b'[17,"cs",1,5,9', b'[17,"cs",x,5,9]', b'[17,"cs",1.5,5,9]', b'[17,"cs",--1,5,9]',
+        b'[17,"cs", 1,5,9]', b'[17,"hb",5,9]', b'[17,"cs",,5,9]', b'[17,"cs",1,5,9,1]', b"",
+    ],
+)  # fmt: skip
+def test_a_frame_that_is_not_just_that_closing_is_left_to_the_parser(frame: bytes) -> None:
+    bench = framed(Bench())
+    bench.put(1, 100, 5)
+    assert bench.window.take_closing(frame, 1, 1) is None
+    assert (bench.window.pending, bench.window.expected_seq) == (1, 5)
+
+
 # Anything at all ---------------------------------------------------------------------------------
 
 

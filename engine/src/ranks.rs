@@ -101,3 +101,39 @@ impl Rank {
         self.spilled.capacity() * size_of::<u64>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn a_rank_counts_who_joined_before_and_is_still_there(
+            steps in prop::collection::vec((0u8..4, 0usize..400, 1usize..300), 1..120),
+        ) {
+            let mut rank = Rank::default();
+            let mut queue: Vec<u32> = Vec::new();
+            for (choice, place, times) in steps {
+                for _ in 0..times {
+                    match choice {
+                        0 | 1 => queue.push(rank.join()),
+                        2 if !queue.is_empty() => rank.leave(queue.remove(0)),
+                        3 if place < queue.len() => rank.leave(queue.remove(place)),
+                        _ => {}
+                    }
+                    if rank.is_sparse(queue.len() as u32) {
+                        rank.clear();
+                        queue.iter_mut().for_each(|ticket| *ticket = rank.join());
+                    }
+                }
+                for (ahead, &ticket) in queue.iter().enumerate() {
+                    prop_assert_eq!(rank.ahead(ticket), ahead as i64);
+                }
+                let words = queue.len() / 16 + 2 * NEAR_WORDS + 2;
+                prop_assert!(rank.spilled.len() <= words, "{} words", rank.spilled.len());
+            }
+        }
+    }
+}

@@ -189,8 +189,8 @@ impl WindowResolver {
         let Some(closing) = closing.filter(|closing| closing.sequence == self.expected_seq) else {
             return Ok(None);
         };
-        self.expected_seq += 1;
         let batch = self.commit(frame.py(), first_seq, ts_recv)?;
+        self.expected_seq += 1;
         let ours = self
             .book
             .try_borrow_mut(frame.py())?
