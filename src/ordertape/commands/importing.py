@@ -12,8 +12,12 @@ import typer
 
 from ordertape.commands.common import DataOption, JsonOption, out, out_json, prepare
 from ordertape.commands.progress import counting
+from ordertape.database.address import address_of
+from ordertape.database.service import copy_tape
 from ordertape.numbers import plain
 from ordertape.replay.capture import CaptureReplay
+from ordertape.settings import Settings
+from ordertape.tape.folder import MarketFolder
 from ordertape.tape.imports import (
     ImportSummary,
     Progress,
@@ -32,6 +36,9 @@ Exchange = Annotated[
 Symbol = Annotated[
     str, typer.Option(help="The symbol of the market it becomes.", show_default=False)
 ]
+Database = Annotated[
+    bool, typer.Option("--database", help="Copy the whole market into PostgreSQL as well.")
+]
 
 
 @app.command()
@@ -49,6 +56,7 @@ def lobster(
         str | None,
         typer.Option(help="The day in New York, such as 2012-06-21; default: in the file's name."),
     ] = None,
+    database: Database = False,
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
@@ -58,7 +66,7 @@ def lobster(
         summary = import_lobster(
             settings.data, exchange.lower(), symbol, messages, orderbook, date, progress
         )
-    _tell(summary, as_json)
+    _finish(settings, summary, database, as_json)
 
 
 @app.command()
@@ -72,6 +80,7 @@ def databento(
         str | None,
         typer.Option(help="Its symbol; chooses one of several.", show_default="the file's"),
     ] = None,
+    database: Database = False,
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
@@ -80,7 +89,7 @@ def databento(
     market = exchange.lower() if exchange is not None else None
     with _progress(file) as progress:
         summary = import_databento(settings.data, file, market, symbol, progress=progress)
-    _tell(summary, as_json)
+    _finish(settings, summary, database, as_json)
 
 
 @app.command()
@@ -90,6 +99,7 @@ def capture(
     ],
     exchange: Exchange,
     symbol: Symbol,
+    database: Database = False,
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
@@ -100,7 +110,7 @@ def capture(
         summary = import_batches(
             settings.data, replay.venue.name, replay.symbol, replay.items(), file, progress
         )
-    _tell(summary, as_json)
+    _finish(settings, summary, database, as_json)
 
 
 @contextmanager
@@ -114,10 +124,32 @@ def _progress(path: Path) -> Iterator[Progress]:
         yield progress
 
 
-def _tell(summary: ImportSummary, as_json: bool) -> None:
+def _finish(settings: Settings, summary: ImportSummary, database: bool, as_json: bool) -> None:
+    """Tells what was imported, copied into the database first where that is wanted."""
+    copied = _into_database(settings, summary) if database else None
     if as_json:
-        out_json(summary.as_dict())
+        more = {} if copied is None else {"database_events": copied}
+        out_json({**summary.as_dict(), **more})
         return
+    _tell(summary)
+    if copied is not None:
+        out(f"  into the database: {copied:,} events")
+
+
+def _into_database(settings: Settings, summary: ImportSummary) -> int:
+    address = address_of(settings)
+    folder = MarketFolder(settings.data, summary.exchange, summary.symbol)
+    address.acquire()
+    try:
+        with counting(f"copy {folder.market}", unit="events") as done:
+            return copy_tape(
+                folder, address, order_index=settings.database_order_index, progress=done
+            )
+    finally:
+        address.release()
+
+
+def _tell(summary: ImportSummary) -> None:
     market = f"{summary.exchange} {summary.symbol}"
     if summary.repeated:
         out(f"{market}: {', '.join(summary.sources)} is in the tape already; nothing was added")
