@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,8 @@ from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import Mark
 from ordertape.venues.registry import venue_of
+
+WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 @pytest.fixture
@@ -175,6 +180,78 @@ async def test_a_message_over_the_limit_ends_the_connection(
     await running
     assert stream.book.era == 0
     assert "2000" in stream.errors[-1]
+
+
+class Asking(WSListener):
+    """Sends a ping and tells when it was answered."""
+
+    def __init__(self, answered: asyncio.Event) -> None:
+        super().__init__()
+        self.answered = answered
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        transport.send_ping(b"are you there?")
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type is WSMsgType.PONG:
+            assert frame.get_payload_as_bytes() == b"are you there?"
+            self.answered.set()
+        elif frame.msg_type is WSMsgType.CLOSE:
+            transport.disconnect()
+
+
+async def test_a_ping_is_answered() -> None:
+    answered = asyncio.Event()
+    server = await ws_create_server(
+        lambda _: Asking(answered), "127.0.0.1", 0, enable_auto_pong=False
+    )
+    address = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    stop = asyncio.Event()
+    running = asyncio.create_task(MarketConnection(stream_of(), address, Pacer()).run(stop))
+    async with asyncio.timeout(10):
+        await answered.wait()
+    stop.set()
+    await running
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.mark.parametrize("opcode", [0x89, 0x00], ids=["pings", "empty parts"])
+async def test_a_venue_that_floods_and_never_reads_is_left(
+    monkeypatch: pytest.MonkeyPatch, opcode: int
+) -> None:
+    monkeypatch.setattr(limits, "unsent_bytes_max", 100_000)
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        key = head.lower().split(b"sec-websocket-key:")[1].split()[0]
+        key = head[head.lower().index(key) :][: len(key)]
+        proof = base64.b64encode(hashlib.sha1(key + WEBSOCKET_GUID).digest())
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + proof + b"\r\n\r\n"
+        )
+        frame = bytes([opcode, 125]) + bytes(125) if opcode & 0x80 else bytes([opcode, 0])
+        with suppress(ConnectionError):
+            if not opcode & 0x80:
+                writer.write(b"\x01\x00")
+            while not writer.is_closing():
+                writer.write(frame * 1_000)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(flood, "127.0.0.1", 0)
+    address = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    stream, stop, backoff = stream_of(), asyncio.Event(), quick()
+    running = asyncio.create_task(
+        MarketConnection(stream, address, Pacer(1000), backoff=backoff).run(stop)
+    )
+    await until(lambda: backoff.failures > 1, 20)
+    stop.set()
+    await running
+    wanted = "does not read" if opcode & 0x80 else "frames"
+    assert wanted in stream.errors[0]
+    server.close()
 
 
 class Mute(WSListener):

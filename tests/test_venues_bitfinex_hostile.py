@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from ordertape import limits
 from ordertape._engine import OrderBook
 from ordertape.stream import MarketStream, StreamState
 from ordertape.venues import venue_of
@@ -93,3 +94,48 @@ def test_a_flood_of_garbage_ends_in_reconnects_and_bounded_memory() -> None:
     assert wishes > 50
     assert len(stream.quarantine.frames) <= 100
     assert len(stream.errors) <= 20
+
+
+def test_frames_before_subscribed_are_bounded_by_their_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "frames_before_subscribed_bytes_max", 10_000)
+    session = BitfinexSession("BTC/USD", OrderBook(codec="int"))
+    frame = b'[9,["' + b"x" * 3_000 + b'"]]'
+    outcomes = [session.frame(frame, T + nth) for nth in range(4)]
+    assert outcomes[:3] == [None] * 3
+    assert outcomes[3] is not None
+    assert outcomes[3].fault is not None
+    assert outcomes[3].fault.action is Action.RECONNECT
+
+
+def test_channels_that_nobody_asked_for_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "channels_max", 20)
+    session = BitfinexSession("BTC/USD", OrderBook(codec="int"))
+    told = b'{"event":"subscribed","channel":"ticker","chanId":%d,"symbol":"t%d"}'
+    outcomes = [session.frame(told % (nth, nth), T) for nth in range(21)]
+    assert outcomes[:20] == [None] * 20
+    assert outcomes[20] is not None
+    assert outcomes[20].fault is not None
+    assert outcomes[20].fault.action is Action.RECONNECT
+    assert len(session.foreign) == 20
+
+
+def test_statements_that_no_checksum_closes_are_committed_though_more_keep_coming() -> None:
+    stream = MarketStream(venue_of("bitfinex"), "BTC/USD")
+    venue = NaiveVenue(length=25, sequenced=False)
+    stream.start(T)
+    stream.on_open(T)
+    now = T
+    for frame in venue.connection():
+        stream.on_frame(frame.encode(), now)
+    assert stream.state is StreamState.LIVE
+    before = stream.sequence
+    for _ in range(150):  # rows every 10 ms, never their checksum
+        for frame in venue.iteration():
+            if '"cs"' not in frame:
+                now += 10_000_000
+                stream.on_frame(frame.encode(), now)
+                stream.tick(now)
+    assert now - T > 1_000_000_000
+    assert stream.sequence > before

@@ -62,6 +62,8 @@ silence_stale_ms: Final = 30_000
 """No frame at all for this long: STALE, then reconnect (Bitfinex heartbeats come every 15 s)."""
 commit_silence_ms: Final = 50
 """Statements that nothing closes are committed after this silence.  Policy: commit."""
+commit_open_ms_max: Final = 1_000
+"""Statements that wait so long for what closes them, because more keep coming.  Policy: commit."""
 attribution_horizon_ms: Final = 1_000
 """How long a trade and an order's end may be apart and still be one.  Policy: then TRADE."""
 evicted_orders_max: Final = 100_000
@@ -80,8 +82,17 @@ quarantine_frame_bytes_max: Final = 64 * 2**10
 """Bytes kept of one such frame.  Policy: cut."""
 frame_bytes_max: Final = 64 * 2**20
 """One message from a venue.  Policy: the connection is closed and the stream resyncs."""
+frame_parts_max: Final = 10_000
+"""Frames that one message may come in: millions without a byte in them would keep the event loop
+from everything else.  Policy: as a message that is too long."""
 frames_before_subscribed_max: Final = 10_000
+frames_before_subscribed_bytes_max: Final = 64 * 2**20
 """Frames of a channel that came before its `subscribed`.  Policy: reconnect."""
+channels_max: Final = 10_000
+"""Channels that one connection was told of.  Policy: reconnect."""
+unsent_bytes_max: Final = 2**20
+"""What waits for a venue that does not read, answers to its pings above all.
+Policy: the connection is closed."""
 maintenance_ms_max: Final = 120_000
 """A venue's announced pause (Bitfinex: at most 120 s); the book is kept, STALE.
 Policy: reconnect."""

@@ -115,8 +115,8 @@ class _Listener(WSListener):
         self._on_frame = connection.stream.on_frame
         self._keeps = connection.keep if connection._keep_frame is not None else None
         self._transport: WSTransport | None = None
-        self._parts: list[bytes] = []
-        self._parts_bytes = 0
+        self._parts = bytearray()
+        self._parts_taken = 0
         self.ending = "the connection was closed"
         self.wish: Wish | None = None
         self.failure: Exception | None = None
@@ -139,6 +139,8 @@ class _Listener(WSListener):
             self._hang_up(f"a message of over {limits.frame_bytes_max} bytes")
         elif kind is WSMsgType.TEXT and frame.fin:
             self._take(frame.get_payload_as_bytes(), ts_recv)
+        elif kind is WSMsgType.PING:
+            self._answer_ping(transport, frame)
         elif kind is WSMsgType.CLOSE:
             self.ending = f"closed by the venue: {_close_words(frame)}"
             transport.send_close(WSCloseCode.OK)
@@ -148,14 +150,23 @@ class _Listener(WSListener):
 
     def _take_part(self, frame: WSFrame, ts_recv: int) -> None:
         """A message in several frames is received with its last."""
-        self._parts.append(frame.get_payload_as_bytes())
-        self._parts_bytes += frame.payload_size
-        if self._parts_bytes > limits.frame_bytes_max:
+        self._parts += frame.get_payload_as_bytes()
+        self._parts_taken += 1
+        if len(self._parts) > limits.frame_bytes_max:
             self._hang_up(f"a message of over {limits.frame_bytes_max} bytes")
+        elif self._parts_taken > limits.frame_parts_max:
+            self._hang_up(f"a message of over {limits.frame_parts_max} frames")
         elif frame.fin:
-            text = b"".join(self._parts)
-            self._parts, self._parts_bytes = [], 0
+            text = bytes(self._parts)
+            self._parts, self._parts_taken = bytearray(), 0
             self._take(text, ts_recv)
+
+    def _answer_ping(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Not without looking, as picows would: a venue may ask and never read the answers."""
+        if transport.underlying_transport.get_write_buffer_size() > limits.unsent_bytes_max:
+            self._hang_up(f"the venue does not read: over {limits.unsent_bytes_max} bytes wait")
+        else:
+            transport.send_pong(frame.get_payload_as_bytes())
 
     def _take(self, text: bytes, ts_recv: int) -> None:
         try:

@@ -15,7 +15,7 @@ __all__ = ["open_websocket"]
 
 
 async def open_websocket(listener: WSListener, address: str) -> WSTransport:
-    """The transport of an open connection whose frames go to ``listener``.
+    """The transport of an open connection whose frames go to ``listener``, pings with them.
 
     Raises OSError or picows' WSError, and TimeoutError after ``limits.connect_timeout_ms``.
     A cancelled ``ws_connect`` would leave its socket open, so it is never cancelled once it has
@@ -29,6 +29,7 @@ async def open_websocket(listener: WSListener, address: str) -> WSTransport:
             address,
             websocket_handshake_timeout=seconds,
             max_frame_size=limits.frame_bytes_max,
+            enable_auto_pong=False,
             logger_name=logging.getLogger("ordertape.socket"),
             socket_factory=opener.open,
         )

@@ -48,7 +48,11 @@ class Step(Struct):
 
 
 class MarketStream:
-    """All times are ns since 1970 UTC of one clock; they are raised where they run backwards."""
+    """All times are ns since 1970 UTC of one clock; they are raised where they run backwards.
+
+    A clock that was set back is caught up with at half its speed: a time that stood still until
+    then would hide a silent venue.
+    """
 
     def __init__(
         self,
@@ -70,11 +74,13 @@ class MarketStream:
         self.session = venue.make_session(symbol, self.book)
         self.record = Record(sink, self.session, snapshot_interval_seconds * _NS_PER_SECOND)
         self.first_sequence = 1
-        self.last_ts = 0
+        self.last_ts = self._now = 0
+        self._set_back = (0, 0)
+        """The clock, and our time, when it was found to be behind ours."""
         if there is not None:
             self.book.era = there.era
             self.session.next_seq = self.first_sequence = there.last_seq + 1
-            self.last_ts = there.last_ts_recv
+            self.last_ts = self._now = there.last_ts_recv
             self.record.go_on(there.gap)
         self._machine = StateMachine()
         self._frame = self._refuse_frame
@@ -93,6 +99,7 @@ class MarketStream:
     # What happens ---------------------------------------------------------------------------------
     def start(self, now: int) -> None:
         """Somebody wants it to run: STOPPED or FAILED to CONNECTING."""
+        now = self._time(now)
         self._go("start", "asked to run", now)
         self.started_at = now
         if self.simulated and self.sequence == 0:
@@ -101,6 +108,7 @@ class MarketStream:
 
     def on_open(self, now: int) -> Step:
         """A connection opened."""
+        now = self._time(now)
         self._go("open", "connected", now)
         self.connects += 1
         self.connected_at = now
@@ -111,9 +119,9 @@ class MarketStream:
 
     def on_frame(self, text: bytes, ts_recv: int) -> Step | None:
         """One text frame, and when it was received.  None: nothing to do, as for most."""
-        if ts_recv < self.last_ts:
-            ts_recv = self.last_ts
-        self.last_ts = ts_recv
+        if ts_recv < self._now:
+            ts_recv = self._time(ts_recv)
+        self.last_ts = self._now = ts_recv
         self.frames += 1
         self.frame_bytes += len(text)
         take = self._frame  # a local: a method call on an attribute is slower
@@ -123,6 +131,7 @@ class MarketStream:
     def on_close(self, reason: str, now: int) -> None:
         """The connection ended, whoever ended it."""
         if self._machine.connected:
+            now = self._time(now)
             self._error(f"connection lost: {reason}", now)
             self._disconnect(reason, now)
 
@@ -133,7 +142,7 @@ class MarketStream:
         """
         if not self._machine.connected:
             return None
-        now = max(now, self.last_ts)
+        now = self._time(now)
         outcome = self.session.tick(now)
         if outcome is not None:
             self._settle_all(outcome, now)
@@ -145,6 +154,7 @@ class MarketStream:
 
     def stop(self, now: int) -> None:
         """Nobody wants it any more: its last book is marked, the state is STOPPED."""
+        now = self._time(now)
         if self.state is StreamState.LIVE:
             self.record.marks(self.integrity, now)
         self.session.closed()
@@ -288,6 +298,17 @@ class MarketStream:
         self.session.counters["frames of a connection given up"] += 1
         return None
 
+    def _time(self, clock: int) -> int:
+        """What a clock says as a time that never decreases."""
+        if clock < self._now:
+            found, ours = self._set_back
+            caught_up = ours + (clock - found) // 2
+            if caught_up < self._now:  # set back again, or for the first time
+                self._set_back, caught_up = (clock, self._now), self._now
+            clock = caught_up
+        self._now = clock
+        return clock
+
     def _go(self, transition: str, reason: str, now: int) -> None:
         before, after = self._machine.go(transition, reason)
         self._since = now
@@ -339,7 +360,7 @@ class MarketStream:
     def settled(self, now: int) -> bool:
         """LIVE long enough to say that this connection works: the backoff may begin anew."""
         live = self.state is StreamState.LIVE
-        return live and now - self._live_since >= _ns(limits.live_settled_ms)
+        return live and max(now, self._now) - self._live_since >= _ns(limits.live_settled_ms)
 
 
 def _ns(milliseconds: int) -> int:

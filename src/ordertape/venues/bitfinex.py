@@ -47,6 +47,7 @@ _NO_HEAD: Final = b"\0"
 """No frame begins so."""
 _NS_PER_MS: Final = 1_000_000
 _COMMIT_SILENCE_NS: Final = limits.commit_silence_ms * _NS_PER_MS
+_COMMIT_OPEN_NS: Final = limits.commit_open_ms_max * _NS_PER_MS
 _HORIZON_NS: Final = limits.attribution_horizon_ms * _NS_PER_MS
 
 
@@ -89,10 +90,10 @@ class BitfinexSession:
         self._book = -1
         self._channels: dict[int, _Handler] = {}
         self._early: dict[int, list[wire.Arrival]] = {}
-        self._early_frames = 0
+        self._early_frames = self._early_bytes = 0
         self._last_time: int | None = None
         self._adding = False
-        self._book_heard = 0
+        self._book_heard = self._closed_at = 0
         self._trades_due = _NEVER
         self._trade_head = _NO_HEAD
         return self._control.opened()
@@ -144,6 +145,8 @@ class BitfinexSession:
             self.closed()
             self._book = channel
             self.resolver.orders_per_side = length
+        if len(self._channels) >= limits.channels_max:
+            raise _TailError(f"over {limits.channels_max} channels that we did not ask for")
         handlers: dict[str, _Handler] = {"book": self._on_book, "trades": self._on_trades}
         handler = self._channels[channel] = handlers.get(name, self._ignore)
         if name == "trades":
@@ -178,7 +181,7 @@ class BitfinexSession:
             batch, sent, ours = closing
             if batch is not None:
                 self.next_seq = batch.last_seq + 1
-            self._book_heard = ts_recv
+            self._book_heard = self._closed_at = ts_recv
             return Outcome(batch, False, Checksum(sent, ours))
         if text.startswith(self._trade_head):
             return self._take_trade_frame(text, ts_recv)
@@ -252,7 +255,11 @@ class BitfinexSession:
     def _keep(self, arrival: wire.Arrival) -> Outcome | None:
         """A channel whose `subscribed` has not been seen yet."""
         self._early_frames += 1
-        if self._early_frames > limits.frames_before_subscribed_max:
+        self._early_bytes += len(arrival.text)
+        if (
+            self._early_frames > limits.frames_before_subscribed_max
+            or self._early_bytes > limits.frames_before_subscribed_bytes_max
+        ):
             raise _TailError(f"{self._early_frames} frames of channels that nothing subscribed")
         self._early.setdefault(arrival.channel, []).append(arrival)
         return None
@@ -271,10 +278,13 @@ class BitfinexSession:
             return None
         resolver = self.resolver
         if resolver.pending:
-            if now - self._heard() < _COMMIT_SILENCE_NS:
+            silent = now - self._heard() >= _COMMIT_SILENCE_NS
+            if not silent and now - self._closed_at < _COMMIT_OPEN_NS:
                 return None
-        elif now <= self._trades_due:
-            return None
+        else:
+            self._closed_at = now
+            if now <= self._trades_due:
+                return None
         batch = self._commit(now)
         self._trades_due = now + _HORIZON_NS if resolver.waiting_trades else _NEVER
         return None if batch is None else Outcome(batch)
@@ -288,6 +298,7 @@ class BitfinexSession:
         batch = commit(self.next_seq, now)
         if batch is not None:
             self.next_seq = batch.last_seq + 1
+        self._closed_at = now
         return batch
 
     def _close_before(self, removes: bool, ts_recv: int, time: int | None) -> Outcome | None:

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from ordertape import limits
 from ordertape.venues import bitfinex_wire as wire
 from ordertape.venues.session import Action, Fault, Foreign, Outcome
 
@@ -146,8 +147,10 @@ class Control:
             raise ValueError("`subscribed` without chanId")
         raw_book = event.channel == "book" and event.prec in ("R0", "")
         if event.symbol != self._pair or not (raw_book or event.channel == "trades"):
-            self.foreign.add(Foreign(event.channel, event.symbol, event.prec))
-            return self._owner.on_channel("", event.chanId, 0)
+            outcome = self._owner.on_channel("", event.chanId, 0)
+            if len(self.foreign) < limits.channels_max:
+                self.foreign.add(Foreign(event.channel, event.symbol, event.prec))
+            return outcome
         length = int(event.len) if raw_book and event.len is not None else self._lengths[0]
         if length < 1:
             raise ValueError(f"`subscribed` to a book of {length} orders a side")
