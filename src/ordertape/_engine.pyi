@@ -313,16 +313,16 @@ class WindowResolver:
         """When ``take_row`` last took one, 0 before the first."""
 
     def take_row(self, frame: bytes, ts_recv: int, /) -> bool:
-        """A frame ``HEAD[ID,PRICE,AMOUNT],SEQUENCE,MILLISECONDS]`` with the sequence expected: True,
-        and its row is taken (price 0: as a removal).  False: anything else, or a number that doesn't
-        fit; then nothing has changed."""
+        """A frame ``HEAD[ID,PRICE,AMOUNT],SEQUENCE,MILLISECONDS]`` with the sequence expected:
+        True, and its row is taken (price 0: as a removal).  False: anything else, or a number
+        that doesn't fit; then nothing has changed."""
 
     def take_closing(
         self, frame: bytes, first_seq: int, ts_recv: int, /
     ) -> tuple[EventBatch | None, int, int] | None:
-        """A frame ``HEAD"cs",CHECKSUM,SEQUENCE,MILLISECONDS]`` with the sequence expected: the batch
-        of ``commit``, the checksum sent, ``top_crc32`` after it.  None: anything else; then nothing
-        has changed."""
+        """A frame ``HEAD"cs",CHECKSUM,SEQUENCE,MILLISECONDS]`` with the sequence expected: the
+        batch of ``commit``, the checksum sent, ``top_crc32`` after it.  None: anything else;
+        then nothing has changed."""
 
     def trade(
         self,
