@@ -1,20 +1,24 @@
-"""``db``: the tables of PostgreSQL, and ways in."""
+"""``db``: the tables of PostgreSQL, and ways in.
+
+The database's driver is loaded by the commands that use it: no other has to wait for it.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import psycopg
 import typer
 
 from ordertape.commands.common import DataOption, out, prepare
-from ordertape.database import schema
-from ordertape.database.address import Address, address_of, connect, sentence
-from ordertape.database.psql import run_psql
 from ordertape.errors import DatabaseError
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from ordertape.database.address import Address
 
 __all__ = ["app"]
 
@@ -26,6 +30,8 @@ app = typer.Typer(
 @contextmanager
 def _address(data: DataOption) -> Iterator[Address]:
     """The database of the settings, the embedded one running meanwhile."""
+    from ordertape.database.address import address_of
+
     address = address_of(prepare(data))
     address.acquire(_tell)
     try:
@@ -36,6 +42,10 @@ def _address(data: DataOption) -> Iterator[Address]:
 
 @contextmanager
 def _connection(data: DataOption) -> Iterator[tuple[psycopg.Connection, Address]]:
+    import psycopg
+
+    from ordertape.database.address import connect, sentence
+
     with _address(data) as address:
         try:
             with connect(address) as connection:
@@ -51,6 +61,8 @@ def _tell(text: str) -> None:
 @app.command()
 def create(data: DataOption = None) -> None:
     """Make the tables, or bring those of an older version up to this one."""
+    from ordertape.database import schema
+
     with _connection(data) as (connection, address):
         applied = schema.create(connection, address.schema)
         done = f"applied {', '.join(applied)}" if applied else "nothing to do"
@@ -60,6 +72,8 @@ def create(data: DataOption = None) -> None:
 @app.command()
 def check(data: DataOption = None) -> None:
     """List what is missing or wrong; status 1 where anything is."""
+    from ordertape.database import schema
+
     with _connection(data) as (connection, address):
         problems = schema.check(connection, address.schema)
         for problem in problems:
@@ -75,6 +89,8 @@ def drop(
     data: DataOption = None,
 ) -> None:
     """Drop the tables with everything in them; the tapes stay."""
+    from ordertape.database import schema
+
     with _connection(data) as (connection, address):
         question = f"Drop ordertape's tables in schema {address.schema} of {address.shown}?"
         if not yes and not typer.confirm(question):
@@ -94,6 +110,8 @@ def psql(
     data: DataOption = None,
 ) -> None:
     """Open PostgreSQL's terminal, our schema on its search path."""
+    from ordertape.database.psql import run_psql
+
     arguments = [part for text in command or [] for part in ("-c", text)]
     with _address(data) as address:
         status = run_psql(address, arguments)
@@ -107,6 +125,8 @@ def url(data: DataOption = None) -> None:
 
     The embedded server listens on a private socket, while a server or keeper of ordertape runs.
     """
+    from ordertape.database.address import address_of
+
     address = address_of(prepare(data))
     if address.embedded is None:
         out(address.url or "")

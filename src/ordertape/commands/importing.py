@@ -12,8 +12,6 @@ import typer
 
 from ordertape.commands.common import DataOption, JsonOption, out, out_json, prepare
 from ordertape.commands.progress import counting
-from ordertape.database.address import address_of
-from ordertape.database.service import copy_tape
 from ordertape.numbers import plain
 from ordertape.replay.capture import CaptureReplay
 from ordertape.settings import Settings
@@ -137,6 +135,10 @@ def _finish(settings: Settings, summary: ImportSummary, database: bool, as_json:
 
 
 def _into_database(settings: Settings, summary: ImportSummary) -> int:
+    # The database's driver takes long to load, and few imports want it.
+    from ordertape.database.address import address_of
+    from ordertape.database.service import copy_tape
+
     address = address_of(settings)
     folder = MarketFolder(settings.data, summary.exchange, summary.symbol)
     address.acquire()

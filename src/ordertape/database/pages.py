@@ -1,4 +1,4 @@
-"""Pages of events: opaque cursors, and the query of a page."""
+"""Pages of events: what a page may read, its query, opaque cursors."""
 
 from __future__ import annotations
 
@@ -9,13 +9,24 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from psycopg import sql
+from psycopg import AsyncConnection, sql
 
 from ordertape import limits
+from ordertape.database.statistics import seq_bounds
 from ordertape.errors import SettingRefused
 from ordertape.models import L3EventType, L3Side
+from ordertape.tape.times import Time, parse_time
 
-__all__ = ["Bounds", "Filters", "page_query", "read_cursor_text", "write_cursor"]
+__all__ = [
+    "Bounds",
+    "Filters",
+    "behind",
+    "bounded",
+    "bounds_of",
+    "page_query",
+    "read_cursor_text",
+    "write_cursor",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,72 @@ def page_query(
         sql.SQL("DESC" if descending else "ASC"),
     )
     return query, [*values, rows]
+
+
+async def bounds_of(
+    connection: AsyncConnection[Any],
+    exchange: str,
+    symbol: str,
+    start_time: Time | None,
+    end_time: Time | None,
+) -> Bounds:
+    """Times, and as sequences, which the index finds."""
+    start = None if start_time is None else parse_time(start_time)
+    end = None if end_time is None else parse_time(end_time)
+    if start is None and end is None:
+        return Bounds()
+    first, after = await seq_bounds(connection, exchange, symbol, start, end)
+    return Bounds(first, None if after is None else after - 1, start, end)
+
+
+def behind(bounds: Bounds, seq: int | None, *, descending: bool) -> Bounds:
+    """The bounds of the page that follows an event."""
+    if seq is None:
+        return bounds
+    first, last = bounds.first_seq, bounds.last_seq
+    if descending:
+        last = seq - 1 if last is None else min(last, seq - 1)
+    else:
+        first = seq + 1 if first is None else max(first, seq + 1)
+    return Bounds(first, last, bounds.start_ns, bounds.end_ns)
+
+
+async def bounded(
+    connection: AsyncConnection[Any],
+    exchange: str,
+    symbol: str,
+    bounds: Bounds,
+    *,
+    descending: bool,
+) -> tuple[Bounds, int | None]:
+    """Bounds of a filtered page, so that rare events can't make it read everything.
+
+    Also the seq that it reaches, None where that is the end.
+    """
+    query, values = page_query(exchange, symbol, bounds, Filters(), descending=descending, rows=1)
+    found = await (await connection.execute(query, values)).fetchone()
+    if found is None:
+        return bounds, None
+    begin = int(found[1])
+    if descending:
+        reached = begin - limits.page_scan_rows_max + 1
+        first = reached if bounds.first_seq is None else max(reached, bounds.first_seq)
+        ends = reached <= (bounds.first_seq or 1)
+        limited = Bounds(first, bounds.last_seq, bounds.start_ns, bounds.end_ns)
+        return limited, None if ends else reached
+    reached = begin + limits.page_scan_rows_max - 1
+    query, values = page_query(
+        exchange,
+        symbol,
+        Bounds(reached + 1, bounds.last_seq, bounds.start_ns, bounds.end_ns),
+        Filters(),
+        descending=False,
+        rows=1,
+    )
+    more = await (await connection.execute(query, values)).fetchone()
+    if more is None:
+        return bounds, None
+    return Bounds(bounds.first_seq, reached, bounds.start_ns, bounds.end_ns), reached
 
 
 def write_cursor(seq: int, *, descending: bool) -> str:

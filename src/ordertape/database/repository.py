@@ -19,26 +19,26 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from ordertape import limits
 from ordertape.database import saving
 from ordertape.database.address import Address, address_of, connect, sentence
+from ordertape.database.edge import order_of, snapshot_of
 from ordertape.database.pages import (
-    Bounds,
     Filters,
+    behind,
+    bounded,
+    bounds_of,
     page_query,
     read_cursor_text,
     write_cursor,
 )
 from ordertape.database.replay import replayed
 from ordertape.database.schema import create, require
-from ordertape.database.statistics import market_statistics, seq_bounds
+from ordertape.database.statistics import market_statistics
 from ordertape.errors import DatabaseError, DatabaseUnavailable, SettingRefused
 from ordertape.models import (
-    L3BookOrder,
     L3EventType,
     L3Order,
     L3Orderbook,
     L3Side,
     L3Snapshot,
-    L3Statistics,
-    datetime_from_ns,
 )
 from ordertape.settings import Settings, load_settings
 from ordertape.tape.folder import MarketFolder
@@ -222,20 +222,20 @@ class L3Repository:
             min_size=min_size,
         )
         descending = order == "desc"
-        behind = None if cursor is None else read_cursor_text(cursor, descending=descending)
+        after = None if cursor is None else read_cursor_text(cursor, descending=descending)
         async with self.connection() as connection:
-            bounds = await _bounds(connection, exchange, symbol, start_time, end_time)
-            bounds = _behind(bounds, behind, descending=descending)
+            bounds = await bounds_of(connection, exchange, symbol, start_time, end_time)
+            bounds = behind(bounds, after, descending=descending)
             scanned: int | None = None
             if filters.any and order_id is None:
-                bounds, scanned = await _bounded(
+                bounds, scanned = await bounded(
                     connection, exchange, symbol, bounds, descending=descending
                 )
             query, values = page_query(
                 exchange, symbol, bounds, filters, descending=descending, rows=limit + 1
             )
             rows = await (await connection.execute(query, values)).fetchall()
-        orders = [_order(exchange, symbol, row) for row in rows[:limit]]
+        orders = [order_of(exchange, symbol, row) for row in rows[:limit]]
         if len(rows) > limit:
             return orders, write_cursor(orders[-1].sequence, descending=descending)
         if scanned is not None:
@@ -246,7 +246,7 @@ class L3Repository:
         """The newest whole book of a market, None where there is none."""
         async with self.connection() as connection:
             found = await (await connection.execute(_LATEST, (exchange, symbol))).fetchone()
-        return None if found is None else _snapshot(exchange, symbol, found)
+        return None if found is None else snapshot_of(exchange, symbol, found)
 
     async def rebuild_orderbook(
         self, exchange: str, symbol: str, at: Time | None = None
@@ -376,151 +376,9 @@ async def _configure(connection: AsyncConnection[Any]) -> None:
     set_json_loads(_exact.decode, connection)
 
 
-# Bounds of a page ---------------------------------------------------------------------------------
-
-
-async def _bounds(
-    connection: AsyncConnection[Any],
-    exchange: str,
-    symbol: str,
-    start_time: Time | None,
-    end_time: Time | None,
-) -> Bounds:
-    """Times, and as sequences, which the index finds."""
-    start = None if start_time is None else parse_time(start_time)
-    end = None if end_time is None else parse_time(end_time)
-    if start is None and end is None:
-        return Bounds()
-    first, behind = await seq_bounds(connection, exchange, symbol, start, end)
-    return Bounds(first, None if behind is None else behind - 1, start, end)
-
-
-def _behind(bounds: Bounds, seq: int | None, *, descending: bool) -> Bounds:
-    if seq is None:
-        return bounds
-    first, last = bounds.first_seq, bounds.last_seq
-    if descending:
-        last = seq - 1 if last is None else min(last, seq - 1)
-    else:
-        first = seq + 1 if first is None else max(first, seq + 1)
-    return Bounds(first, last, bounds.start_ns, bounds.end_ns)
-
-
-async def _bounded(
-    connection: AsyncConnection[Any],
-    exchange: str,
-    symbol: str,
-    bounds: Bounds,
-    *,
-    descending: bool,
-) -> tuple[Bounds, int | None]:
-    """Bounds of a filtered page, so that rare events can't make it read everything.
-
-    Also the seq that it reaches, None where that is the end.
-    """
-    query, values = page_query(exchange, symbol, bounds, Filters(), descending=descending, rows=1)
-    found = await (await connection.execute(query, values)).fetchone()
-    if found is None:
-        return bounds, None
-    begin = int(found[1])
-    if descending:
-        reached = begin - limits.page_scan_rows_max + 1
-        first = reached if bounds.first_seq is None else max(reached, bounds.first_seq)
-        ends = reached <= (bounds.first_seq or 1)
-        limited = Bounds(first, bounds.last_seq, bounds.start_ns, bounds.end_ns)
-        return limited, None if ends else reached
-    reached = begin + limits.page_scan_rows_max - 1
-    query, values = page_query(
-        exchange,
-        symbol,
-        Bounds(reached + 1, bounds.last_seq, bounds.start_ns, bounds.end_ns),
-        Filters(),
-        descending=False,
-        rows=1,
-    )
-    more = await (await connection.execute(query, values)).fetchone()
-    if more is None:
-        return bounds, None
-    return Bounds(bounds.first_seq, reached, bounds.start_ns, bounds.end_ns), reached
-
-
-# Rows as models -----------------------------------------------------------------------------------
-
-
 def _member(kind: type[_T], name: str, text: Any) -> _T:
     try:
         return kind(text)  # type: ignore[call-arg]
     except ValueError:
         known = ", ".join(member.value for member in kind)  # type: ignore[attr-defined]
         raise SettingRefused(f"{name} is {text!r}: expected one of {known}") from None
-
-
-def _order(exchange: str, symbol: str, row: Sequence[Any]) -> L3Order:
-    order_id, sequence, side, price, size, event_type, metadata = row
-    for name in ("old_price", "old_size"):
-        if name in metadata:
-            metadata[name] = Decimal(metadata[name])
-    return L3Order.model_construct(
-        exchange=exchange,
-        symbol=symbol,
-        order_id=order_id,
-        sequence=sequence,
-        side=None if side is None else L3Side(side),
-        price=price,
-        size=size,
-        event_type=L3EventType(event_type),
-        timestamp=datetime_from_ns(metadata.get("ts_event_ns", metadata["ts_recv_ns"])),
-        metadata=metadata,
-    )
-
-
-def _snapshot(exchange: str, symbol: str, row: Sequence[Any]) -> L3Snapshot:
-    sequence, ts_recv, era, bids, asks, bid_count, ask_count, bid_volume, ask_volume = row
-    sides = [
-        [
-            L3BookOrder.model_construct(
-                order_id=order["order_id"],
-                price=Decimal(order["price"]),
-                size=Decimal(order["size"]),
-            )
-            for order in side
-        ]
-        for side in (bids, asks)
-    ]
-    best = [side[0].price if side else None for side in sides]
-    statistics = _figures(bid_count, ask_count, bid_volume, ask_volume, *best)
-    return L3Snapshot(
-        exchange=exchange,
-        symbol=symbol,
-        sequence=sequence,
-        timestamp=datetime_from_ns(ts_recv),
-        ts_recv_ns=ts_recv,
-        era=era,
-        bids=sides[0],
-        asks=sides[1],
-        statistics=statistics,
-    )
-
-
-def _figures(
-    bid_count: int,
-    ask_count: int,
-    bid_volume: Decimal,
-    ask_volume: Decimal,
-    best_bid: Decimal | None,
-    best_ask: Decimal | None,
-) -> L3Statistics:
-    spread = mid_price = None
-    if best_bid is not None and best_ask is not None:
-        spread, mid_price = best_ask - best_bid, (best_ask + best_bid) / 2
-    return L3Statistics(
-        total_orders=bid_count + ask_count,
-        bid_count=bid_count,
-        ask_count=ask_count,
-        total_bid_volume=bid_volume,
-        total_ask_volume=ask_volume,
-        best_bid=best_bid,
-        best_ask=best_ask,
-        spread=spread,
-        mid_price=mid_price,
-    )
