@@ -15,13 +15,13 @@ from ordertape.database.address import Address, connect
 from ordertape.database.follower import MarketFollower
 from ordertape.database.repository import L3Repository
 from ordertape.database.service import copy_tape
-from ordertape.errors import DatabaseUnavailable, TapeDiffers
+from ordertape.errors import DatabaseUnavailable, MarketBusy, TapeDiffers
 from ordertape.events import EventKind, Flag
 from ordertape.models import L3Order
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
-from ordertape.tape.marks import gap_mark
+from ordertape.tape.marks import Mark, gap_mark
 from ordertape.tape.reader import TapeReader
 from support.postgres import connection, database, embedded_server, installed
 from support.tape import START, Market, rows_of, write_journal
@@ -209,6 +209,7 @@ async def test_gaps_arrive_as_they_begin_and_as_they_are_healed(
     market = Market()
     query = "SELECT from_ns, to_ns, reason, healed_by, gap_from < now() FROM level3_gaps"
     with JournalWriter(folder) as writer:
+        writer.mark(Mark("simulated", 0, START, {"simulated": True}))
         for batch in market.messages(10):
             writer.append(batch)
         writer.mark(gap_mark(market.next_seq - 1, START, None, "it rained", era=0))
@@ -222,6 +223,7 @@ async def test_gaps_arrive_as_they_begin_and_as_they_are_healed(
         writer.mark(healed)
         follow(folder, database)
         follow(folder, database)
+    assert connection.execute("SELECT simulated FROM markets").fetchall() == [(True,)]
     rows = connection.execute(query).fetchall()
     assert rows == [(START, START + 5, "it rained", clear.first_seq, True)]
 
@@ -288,13 +290,27 @@ async def test_another_tape_of_the_same_market_is_refused(
         follow(different, database)
 
 
+async def test_a_clear_whose_orders_came_later_is_known_again(
+    folder: MarketFolder, database: Address
+) -> None:
+    market = Market()
+    batches = [market.message(), market.message()]
+    market.builder.add(EventKind.CLEAR, None, None, None, None, market.now)
+    market.builder.add(EventKind.OPEN, 0, "5", "1", "2", market.now + 7, None, Flag.SNAPSHOT)
+    batches.append(market.builder.finish(market.next_seq))
+    write_journal(folder, batches)
+    assert follow(folder, database) == batches[-1].last_seq
+    assert follow(folder, database) == 0
+    assert await in_database(folder, database) == on_tape(folder)
+
+
 async def test_two_followers_of_one_market_do_not_meet(
     folder: MarketFolder, database: Address
 ) -> None:
     write_journal(folder, Market().messages(10))
     with connect(database) as first, connect(database) as second:
         follower = MarketFollower(folder, first, database)
-        with pytest.raises(DatabaseUnavailable, match="another process"):
+        with pytest.raises(MarketBusy, match="another process"):
             MarketFollower(folder, second, database)
         follower.close()
 

@@ -33,7 +33,7 @@ from ordertape.database.markets import (
 from ordertape.database.partitions import DAY_NS, Leaf, day_of, ensure_leaf, today
 from ordertape.database.rows import Generation
 from ordertape.database.schema import renew_view
-from ordertape.errors import DatabaseError, DatabaseUnavailable, TapeDiffers
+from ordertape.errors import DatabaseError, DatabaseUnavailable, MarketBusy, TapeDiffers
 from ordertape.events import EventKind, Flag
 from ordertape.tape.archive_files import list_files
 from ordertape.tape.folder import MarketFolder
@@ -47,6 +47,7 @@ _MOVE = """
     UPDATE cursors SET seq = %s, ts_recv = %s, era = %s, updated_at = now()
     WHERE market = %s AND seq = %s
 """
+_SIMULATED = "UPDATE markets SET simulated = true WHERE market = %s AND NOT simulated"
 _GAP = """
     INSERT INTO level3_gaps (
         market, exchange, symbol, from_ns, to_ns, gap_from, gap_to, reason, healed_by, era,
@@ -70,7 +71,8 @@ class MarketFollower:
     """Copies one market's tape over a connection; both are given up together after an error.
 
     ``days``: events older than so many days are passed over (None: none are).
-    Raises TapeDiffers where the database goes on from another tape, DatabaseUnavailable.
+    Raises TapeDiffers where the database goes on from another tape, MarketBusy where another
+    process copies it, DatabaseUnavailable.
     """
 
     def __init__(
@@ -116,7 +118,7 @@ class MarketFollower:
             "SELECT pg_try_advisory_lock(hashtext(%s), %s)", (f"ordertape {schema}", self.market)
         ).fetchone()
         if held is None or not held[0]:
-            raise DatabaseUnavailable(f"{self.folder.market} is copied by another process")
+            raise MarketBusy(f"{self.folder.market} is copied into the database by another process")
 
     def _begin(self, days: int | None) -> Cursor:
         cursor = read_cursor(self._connection, self.market)
@@ -268,6 +270,8 @@ class MarketFollower:
                     continue
                 if other.kind == "gap":
                     gaps.append(other)
+                elif other.kind == "simulated" and other.fields.get("simulated", True):
+                    self._connection.execute(_SIMULATED, (self.market,))
                 if other.kind in _ERA_MARKS and other.fields.get("era"):
                     after.era = other.fields["era"]
         if self._era_rows and _is_complete(self._era_rows[-1]):
@@ -303,7 +307,9 @@ class MarketFollower:
                         batch, part, kept if whole else rows, eras[start:end], self._generation
                     ),
                 )
-        after.seq, after.ts_recv = batch.last_seq, batch.last_ts_recv
+            # Of the last event: orders of a snapshot may have been received after their CLEAR.
+            after.ts_recv = int(times[-1])
+        after.seq = batch.last_seq
 
     def _make_leaf(self, leaf: Leaf) -> None:
         if leaf not in self._leaves and ensure_leaf(
