@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ordertape import EventBatch
 from ordertape._engine import decode_frame
-from ordertape.errors import SyncFailed
+from ordertape.errors import SyncFailed, TapeCorrupt
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import Mark
@@ -416,3 +416,17 @@ def test_a_failed_sync_is_fatal(tmp_path: Path) -> None:
         writer.close()
     with folder.writing():
         pass  # the lock is free all the same
+
+
+def test_a_whole_book_in_the_journal_of_another_market_is_not_served(tmp_path: Path) -> None:
+    folders = [MarketFolder(tmp_path, "demo", symbol) for symbol in ("A/A", "B/B")]
+    for folder in folders:
+        market = Market()
+        with JournalWriter(folder) as writer:
+            for batch in market.messages(20, clear_every=20):
+                writer.append(batch)
+            writer.snapshot(market.book)
+    shutil.rmtree(folders[0].journal)
+    shutil.copytree(folders[1].journal, folders[0].journal)
+    with pytest.raises(TapeCorrupt, match="expected the journal of demo A/A"):
+        rebuild(tmp_path, "demo", "A/A")

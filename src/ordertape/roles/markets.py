@@ -151,6 +151,7 @@ class MarketOpener:
                     on_failure=self.on_failure,
                 )
             opened.callback(journal.close)
+            self._tell_damage(folder, journal)
             self._refuse_mix(folder, journal)
             stream = MarketStream(
                 self.venue,
@@ -173,6 +174,11 @@ class MarketOpener:
                 snapshot_interval_seconds=interval,
                 resources=opened.pop_all(),
             )
+
+    def _tell_damage(self, folder: MarketFolder, journal: JournalWriter) -> None:
+        log = logger("collector").bind(exchange=self.venue.name, symbol=folder.symbol)
+        for mark in journal.recovered.damage:
+            log.warning("L3_tape_damaged", after=mark.seq, reason=mark.fields["reason"])
 
     def _refuse_mix(self, folder: MarketFolder, journal: JournalWriter) -> None:
         there = journal.recovered

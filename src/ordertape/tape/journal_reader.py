@@ -129,6 +129,11 @@ class JournalReader:
         except FileNotFoundError:
             self.lost = True
             return None
+        if self.position.offset > 0:
+            # Behind its beginning nothing in a segment says whose it is.
+            first = self.segment.frame(0)
+            if first is not None and isinstance(first[1], bytes):
+                self._check_market(Mark.from_json(first[1]).fields)
         if self.seq is None:
             self.seq = segment.first_seq - 1
         return self.segment
