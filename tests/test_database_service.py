@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from ordertape.errors import DatabaseUnavailable
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
+from support.lobster import files as lobster_files
 from support.postgres import InstalledServer, connection, database, embedded_server, installed
 from support.processes import wait_for
 from support.tape import Market, write_journal
@@ -221,3 +223,29 @@ def test_psql_and_url_reach_the_embedded_tables(
     with psycopg.connect(capfd.readouterr().out.strip()) as opened:
         assert opened.execute("SELECT 1").fetchone() == (1,)
     assert run(["db", "drop", "--yes", "--data", data]) == 0
+
+
+def test_an_import_is_copied_where_that_is_wanted_and_once(
+    database: Address,
+    connection: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv(
+        "DATABASE_URL", database.url or (database.embedded and database.embedded.url) or ""
+    )
+    monkeypatch.setenv("OTC_SCHEMA", database.schema)
+    monkeypatch.setenv("ORDERTAPE_LOGS", str(tmp_path / "logs"))
+    messages, orderbook = lobster_files(tmp_path)
+    command = ["import", "lobster", str(messages), "--orderbook", str(orderbook), "--exchange"]
+    command += ["nasdaq", "--symbol", 'O\'T "X" %s', "--data", str(tmp_path / "data"), "--json"]
+    answers = []
+    for more in ([], ["--database"], ["--database"]):
+        assert run([*command, *more]) == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    assert answers[0]["events"] > 0
+    copied = [answer.get("database_events") for answer in answers]
+    assert copied == [None, answers[0]["events"], 0]
+    rows = connection.execute("SELECT DISTINCT exchange, symbol FROM level3_orders").fetchall()
+    assert rows == [("nasdaq", 'O\'T "X" %s')]
