@@ -57,13 +57,18 @@ def ordertape(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def test_collect_shows_a_line_a_market_and_ends_cleanly_at_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGHUP])
+def test_collect_shows_a_line_a_market_and_ends_cleanly_at_ctrl_c_or_with_its_terminal(
+    tmp_path: Path, ending: signal.Signals
+) -> None:
+    log = tmp_path / "logs" / "app.log"
     with simulated_venue(pairs=("tBTCUST", "tETHUST")) as environment:
         running = ordertape("collect", "bitfinex", "BTC-USDT", "tETHUST", **environment)
         with running:
             assert running.stdout is not None
             lines = [running.stdout.readline() for _ in range(6)]
-            running.send_signal(signal.SIGINT)
+            wait_for(lambda: "L3_keeper_begins" in log.read_text(), "the keeper", 10)
+            running.send_signal(ending)
             began = time.monotonic()
             rest, complaints = running.communicate(timeout=10)
             assert time.monotonic() - began < 10
@@ -74,9 +79,7 @@ def test_collect_shows_a_line_a_market_and_ends_cleanly_at_ctrl_c(tmp_path: Path
     assert "the tape is in data/bitfinex/BTC%2FUSDT" in rest
     assert verify(tmp_path / "data", *MARKET).equal
     assert verify(tmp_path / "data", "bitfinex", "ETH/USDT").equal
-    log = (tmp_path / "logs" / "app.log").read_text()
-    assert "L3_keeper_begins" in log
-    assert "L3_keeper_ends" in log
+    assert "L3_keeper_ends" in log.read_text()
 
 
 def test_collect_says_which_market_the_venue_does_not_list(tmp_path: Path) -> None:

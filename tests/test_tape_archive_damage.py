@@ -10,6 +10,7 @@ import pytest
 
 from ordertape.errors import TapeCorrupt, TapeError
 from ordertape.tape.archive import Archiver
+from ordertape.tape.archive_files import list_files
 from ordertape.tape.folder import MarketFolder, markets, slug
 from ordertape.tape.reader import read_tape
 from ordertape.tape.rebuild import rebuild
@@ -84,3 +85,15 @@ def test_a_folder_whose_name_is_no_text_is_somebody_else_s(tmp_path: Path) -> No
     assert [folder.symbol for folder in markets(tmp_path)] == ["A/A"]
     with pytest.raises(TapeError, match="bytes that are no text"):
         slug(os.fsdecode(b"\xff"))
+
+
+def test_an_oldest_file_that_is_gone_is_a_gap_and_not_a_younger_tape(tmp_path: Path) -> None:
+    folder = MarketFolder(tmp_path, "demo", "X/Y")
+    write_journal(folder, Market().messages(300, clear_every=1_000))
+    with closing(Archiver(folder, file_rows_max=64)) as archiver:
+        archiver.finish()
+    files = list_files(folder.archive)
+    assert len(files) > 1
+    assert verify(tmp_path, "demo", "X/Y").gaps == 0
+    files[0].path.unlink()
+    assert verify(tmp_path, "demo", "X/Y").missing_events == files[0].last_seq

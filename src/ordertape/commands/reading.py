@@ -21,6 +21,7 @@ from ordertape.commands.common import (
     until_interrupted,
 )
 from ordertape.commands.progress import waiting
+from ordertape.errors import TapeError
 from ordertape.models import iso_from_ns
 from ordertape.numbers import plain
 from ordertape.roles.status import read_report
@@ -143,7 +144,11 @@ def status(as_json: JsonOption = False, data: DataOption = None) -> None:
 
 def _status_row(folder: MarketFolder) -> dict[str, Any]:
     report = read_report(folder.root)
-    newest = last_file(folder.archive)
+    problem = None
+    try:
+        newest = last_file(folder.archive)
+    except TapeError as error:  # the other markets are still told
+        newest, problem = None, str(error)
     era, sequence = (newest.info.era, newest.last_seq) if newest is not None else (0, 0)
     live = report is not None and report.fresh
     if report is not None:
@@ -153,7 +158,7 @@ def _status_row(folder: MarketFolder) -> dict[str, Any]:
         "symbol": folder.symbol,
         "simulated": report is not None and report.simulated,
         "state": report.state if report is not None and live else "STOPPED",
-        "reason": report.reason if report is not None else None,
+        "reason": problem or (report.reason if report is not None else None),
         "era": era,
         "sequence": sequence,
         "age_ms": report.age_ms() if report is not None and live else None,

@@ -20,7 +20,13 @@ from typing import IO, Self
 from ordertape import limits
 from ordertape.errors import ChildFailed
 
-__all__ = ["Child", "Children", "when_parent_leaves"]
+__all__ = ["Child", "Children", "ending_signals", "when_parent_leaves"]
+
+
+def ending_signals() -> list[signal.Signals]:
+    """What asks a role to end: Ctrl-C, SIGTERM, a closed terminal unless told to ignore it."""
+    hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGINT, signal.SIGTERM, *hangup]
 
 
 class Child:

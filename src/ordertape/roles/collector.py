@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -20,7 +19,7 @@ import uvloop
 
 from ordertape import limits
 from ordertape.errors import CollectFailed, OrdertapeError, SettingRefused, SyncFailed
-from ordertape.roles.children import when_parent_leaves
+from ordertape.roles.children import ending_signals, when_parent_leaves
 from ordertape.roles.controlled import ControlledCollector
 from ordertape.roles.logs import configure_logs, logger
 from ordertape.roles.markets import Market, MarketOpener
@@ -105,7 +104,7 @@ class Collector:
         self._loop = loop = asyncio.get_running_loop()
         if self._asked_to_stop:
             self._stop.set()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ending_signals():
             loop.add_signal_handler(number, self._stop.set)
         running = [asyncio.create_task(self._keep_alive(market)) for market in self.markets]
         reporting = asyncio.create_task(self._report_forever())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +21,7 @@ import uvloop
 
 from ordertape import limits
 from ordertape.errors import MarketBusy, OrdertapeError, RoleBusy, SettingRefused, SyncFailed
+from ordertape.roles.children import ending_signals
 from ordertape.roles.control import ControlServer
 from ordertape.roles.control_messages import (
     Hello,
@@ -117,7 +117,7 @@ class ControlledCollector:
         self._loop = loop = asyncio.get_running_loop()
         if self._asked_to_stop:
             self._stop.set()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ending_signals():
             loop.add_signal_handler(number, self._stop.set)
         hello = Hello(exchange=self.venue.name, pid=os.getpid(), simulated=self._simulated)
         self._server = ControlServer(self.control, hello, self)

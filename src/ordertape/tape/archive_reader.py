@@ -161,8 +161,10 @@ class ArchiveReader:
                 yield group
 
     def _missing(self, before: ArchiveFile | None, file: ArchiveFile) -> Mark | None:
-        """The mark of events between two files that nobody told to be missing."""
-        if before is None or file.first_seq <= max(before.last_seq + 1, self.window.from_seq):
+        """The mark of events before a file that nobody told to be missing."""
+        if before is None:
+            return self._missing_at_start(file)
+        if file.first_seq <= max(before.last_seq + 1, self.window.from_seq):
             return None
         info = file.info
         told = (archived.mark.fields for archived in info.marks if archived.after < file.first_seq)
@@ -176,6 +178,27 @@ class ArchiveReader:
             era=before.info.era,
             missing_from=before.last_seq + 1,
             missing_to=file.first_seq - 1,
+        )
+
+    def _missing_at_start(self, oldest: ArchiveFile) -> Mark | None:
+        """The mark of events before the oldest file.  A tape that was cut on purpose begins with
+        the book as it stood there; one whose books are older than its events has lost files."""
+        first = oldest.first_seq
+        if first <= max(1, self.window.from_seq):
+            return None
+        older = [base for seq, base in self._bases.items() if seq < first - 1]
+        if not older and first - 1 in self._bases:
+            return None
+        since = min(older).info if older else None
+        missing_from = since.seq + (not since.after_clear) if since else 1
+        return gap_mark(
+            missing_from - 1,
+            since.ts_recv if since else oldest.info.first_ts_recv,
+            oldest.info.first_ts_recv,
+            "events are missing",
+            era=since.era if since else oldest.info.era,
+            missing_from=missing_from,
+            missing_to=first - 1,
         )
 
     # What stands where ----------------------------------------------------------------------------
