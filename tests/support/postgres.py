@@ -58,11 +58,12 @@ class InstalledServer:
         if account is not None:
             os.chown(folder, account.pw_uid, account.pw_gid)
             self._options |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        self._run("initdb", "-D", f"{folder}/cluster", "-U", "tester", "-A", "trust", "-E", "UTF8")
+        options = ["-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        self._run("initdb", "-D", f"{folder}/cluster", *options)
         self.start()
 
     def start(self) -> None:
-        options = f"-c listen_addresses='' -c unix_socket_directories={self.folder}"
+        options = f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c fsync=off"
         log = f"{self.folder}/log"
         self._run("pg_ctl", "start", "-w", "-D", f"{self.folder}/cluster", "-l", log, "-o", options)
 
