@@ -21,6 +21,7 @@ from ordertape.roles.status import StreamReport, write_report
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.verify import verify
 from support.processes import SYMBOL, simulated_venue, wait_for
+from support.tape import Market, write_journal
 
 MARKET = ("bitfinex", SYMBOL)
 
@@ -109,6 +110,16 @@ def test_the_demo_goes_on_with_its_tape_and_ends_at_one_ctrl_c(tmp_path: Path) -
     report = verify(tmp_path / "data-demo", *MARKET)
     assert report.equal
     assert report.eras == 2
+
+
+def test_the_demo_refuses_a_folder_with_an_imported_tape(tmp_path: Path) -> None:
+    folder = MarketFolder(tmp_path / "data", "nasdaq", "AAPL")
+    write_journal(folder, Market().messages(5))
+    before = ordertape("--data", "data", "demo", "--seconds", "1")
+    _, complaints = before.communicate(timeout=20)
+    assert before.returncode == 1
+    assert "data holds real data (nasdaq AAPL)" in complaints
+    assert not (tmp_path / "data-demo").exists()
 
 
 def in_a_terminal(*arguments: str) -> tuple[int, float, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -276,3 +277,21 @@ def test_the_real_lobster_file_imports_verifies_and_repeats(tmp_path: Path, shar
     assert import_lobster(tmp_path, "nasdaq", "AAPL", *given).repeated
     size = sum(Path(path).stat().st_size for path in summary.files)
     assert size / summary.events <= 12.5
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [record("A", "B", 1, 100, 5), record("A", "A", 2, 101, 5)],
+        [record("R", flags=0), record("A", "B", 1, 100, 5), record("A", "A", 2, 101, 5)],
+        [record("C", "A", 9, 101, 1), record("M", "A", 8, 102, 2)],
+    ],
+    ids=["adds", "a clear and adds", "the middle"],
+)
+def test_a_file_without_a_snapshot_is_a_sound_tape(tmp_path: Path, records: list[Any]) -> None:
+    path = tmp_path / "mbo.dbn"
+    path.write_bytes(dbn_bytes(records))
+    import_databento(tmp_path / "data", path)
+    report = verify(tmp_path / "data", "glbx", "ESH1")
+    assert report.equal
+    assert report.marks_equal == report.marks > 0

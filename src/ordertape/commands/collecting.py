@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from ordertape import limits
 from ordertape.commands.common import (
     DataOption,
     ExchangeArgument,
+    chosen_data,
     out,
     prepare,
     until_interrupted,
@@ -154,11 +157,14 @@ def demo(
         typer.Option(min=1, help="End after so many seconds.", show_default="until Ctrl-C"),
     ] = None,
     data: Annotated[
-        Path, typer.Option("--data", metavar="DIR", help="Folder of the simulated tape.")
-    ] = Path("data-demo"),
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="Folder of the simulated tape.", show_default="data-demo"
+        ),
+    ] = None,
 ) -> None:
     """Collect a simulated venue into a folder of its own and show its live book."""
-    settings = prepare(data)
+    settings = prepare(data or chosen_data() or Path("data-demo"))
     _refuse_real(settings)
     replica = Replica(settings.data, DEMO_EXCHANGE, DEMO_SYMBOL)
     with Children() as children, until_interrupted() as stop:
@@ -186,7 +192,7 @@ def demo(
 def _refuse_real(settings: Settings) -> None:
     for folder in markets(settings.data):
         report = read_report(folder.root)
-        if report is not None and not report.simulated:
+        if report is None or not report.simulated:  # what was imported has no report
             raise TapeError(
                 f"{settings.data} holds real data ({folder.market}), the demonstration can't be "
                 "mixed in: choose another --data"
@@ -235,10 +241,15 @@ def _start_demo(
 def _farewell(settings: Settings, replica: Replica) -> None:
     events = replica.book.seq if replica.book is not None else 0
     market = f"{DEMO_EXCHANGE} {DEMO_SYMBOL} --data {settings.data}"
+    started = Path(
+        sys.argv[0]
+    )  # `make run` needs no activated environment, what is tried next does
+    unknown = started.name == "ordertape" and shutil.which("ordertape") is None
+    command = started if unknown else "ordertape"
     out(
         f"The simulated tape is in {replica.folder.root}: {events:,} events. Another run goes on "
         "with it. Try:\n"
-        f"  ordertape book {market} --depth 5\n"
-        f"  ordertape verify {market}\n"
-        f"  ordertape export parquet {market} --out out"
+        f"  {command} book {market} --depth 5\n"
+        f"  {command} verify {market}\n"
+        f"  {command} export parquet {market} --out out"
     )

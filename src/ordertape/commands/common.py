@@ -24,6 +24,7 @@ __all__ = [
     "ExchangeArgument",
     "JsonOption",
     "SymbolArgument",
+    "chosen_data",
     "market_on_tape",
     "out",
     "out_json",
@@ -57,6 +58,11 @@ _chosen: dict[str, Path | None] = {"data": None}
 def choose_data(data: Path | None) -> None:
     """What ``ordertape --data DIR command`` said before the command."""
     _chosen["data"] = data
+
+
+def chosen_data() -> Path | None:
+    """What ``choose_data`` was told."""
+    return _chosen["data"]
 
 
 def prepare(data: Path | None = None) -> Settings:

@@ -179,7 +179,7 @@ class _Translation:
             self._filled_at = first.ts_event
         fresh = self._instrument_id != first.instrument_id
         if fresh and first.action != b"R":
-            self._clear(first, _INFERRED)
+            self._clear(first, _INFERRED | int(Flag.LAST))  # a message of its own
         self._instrument_id, self.started = first.instrument_id, True
         before = len(self._rows)
         if len(message) == 1:
