@@ -38,11 +38,13 @@ from ordertape.tape.exports.hftbacktest import (
     SELL_EVENT,
     TRADE_EVENT,
 )
+from ordertape.tape.folder import MarketFolder
 from ordertape.tape.imports import import_batches, import_lobster
 from ordertape.tape.lobster import read_lobster
 from ordertape.tape.reader import read_tape
 from ordertape.tape.rebuild import rebuild
 from support.lobster import books_after_messages, files
+from support.tape import Market, write_journal
 
 DAY = 1_792_022_400_000_000_000
 """2026-10-15T00:00:00Z"""
@@ -176,6 +178,15 @@ def test_parquet_has_a_file_a_day_with_every_row(tmp_path: Path) -> None:
         order_id = expected.pop("order_id")
         assert row.pop("order_id") == (None if order_id is None else int(order_id))
         assert row == expected
+
+
+def test_the_many_messages_of_a_journal_become_one_row_group(tmp_path: Path) -> None:
+    folder = MarketFolder(tmp_path / "data", "demo", "X/Y")
+    write_journal(folder, Market().messages(200))
+    (path,) = export_parquet(Range(tmp_path / "data", "demo", "X/Y"), tmp_path / "out")
+    written = pq.read_metadata(path)
+    assert written.num_row_groups == 1
+    assert written.num_rows == sum(len(batch) for batch in read_tape(folder.data, "demo", "X/Y"))
 
 
 def test_duckdb_and_polars_read_real_numbers(tmp_path: Path) -> None:

@@ -241,9 +241,8 @@ def _start_demo(
 def _farewell(settings: Settings, replica: Replica) -> None:
     events = replica.book.seq if replica.book is not None else 0
     market = f"{DEMO_EXCHANGE} {DEMO_SYMBOL} --data {settings.data}"
-    started = Path(
-        sys.argv[0]
-    )  # `make run` needs no activated environment, what is tried next does
+    # `make run` needs no activated environment; what is tried next may.
+    started = Path(sys.argv[0])
     unknown = started.name == "ordertape" and shutil.which("ordertape") is None
     command = started if unknown else "ordertape"
     out(

@@ -7,6 +7,7 @@ day gets them.  CSV has plain text: no exponent, no trailing zeros; kinds, sides
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ordertape import limits
 from ordertape._engine import NULL, EventBatch
 from ordertape.arrow import ID_COLUMNS, NUMBER_COLUMNS, to_arrow
 from ordertape.events import COLUMNS, REASONS, EventKind, Side
@@ -48,7 +50,7 @@ def _export(
     with NewFiles(out) as files:
         name, file, done = None, None, 0
         try:
-            for moment, batch in span.days():
+            for moment, batch in _gathered(span):
                 if name != span.name(moment, suffix):
                     if file is not None:
                         file.close()
@@ -63,6 +65,31 @@ def _export(
             if file is not None:
                 file.close()
     return files.paths
+
+
+def _gathered(span: Range) -> Iterator[tuple[int, EventBatch]]:
+    """The batches of ``span.days()``, joined up to a row group: a journal has one a message."""
+    begun, rows, held = 0, 0, list[EventBatch]()
+    for moment, batch in span.days():
+        rows += len(batch)
+        fits = (
+            rows <= limits.archive_row_group_rows
+            and held
+            and span.name(moment, "") == span.name(begun, "")
+            and (batch.codec, batch.trade_codec) == (held[0].codec, held[0].trade_codec)
+        )
+        if held and not fits:
+            yield begun, _joined(held)
+            held.clear()
+        if not held:
+            begun, rows = moment, len(batch)
+        held.append(batch)
+    if held:
+        yield begun, _joined(held)
+
+
+def _joined(batches: list[EventBatch]) -> EventBatch:
+    return batches[0] if len(batches) == 1 else EventBatch.concat(batches)
 
 
 class _ParquetFile:
