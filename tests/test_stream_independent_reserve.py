@@ -57,9 +57,14 @@ def deltas(folder: Path, market: str) -> Iterator[Delta]:
         side = SIDES[data["OrderType"]]
         price = data.get("Price", {}).get(secondary)
         yield Delta(
-            Decimal(message["Time"]) / 1000, message["Nonce"], message["Event"], side, data["OrderGuid"],
-            price, data.get("Volume"),
-        )  # fmt: skip
+            Decimal(message["Time"]) / 1000,
+            message["Nonce"],
+            message["Event"],
+            side,
+            data["OrderGuid"],
+            price,
+            data.get("Volume"),
+        )
 
 
 def apply(book: OrderBook, delta: Delta) -> int:
