@@ -111,8 +111,11 @@ async def test_a_venue_that_is_away_is_tried_again_until_it_is_there() -> None:
     running = asyncio.create_task(connection.run(stop))
     await until(lambda: backoff.failures > 2)
     assert stream.state is StreamState.CONNECTING
+    assert stream.reason.startswith("can't connect: ")
+    assert stream.reason in stream.errors[-1]
     async with SimulatedBitfinex(port=port):
         await until(lambda: stream.state is StreamState.LIVE)
+        assert stream.reason == "snapshot received"
         stop.set()
         await running
 

@@ -78,6 +78,7 @@ class MarketConnection:
             transport = await open_websocket(listener, self.address)
         except (OSError, WSError) as error:
             self._log.warning("L3_connect_failed", address=self.address, reason=_words(error))
+            self.stream.on_connect_failed(_words(error), time.time_ns())
             return None
         self._log.info("L3_connected", address=self.address)
         ticker = asyncio.create_task(listener.tick_forever())

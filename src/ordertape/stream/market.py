@@ -83,6 +83,7 @@ class MarketStream:
             self.last_ts = self._now = there.last_ts_recv
             self.record.go_on(there.gap)
         self._machine = StateMachine()
+        self._connect_failure = ""
         self._frame = self._refuse_frame
         self._step = Step()
         self._since = self._live_since = self._last_commit = 0
@@ -106,9 +107,15 @@ class MarketStream:
             self.record.mark("simulated", now, {"simulated": True})
         self.record.lose("not collected", self.last_ts, now)
 
+    def on_connect_failed(self, reason: str, now: int) -> None:
+        """No connection could be opened: said as long as none is."""
+        self._connect_failure = f"can't connect: {reason}"
+        self._error(self._connect_failure, self._time(now))
+
     def on_open(self, now: int) -> Step:
         """A connection opened."""
         now = self._time(now)
+        self._connect_failure = ""
         self._go("open", "connected", now)
         self.connects += 1
         self.connected_at = now
@@ -325,6 +332,8 @@ class MarketStream:
     @property
     def reason(self) -> str:
         """Why it is in this state."""
+        if self._connect_failure and self.state is StreamState.CONNECTING:
+            return self._connect_failure
         return self._machine.reason
 
     @property
