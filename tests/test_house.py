@@ -36,6 +36,7 @@ FLOORS = {
     "venues": 2,
     "api": 3,
     "replay": 3,
+    "live": 3,
     "stream": 3,
     "terminal": 4,
     "roles": 4,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ordertape.database.repository import L3Repository
     from ordertape.errors import OrdertapeError
     from ordertape.events import EventKind, Flag, Reason, Side
+    from ordertape.live import live
     from ordertape.models import (
         L3EventType,
         L3Order,
@@ -47,6 +48,7 @@ __all__ = [
     "Reason",
     "Side",
     "StartL3Request",
+    "live",
     "read_capture",
     "read_databento",
     "read_lobster",
@@ -72,6 +74,7 @@ _HOMES = {
     "Reason": "events",
     "Side": "events",
     "StartL3Request": "models",
+    "live": "live",
     "read_capture": "replay.capture",
     "read_databento": "tape.databento",
     "read_lobster": "tape.lobster",

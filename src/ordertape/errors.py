@@ -8,6 +8,7 @@
     ├── UnknownMarket       no tape, venue or product under that name
     ├── MarketBusy          another process writes this market
     ├── RoleBusy            another process has this role in the data folder
+    ├── PortTaken           the server can't have the port that it is to listen on
     ├── ImportRefused       the source is older than the tape's end, or the market is collected
     ├── TapeError
     │   ├── TapeCorrupt     damage inside the synced part of a tape
@@ -17,6 +18,7 @@
     ├── TransitionRefused   a stream's state does not allow what was asked
     ├── CollectFailed       no market is left that a collector could go on with
     ├── ChildFailed         a child process did not start or ended on its own
+    ├── ServerGone          a server of ours that was followed does not answer any more
     ├── DatabaseError       the database refused what was asked
     │   ├── DatabaseUnavailable  it can't be reached, went away or is starting up
     │   ├── SchemaRefused   tables are missing, not ours, or of another version
@@ -41,8 +43,10 @@ __all__ = [
     "MarketBusy",
     "NumberRefused",
     "OrdertapeError",
+    "PortTaken",
     "SaveRefused",
     "SchemaRefused",
+    "ServerGone",
     "SettingRefused",
     "SyncFailed",
     "TapeCorrupt",
@@ -108,6 +112,12 @@ class RoleBusy(OrdertapeError):
     retryable = True
 
 
+class PortTaken(OrdertapeError):
+    """Another program listens there, or the account may not."""
+
+    retryable = True
+
+
 class ImportRefused(OrdertapeError):
     """The source doesn't fit this tape."""
 
@@ -142,6 +152,12 @@ class CollectFailed(OrdertapeError):
 
 class ChildFailed(OrdertapeError):
     """A child process did not start, or ended without being asked."""
+
+
+class ServerGone(OrdertapeError):
+    """The server does not listen, or stayed away for longer than a reader waits."""
+
+    retryable = True
 
 
 class DatabaseError(OrdertapeError):

@@ -182,6 +182,9 @@ database_days_ahead: Final = 1
 """Days whose partitions are made before they begin."""
 database_days_default: Final = 7
 """Days of events PostgreSQL keeps; see ORDERTAPE_DATABASE_DAYS.  Policy: older days are dropped."""
+database_leaves_known: Final = 4_096
+"""Partitions whose first and last event a reader keeps in mind.  Policy: the least used is
+dropped."""
 database_snapshots_last: Final = 10
 database_snapshots_hours: Final = 24
 """Whole books of a market that stay: the last ones, one an hour for so many hours, then one a
@@ -212,6 +215,8 @@ role_stop_ms: Final = 6_000
 keeper_stop_ms_min: Final = 2_000
 """From the wish that the roles end to the end of all, and what the keeper gets at the least, so
 that a server ends within stop_timeout_ms.  Policy: then they are ended."""
+server_drain_ms: Final = 1_000
+"""What requests under way get to be answered when the server ends.  Policy: they are canceled."""
 collector_streams_max: Final = 100
 """Streams of one collector.  Policy: refused."""
 wanted_retry_ms: Final = 1_000
@@ -266,12 +271,23 @@ resume_events_max: Final = 100_000
 client_mailbox_bytes_max: Final = 32 * 2**20
 """What waits for one WebSocket client; half of it warns.
 Policy: closed with the place to resume from."""
+client_message_bytes_max: Final = 64 * 2**10
+"""One message from a WebSocket client, who has nothing to say.  Policy: closed."""
 client_take_frames: Final = 256
 """Frames that leave a mailbox at once."""
 client_close_ms: Final = 2_000
 """To tell a client that its connection ends.  Policy: it ends untold."""
 client_batch_ms_max: Final = 10_000
 """``batch_ms`` of a WebSocket.  Policy: refused."""
+live_batch_ms_default: Final = 10
+"""How long events are gathered into one batch of ``ordertape.live``."""
+live_connect_ms: Final = 10_000
+"""For one connection of ``ordertape.live`` to be there.  Policy: tried again."""
+live_reconnect_ms_min: Final = 50
+live_reconnect_ms_max: Final = 2_000
+"""Waits between tries to reach the server again; they double from min to max."""
+live_patience_ms: Final = 30_000
+"""How long ``ordertape.live`` waits for a server that went away.  Policy: ServerGone."""
 live_statistics_ms: Final = 1_000
 """Between two ``l3_statistics`` of a stream."""
 streams_look_ms_min: Final = 100
@@ -296,6 +312,14 @@ snapshot_depth_default: Final = 100
 """Orders a side in an answer; 0 shows all."""
 api_threads: Final = 4
 """Answers that read a tape or a database at the same time.  Policy: the next waits."""
+api_database_connections_max: Final = 4
+"""Connections to PostgreSQL of the server's answers: one a thread.  Policy: the next waits."""
+api_database_connect_ms_max: Final = 2_000
+api_database_retry_ms: Final = 2_000
+"""To be let in, and until the next try where that failed.  Policy: the tape answers meanwhile."""
+api_statement_ms_max: Final = 1_000
+"""A query for a page that the tape has, too.  Policy: it is canceled, the tape answers; where only
+the database has the events it gets database_statement_timeout_ms."""
 
 # Logs --------------------------------------------------------------------------------------------
 log_file_bytes_max: Final = 10 * 2**20

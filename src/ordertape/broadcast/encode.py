@@ -30,6 +30,7 @@ _FLAGS: Final = (
     (Flag.LATE.value, ',"late":true'),
     (Flag.REENTRY.value, ',"reentry":true'),
 )
+_ALL_FLAGS: Final = (*_FLAGS, (Flag.PLACE_ASSUMED.value, ',"place_assumed":true'))
 
 
 class _Clock:
@@ -51,12 +52,17 @@ class _Clock:
         return f"{self._text}.{digits}Z"
 
 
-def order_objects(batch: EventBatch, era: int | None = None, start: str = "{") -> list[str]:
+def order_objects(
+    batch: EventBatch, era: int | None = None, start: str = "{", *, whole: bool = False
+) -> list[str]:
     """Each event of a batch as a JSON object; rows flagged SNAPSHOT are state: left out.
 
     ``era`` is that of the first row where known, each CLEAR behind it begins the next.
     ``start`` is how every object begins: a brace, or members of its own before the event's.
+    ``whole``: ``metadata`` also has ``place_assumed``, and ``partial`` where the venue's message
+    goes on behind the event, so that a batch can be made of the objects again.
     """
+    shown = _ALL_FLAGS if whole else _FLAGS
     price, old_price = _numbers(batch, "price"), _numbers(batch, "price_before")
     size, old_size = _numbers(batch, "size"), _numbers(batch, "size_before")
     rows = zip(
@@ -94,7 +100,9 @@ def order_objects(batch: EventBatch, era: int | None = None, start: str = "{") -
         metadata.append(f'"ts_recv_ns":{recv}')
         if era is not None:
             metadata.append(f',"era":{era}')
-        metadata += [words for bit, words in _FLAGS if flags & bit]
+        metadata += [words for bit, words in shown if flags & bit]
+        if whole and not flags & Flag.LAST:
+            metadata.append(',"partial":true')
         objects.append(
             f'{start}"order_id":{order_id},"sequence":{seq},"side":{_SIDES[side]},'
             f'"price":{price(at)},"size":{size(at)},"event_type":{_KINDS[kind]},'

@@ -107,8 +107,14 @@ class BookPicture:
         return self._texts[depth]
 
     def frame(self, depth: int, age_ms: int | None) -> Frame:
-        stand = (self.where.era, self.sequence)
-        return Frame(self.where.frame("l3_snapshot", self.members(depth), age_ms), stand)
+        stand, rows = (self.where.era, self.sequence), self.rows
+        # What a reader needs to make columns of it as they stand on the tape.
+        form = (
+            f'"tape":{{"ts_recv_ns":{self.ts_recv},"price_scale":{rows.price_scale},'
+            f'"size_scale":{rows.size_scale},"id_codec":{text(rows.codec.spec)}}}'
+        )
+        words = self.where.frame("l3_snapshot", f"{self.members(depth)},{form}", age_ms)
+        return Frame(words, stand)
 
 
 @dataclass(frozen=True, slots=True)

@@ -304,9 +304,8 @@ class ReplicaBook:
 
 
 def _events(batch: EventBatch, era: int | None, where: Circumstance) -> Events:
-    return Events(
-        batch.first_seq, batch.last_seq, batch.last_ts_recv, where, order_objects(batch, era)
-    )
+    objects = order_objects(batch, era, whole=True)
+    return Events(batch.first_seq, batch.last_seq, batch.last_ts_recv, where, objects)
 
 
 def _clears(batch: EventBatch) -> list[int]:
