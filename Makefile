@@ -2,6 +2,7 @@
 
 IN_VENV = .venv/bin/python
 CARGO = cargo
+PORT = 8000
 ENGINE = --manifest-path engine/Cargo.toml --locked
 # The engine's tests leave its Python face out, so that they link without a Python library.
 PURE = $(ENGINE) --no-default-features
@@ -17,8 +18,8 @@ help: ## List the targets
 setup: ## Make .venv with pinned packages and build the engine; does nothing when nothing changed
 	@scripts/setup
 
-run: setup ## Collect a simulated market into data-demo and show its live book
-	@.venv/bin/ordertape demo
+run: setup ## Start the server with a simulated market; PORT=8001 chooses another port
+	@exec .venv/bin/ordertape demo --port $(PORT)
 
 test: setup ## Run every test: the engine's, then Python's
 	$(CARGO) test $(PURE)

@@ -35,6 +35,7 @@ COMMANDS = (
     "watch",
     "verify",
     "export",
+    "serve",
     "demo",
     "venues",
     "status",
@@ -64,6 +65,7 @@ def test_help_is_everywhere(command: str, capsys: pytest.CaptureFixture[str]) ->
         (["export", "excel", "bitfinex", "BTC/USDT", "--out", "x"], "excel"),
         (["export", "csv", "bitfinex", "BTC/USDT"], "--out"),
         (["demo", "--rate", "0"], "0"),
+        (["serve", "--port", "65536"], "65536"),
         (["book", "bitfinex", "BTC/USDT", "--at", "yesterday"], "yesterday"),
     ],
 )

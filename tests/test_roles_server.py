@@ -10,11 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
-from ordertape.database.address import Address, address_of
-from ordertape.errors import DatabaseUnavailable
+from ordertape.database.address import address_of
 from ordertape.roles.children import Child
 from ordertape.roles.locks import holder
 from ordertape.roles.server import control_path
@@ -24,7 +22,7 @@ from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
 from ordertape.tape.verify import verify
 from support.processes import SYMBOL, simulated_venue, wait_for
-from support.roles_server import served
+from support.roles_server import rows, served
 
 COLLECTOR = "the collector of bitfinex"
 KEEPER = "the keeper"
@@ -45,22 +43,6 @@ def marks(data: Path, kind: str) -> list[Mark]:
 def gaps(data: Path) -> dict[int, dict[str, Any]]:
     """By beginning; a healed one as it was healed."""
     return {mark.fields["from_ns"]: mark.fields for mark in marks(data, "gap")}
-
-
-def rows(address: Address) -> int:
-    """Of the market in the database; 0 while it does not answer or has no tables yet."""
-    try:
-        with psycopg.connect(address.conninfo()) as connection:
-            counted = connection.execute(
-                "SELECT count(*), count(DISTINCT sequence) FROM otc_analysis.level3_orders "
-                "WHERE exchange = 'bitfinex' AND symbol = %s",
-                [SYMBOL],
-            ).fetchone()
-    except (psycopg.Error, DatabaseUnavailable):
-        return 0
-    assert counted is not None
-    assert counted[0] == counted[1]
-    return counted[0]
 
 
 def locks_held(data: Path) -> list[str]:

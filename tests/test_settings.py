@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ordertape.errors import SettingRefused
-from ordertape.settings import Settings, described, load_settings
+from ordertape.settings import Settings, as_environment, described, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +34,27 @@ def test_the_environment_wins_over_the_dotenv_file(
     settings = load_settings()
     assert settings.data == Path("from-environment")
     assert settings.snapshot_interval_seconds == 30
+
+
+def test_an_empty_value_in_the_environment_unsets_what_stands_in_the_dotenv_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("DATABASE_URL=postgresql://real/one\nOTC_SCHEMA=mine\n")
+    assert load_settings().database_url == "postgresql://real/one"
+    monkeypatch.setenv("DATABASE_URL", "")
+    settings = load_settings()
+    assert settings.database_url is None
+    assert settings.database_schema == "mine"
+
+
+def test_what_another_process_is_given_are_the_very_same_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("DATABASE_URL=postgresql://real/one\nL3_PERSIST_ENABLED=false\n")
+    here = load_settings().model_copy(update={"database_url": None})
+    for name, value in as_environment(here).items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == here
 
 
 def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,13 @@
 """Settings from the environment and from ``.env`` in the working folder; the environment wins.
 
-An empty value is an unset one.  A value that can't be used raises :class:`SettingRefused` in one
+An empty value is an unset one, also where ``.env`` has another: so can a process do without what
+stands there.  A value that can't be used raises :class:`SettingRefused` in one
 sentence that names the setting, what was found and what was expected.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +15,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from ordertape import limits
 from ordertape.errors import SettingRefused
@@ -53,6 +60,14 @@ def _check_schema(value: str) -> str:
 SchemaName = Annotated[str, AfterValidator(_check_schema)]
 
 
+class _EnvFile(DotEnvSettingsSource):
+    """``.env`` without what the environment sets, be it to nothing."""
+
+    def __call__(self) -> dict[str, Any]:
+        said = {name.upper() for name in os.environ}
+        return {name: value for name, value in super().__call__().items() if name not in said}
+
+
 class Settings(BaseSettings):
     """Every setting, one line of meaning each; the alias is its name in the environment."""
 
@@ -65,6 +80,17 @@ class Settings(BaseSettings):
         populate_by_name=True,
         hide_input_in_errors=False,
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - there are none
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _EnvFile(settings_cls)
 
     data: Path = Field(
         Path("data"),

@@ -10,11 +10,15 @@ import sys
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
+from ordertape.database.address import Address
+from ordertape.errors import DatabaseUnavailable
 from ordertape.roles.addresses import listening_addresses
 from support.processes import SYMBOL, wait_for
 
@@ -25,7 +29,8 @@ MARK = "ORDERTAPE_TEST_MARK"
 
 
 class Served:
-    """``uvicorn support.roles_app:app`` with options; its children inherit the mark."""
+    """A server with options, ``uvicorn support.roles_app:app`` unless there is a ``command``; its
+    children inherit the mark.  ``path`` is where it tells its streams."""
 
     def __init__(
         self,
@@ -33,15 +38,14 @@ class Served:
         environment: dict[str, str],
         *options: str,
         application: str = "support.roles_app:app",
+        command: Sequence[str] = (),
+        path: str = "/",
     ) -> None:
-        self.data, self.mark = data, uuid.uuid4().hex
+        self.data, self.mark, self._path = data, uuid.uuid4().hex, path
         self._address: str | None = None
         paths = [str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]
         self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "uvicorn", application, "--port", "0"),
-                *("--log-level", "warning", "--lifespan", "on", *options),
-            ],
+            [sys.executable, "-m", *(command or _uvicorn(application)), *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -64,7 +68,7 @@ class Served:
     def get(self, path: str = "/", body: dict[str, Any] | None = None) -> dict[str, Any]:
         """The answer of whichever process serves now."""
         if self._address is None:
-            found = [a for pid in self.processes() for a in listening_addresses(pid)]
+            found = [a for pid in self._own() for a in listening_addresses(pid)]
             if not found:
                 raise ConnectionError
             self._address = found[0]
@@ -81,7 +85,7 @@ class Served:
     def everything(self) -> dict[str, Any] | None:
         """What it tells, None while it does not answer."""
         try:
-            return self.get()
+            return self.get(self._path)
         except OSError:
             return None
 
@@ -123,6 +127,14 @@ class Served:
         told = self.wait(live, f"{symbol} LIVE in era {era}")
         return next(s for s in told["streams"] if s["symbol"] == symbol)
 
+    def _own(self) -> list[int]:
+        """The server's processes without the roles, each of which has a session of its own."""
+        found = []
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                found += [pid] if os.getsid(pid) == self.process.pid else []
+        return found
+
     # Ending ---------------------------------------------------------------------------------------
 
     def processes(self) -> list[int]:
@@ -148,9 +160,32 @@ class Served:
         self.process.communicate()
 
 
+def rows(address: Address) -> int:
+    """Of the market in the database; 0 while it does not answer or has no tables yet."""
+    try:
+        with psycopg.connect(address.conninfo()) as connection:
+            counted = connection.execute(
+                "SELECT count(*), count(DISTINCT sequence) FROM otc_analysis.level3_orders "
+                "WHERE exchange = 'bitfinex' AND symbol = %s",
+                [SYMBOL],
+            ).fetchone()
+    except (psycopg.Error, DatabaseUnavailable):
+        return 0
+    assert counted is not None
+    assert counted[0] == counted[1]
+    return counted[0]
+
+
+def _uvicorn(application: str) -> list[str]:
+    return [
+        *("uvicorn", application, "--port", "0"),
+        *("--log-level", "warning", "--lifespan", "on"),
+    ]
+
+
 @contextmanager
 def served(
-    data: Path, environment: dict[str, str], *options: str, **named: str
+    data: Path, environment: dict[str, str], *options: str, **named: Any
 ) -> Iterator[Served]:
     data.parent.mkdir(parents=True, exist_ok=True)
     server = Served(data, environment, *options, **named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import threading
@@ -25,6 +26,7 @@ __all__ = [
     "JsonOption",
     "SymbolArgument",
     "chosen_data",
+    "command_name",
     "market_on_tape",
     "out",
     "out_json",
@@ -94,9 +96,17 @@ def market_on_tape(settings: Settings, exchange: str, symbol: str) -> MarketFold
     return recorded[meant]
 
 
+def command_name() -> str:
+    """How the person at this terminal calls us: `make run` needs no activated environment."""
+    started = Path(sys.argv[0])
+    unknown = started.name == "ordertape" and shutil.which("ordertape") is None
+    return str(started) if unknown else "ordertape"
+
+
 def out(text: str) -> None:
-    """A line for people."""
+    """A line for people, who see it at once."""
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def out_json(answer: object) -> None:

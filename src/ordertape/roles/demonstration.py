@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ordertape.errors import TapeError
+from ordertape.roles.status import read_report
 from ordertape.roles.supervisor import Role
+from ordertape.settings import Settings
+from ordertape.tape.folder import markets
 from ordertape.venues.registry import venue_of
 
 __all__ = ["Demonstration", "free_port"]
@@ -26,6 +30,27 @@ class Demonstration:
     seed: int = 7
     rate: int = 200
     """Orders, cancels and amendments a second."""
+
+    def settings(self, settings: Settings) -> Settings:
+        """The same with the folder's own PostgreSQL: what is simulated never goes elsewhere."""
+        return settings.model_copy(update={"database_url": None})
+
+    def refuse_real(self, data: Path) -> None:
+        """Raises TapeError where a folder holds real tapes.
+
+        In one that has a market of this demonstration others may be: who looks at a demonstration
+        may start a real stream there.
+        """
+        found = markets(data)
+        ours = {(self.exchange, symbol) for symbol in self.symbols}
+        mine = [folder for folder in found if (folder.exchange, folder.symbol) in ours]
+        for folder in mine or found:
+            report = read_report(folder.root)
+            if report is None or not report.simulated:  # what was imported has no report
+                raise TapeError(
+                    f"{data} holds real data ({folder.market}), the demonstration can't be mixed "
+                    "in: choose another --data"
+                )
 
     def venue_role(self, port: int) -> Role:
         """The venue on a port that stays the same when it is started again."""

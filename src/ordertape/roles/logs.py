@@ -19,7 +19,7 @@ import structlog
 
 from ordertape import limits
 
-__all__ = ["configure_logs", "logger"]
+__all__ = ["configure_logs", "into_log_file", "logger"]
 
 
 def logger(room: str) -> structlog.stdlib.BoundLogger:
@@ -123,6 +123,15 @@ def configure_logs(folder: Path, *, console: bool = True) -> None:
         to_console.setLevel(logging.WARNING)
         to_console.setFormatter(_formatter(_console_line))
         root.addHandler(to_console)
+
+
+def into_log_file(library: str) -> None:
+    """Sends what a library logs from WARNING on to app.log, and none of it to the console."""
+    handlers = logging.getLogger("ordertape").handlers
+    log = logging.getLogger(library)
+    log.handlers = [handler for handler in handlers if isinstance(handler, SharedLogFile)]
+    log.propagate = False
+    log.setLevel(logging.WARNING)
 
 
 def _formatter(renderer: structlog.typing.Processor) -> structlog.stdlib.ProcessorFormatter:

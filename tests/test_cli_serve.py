@@ -1,0 +1,216 @@
+"""``ordertape serve``, ``ordertape demo`` and ``make run`` as people run them: real processes."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ordertape import cli
+from ordertape.database.address import Address
+from ordertape.database.embedded import EmbeddedServer
+from ordertape.roles.addresses import listening_addresses
+from ordertape.roles.demonstration import Demonstration
+from ordertape.roles.locks import holder
+from ordertape.roles.status import StreamReport, write_report
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.verify import verify
+from support.processes import SYMBOL, wait_for
+from support.roles_server import NO_DATABASE, Served, rows, served
+from support.server import API
+from support.tape import Market, write_journal
+
+TOP = Path(__file__).resolve().parent.parent
+STREAMS = f"{API}/streams"
+
+
+@contextmanager
+def running(data: Path, *arguments: str) -> Iterator[Served]:
+    """``ordertape`` with these arguments, in the folder above ``data``."""
+    command = ("ordertape", *arguments, "--data", str(data), "--port", "0")
+    with served(data, {}, command=command, path=STREAMS) as server:
+        yield server
+
+
+def said_until(server: Served, words: str) -> str:
+    """What it printed up to and with the line that holds those words."""
+    said = ""
+    assert server.process.stdout is not None
+    while words not in said:
+        line = server.process.stdout.readline()
+        assert line, f"{words!r} was never said: {said}"
+        said += line
+    return said
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ordertape", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, **NO_DATABASE},
+        check=False,
+    )
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_demo_has_a_database_of_its_own_goes_on_and_ends_at_one_ctrl_c(tmp_path: Path) -> None:
+    """What DATABASE_URL names, in the environment and in .env, never hears of it."""
+    data = tmp_path / "data-demo"
+    (tmp_path / ".env").write_text("DATABASE_URL=postgresql://nobody@127.0.0.1:9/nothing\n")
+    own = EmbeddedServer(data)
+    address = Address("otc_analysis", embedded=own)
+    with running(data, "demo", "--rate", "1000") as server:
+        said = said_until(server, "watch")
+        assert said.splitlines()[0] in listening_addresses(server.process.pid)
+        assert f"watch bitfinex BTC/USDT --data {data}" in said
+        assert server.wait_live(events=100)["simulated"] is True
+        wait_for(lambda: rows(address) > 100, "rows in its own database")
+
+        again = run("demo", "--data", str(data))
+        assert (again.returncode, again.stderr) == (0, "")
+        assert again.stdout.splitlines()[0] == said.splitlines()[0]
+
+        began = time.monotonic()
+        server.send(signal.SIGINT)
+        server.wait_gone()
+        assert time.monotonic() - began < 10
+        assert server.process.returncode == 0
+        assert server.words() == ""
+    wait_for(lambda: not own.running, "the end of PostgreSQL")
+    with running(data, "demo", "--seconds", "4") as server:
+        server.wait_live(era=2)
+        server.wait_gone()  # on its own
+        assert server.process.returncode == 0
+    assert verify(data, "bitfinex", SYMBOL).equal
+    assert [path for path in data.rglob("*.lock") if holder(path)] == []
+
+
+def test_serve_never_starts_a_demonstration_again_and_tells_a_second_one_where_it_is(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    with running(data, "demo", "--rate", "1000") as server:
+        server.wait_live(events=10)
+        server.send(signal.SIGTERM)
+        server.wait_gone()
+    with running(data, "serve") as server:
+        address = said_until(server, "\n").strip()
+        told = server.wait_up()["streams"]
+        assert [(s["symbol"], s["state"]) for s in told] == [(SYMBOL, "STOPPED")]
+        second = run("serve", "--data", str(data), "--port", "1")  # the port does not matter then
+        assert (second.returncode, second.stderr) == (0, "")
+        assert second.stdout == f"{address}\nThe server of {data} runs already.\n"
+        server.send(signal.SIGHUP)  # the terminal is closed
+        server.wait_gone()
+        assert server.process.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_a_port_that_is_taken_is_one_sentence_before_anything_begins(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        status = cli.run([command, "--data", "folder", "--port", str(port)])
+    said = capsys.readouterr()
+    assert (status, said.out) == (1, "")
+    assert said.err.startswith(f"ordertape: port {port} of 127.0.0.1 is taken: choose another one")
+    assert f"--port {port + 1}" in said.err
+    assert f"`make run PORT={port + 1}`" in said.err
+    assert said.err.count("\n") == 1
+    assert not (tmp_path / "folder").exists()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "::", "example.org"])
+def test_a_host_that_others_reach_is_refused(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["serve", "--host", host]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"ordertape: --host is '{host}': expected 127.0.0.1, ::1 or localhost")
+    assert said.count("\n") == 1
+
+
+# What it begins with ------------------------------------------------------------------------------
+
+
+def real_tape(data: Path, exchange: str, symbol: str) -> None:
+    write_journal(MarketFolder(data, exchange, symbol), Market().messages(5))
+
+
+def simulated_tape(data: Path) -> None:
+    folder = MarketFolder(data, "bitfinex", SYMBOL)
+    write_journal(folder, Market().messages(5))
+    write_report(
+        folder.root,
+        StreamReport(exchange="bitfinex", symbol=SYMBOL, pid=1, simulated=True, state="STOPPED"),
+    )
+
+
+@pytest.mark.parametrize(("exchange", "symbol"), [("nasdaq", "AAPL"), ("bitfinex", SYMBOL)])
+def test_the_demo_is_not_mixed_with_real_data(
+    exchange: str, symbol: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real_tape(tmp_path / "data", exchange, symbol)
+    assert cli.run(["--data", "data", "demo", "--port", "0", "--seconds", "1"]) == 1
+    said = capsys.readouterr().err
+    assert f"data holds real data ({exchange} {symbol})" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "data-demo").exists()
+
+
+def test_a_real_stream_that_was_started_beside_the_demonstration_keeps_it_from_nothing(
+    tmp_path: Path,
+) -> None:
+    simulated_tape(tmp_path)
+    real_tape(tmp_path, "bitfinex", "ETH/USD")
+    Demonstration().refuse_real(tmp_path)
+
+
+# The terminal -------------------------------------------------------------------------------------
+
+
+def test_make_run_in_a_terminal_ends_at_ctrl_c_without_a_complaint(tmp_path: Path) -> None:
+    """`make run` of this very folder, which is set up already; only where the data lie differs."""
+    recipe = f"run: ; @exec {sys.executable} -m ordertape demo --port 0 --data data-demo"
+    (tmp_path / "Makefile").write_text(recipe + "\n")
+    shown = (TOP / "Makefile").read_text()
+    assert "@exec .venv/bin/ordertape demo --port $(PORT)" in shown
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execvp("make", ["make", "run"])
+    seen, interrupted = "", 0.0
+    deadline = time.monotonic() + 40
+    while time.monotonic() < deadline:
+        if not select.select([terminal], [], [], 0.1)[0]:
+            continue
+        try:
+            part = os.read(terminal, 65_536)
+        except OSError:  # the other end is gone
+            break
+        seen += part.decode("utf-8", "replace")
+        if not interrupted and "watch bitfinex" in seen:
+            os.write(terminal, b"\x03")
+            interrupted = time.monotonic()
+    os.waitpid(child, 0)
+    os.close(terminal)
+    assert interrupted, seen
+    assert time.monotonic() - interrupted < 10
+    assert "***" not in seen
+    assert "Traceback" not in seen
+    assert not EmbeddedServer(tmp_path / "data-demo").running
+    assert [path for path in (tmp_path / "data-demo").rglob("*.lock") if holder(path)] == []
