@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from ordertape.api.app import create_app
+from ordertape.database.address import Address
 from ordertape.models import StreamInfo
 from ordertape.settings import Settings, load_settings
 from ordertape.tape.folder import MarketFolder
@@ -65,6 +66,7 @@ class OneStream:
 class OneServer:
     streams: OneStream
     data: Path
+    database: Address | None = None
 
 
 @contextmanager

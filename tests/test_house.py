@@ -24,6 +24,7 @@ FLOORS = {
     "arrow": 1,
     "errors": 1,
     "events": 1,
+    "filters": 1,
     "limits": 1,
     "models": 1,
     "numbers": 1,

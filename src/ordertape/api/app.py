@@ -46,8 +46,11 @@ def create_app(
                 async with Hub(
                     streams.all, streams.changed, server.data, work.executor, kept
                 ) as hub:
-                    app.state.api = Api(server, settings, hub, work)
-                    yield
+                    app.state.api = api = Api(server, settings, hub, work)
+                    try:
+                        yield
+                    finally:
+                        api.close()
             finally:
                 work.close()
 

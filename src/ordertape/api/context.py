@@ -15,9 +15,12 @@ from fastapi import Path as PathParameter
 from starlette.requests import HTTPConnection
 
 from ordertape import limits
+from ordertape.api.database import Database
 from ordertape.api.ports import Server
 from ordertape.api.work import Work
 from ordertape.broadcast.hub import Channel, Hub
+from ordertape.database.reader import Stored
+from ordertape.errors import DatabaseError, UnknownMarket
 from ordertape.models import StreamInfo
 from ordertape.settings import Settings
 from ordertape.tape.folder import MarketFolder
@@ -48,6 +51,8 @@ class Meant:
     """What its collector says, where it ran under this server."""
     channel: Channel | None
     """Its live book, where it runs."""
+    stored: Stored | None = None
+    """Where no tape is here and PostgreSQL alone has it."""
 
     @property
     def persists(self) -> bool:
@@ -57,12 +62,15 @@ class Meant:
         """``state``, ``era``, ``age_ms``, ``simulated``, as every answer has them."""
         info = self.info
         known = history.last_era if history is not None else 0
+        if self.stored is not None:
+            known = max(known, self.stored.era)
         return {
             "state": "STOPPED" if info is None else info.state,
             "era": era if era is not None else max(known, 0 if info is None else info.era),
             "age_ms": None if info is None else info.age_ms,
             "simulated": (info is not None and info.simulated)
-            or (history is not None and history.simulated),
+            or (history is not None and history.simulated)
+            or (self.stored is not None and self.stored.simulated),
         }
 
 
@@ -71,7 +79,12 @@ class Api:
 
     def __init__(self, server: Server, settings: Settings, hub: Hub, work: Work) -> None:
         self.server, self.settings, self.hub, self.work = server, settings, hub, work
+        self.database = None if server.database is None else Database(server.database)
         self._kept = _Kept()
+
+    def close(self) -> None:
+        if self.database is not None:
+            self.database.close()
 
     async def in_thread(self, task: Callable[[], Result]) -> Result:
         """Short blocking work."""
@@ -85,6 +98,22 @@ class Api:
         data = self.server.data if info is None or info.data is None else info.data
         folder = MarketFolder(data, exchange, symbol)
         return Meant(exchange, symbol, folder, info, self.hub.channel(exchange, symbol))
+
+    async def find_stored(self, exchange: str, symbol: str) -> Meant:
+        """As ``find``, also of what PostgreSQL alone has, put there through ``L3Repository``."""
+        try:
+            return self.find(exchange, symbol)
+        except UnknownMarket as error:
+            if (database := self.database) is None:
+                raise
+            try:
+                stored = await self.in_thread(lambda: database.find(exchange, symbol))
+            except DatabaseError as away:
+                raise UnknownMarket(f"{error}; whether the database has it: {away}") from None
+            if stored is None:
+                raise
+        folder = MarketFolder(self.server.data, stored.exchange, stored.symbol)
+        return Meant(stored.exchange, stored.symbol, folder, None, None, stored)
 
     def lookup(self, meant: Meant) -> TapeLookup:
         """Blocking work: the market's tape."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from ordertape.database.address import Address
 from ordertape.models import StreamInfo
 
 __all__ = ["Server", "Streams"]
@@ -54,4 +55,9 @@ class Server(Protocol):
     @property
     def data(self) -> Path:
         """The data folder."""
+        ...
+
+    @property
+    def database(self) -> Address | None:
+        """Where PostgreSQL is, which may be away; None where nothing persists."""
         ...

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -27,13 +28,37 @@ class Leave:
 
     def __init__(self) -> None:
         self._gone = threading.Event()
+        self._lock = threading.Lock()
+        self._cancel: Callable[[], None] | None = None
+        self._canceling: threading.Thread | None = None
 
     def __call__(self) -> None:
         if self._gone.is_set():
             raise Gone("the client left before its answer was there")
 
     def now(self) -> None:
-        self._gone.set()
+        """Does not wait for what is canceled."""
+        with self._lock:
+            self._gone.set()
+            if self._cancel is not None and self._canceling is None:
+                self._canceling = threading.Thread(target=self._cancel, name="cancel", daemon=True)
+                self._canceling.start()
+
+    @contextmanager
+    def calling(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """Inside, a client that leaves has ``cancel`` called, in a thread of its own.  Raises Gone
+        where it left before."""
+        with self._lock:
+            self()
+            self._cancel = cancel
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._cancel, canceling, self._canceling = None, self._canceling, None
+            if canceling is not None:
+                # Else it might end what the connection is used for next.
+                canceling.join()
 
 
 class Work:

@@ -98,14 +98,20 @@ def read_url(text: str) -> str:
     return url
 
 
-def connect(address: Address, *, name: str = "ordertape") -> psycopg.Connection:
+def connect(
+    address: Address, *, name: str = "ordertape", timeout_ms: int | None = None
+) -> psycopg.Connection:
     """A connection in autocommit mode, our schema alone on its search path.
 
+    ``timeout_ms``: to be let in, in whole seconds, 2 at least (libpq's least).
     Raises DatabaseUnavailable, DatabaseError.
     """
+    info = address.conninfo()
+    if timeout_ms is not None:
+        info = make_conninfo(info, connect_timeout=max(2, timeout_ms // 1000))
     try:
         connection = psycopg.connect(
-            address.conninfo(), autocommit=True, application_name=name, prepare_threshold=None
+            info, autocommit=True, application_name=name, prepare_threshold=None
         )
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(f"{address.shown}: {sentence(error)}") from None

@@ -6,7 +6,6 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from psycopg import AsyncConnection, sql
@@ -14,12 +13,11 @@ from psycopg import AsyncConnection, sql
 from ordertape import limits
 from ordertape.database.statistics import seq_bounds
 from ordertape.errors import SettingRefused
-from ordertape.models import L3EventType, L3Side
+from ordertape.filters import Filters
 from ordertape.tape.times import Time, parse_time
 
 __all__ = [
     "Bounds",
-    "Filters",
     "behind",
     "bounded",
     "bounds_of",
@@ -27,36 +25,6 @@ __all__ = [
     "read_cursor_text",
     "write_cursor",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """What the events of a page have in common; None: anything."""
-
-    side: L3Side | None = None
-    event_type: L3EventType | None = None
-    order_id: str | None = None
-    min_price: Decimal | None = None
-    max_price: Decimal | None = None
-    min_size: Decimal | None = None
-
-    @property
-    def any(self) -> bool:
-        """Whether events may be passed over, so that a page has to be bounded by what it reads."""
-        return any(getattr(self, name) is not None for name in self.__slots__)
-
-    def conditions(self) -> tuple[list[str], list[Any]]:
-        """SQL conditions on ``level3_orders``, and their parameters."""
-        wanted = (
-            ("side = %s", self.side and self.side.value),
-            ("event_type = %s", self.event_type and self.event_type.value),
-            ("order_id = %s", self.order_id),
-            ("price >= %s", self.min_price),
-            ("price <= %s", self.max_price),
-            ("size >= %s", self.min_size),
-        )
-        given = [(text, value) for text, value in wanted if value is not None]
-        return [text for text, _ in given], [value for _, value in given]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +47,21 @@ class Bounds:
         return [text for text, _ in given], [value for _, value in given]
 
 
+def conditions_of(filters: Filters) -> tuple[list[str], list[Any]]:
+    """SQL conditions on ``level3_orders``, and their parameters."""
+    side, kind = filters.side, filters.kind
+    wanted = (
+        ("side = %s", None if side is None else side.name.lower()),
+        ("event_type = %s", None if kind is None else kind.name.lower()),
+        ("order_id = %s", filters.order_id),
+        ("price >= %s", filters.min_price),
+        ("price <= %s", filters.max_price),
+        ("size >= %s", filters.min_size),
+    )
+    given = [(text, value) for text, value in wanted if value is not None]
+    return [text for text, _ in given], [value for _, value in given]
+
+
 def page_query(
     exchange: str,
     symbol: str,
@@ -90,7 +73,7 @@ def page_query(
 ) -> tuple[sql.Composed, list[Any]]:
     """The SQL of a page and its parameters."""
     texts, values = ["exchange = %s", "symbol = %s"], [exchange, symbol]
-    for part in (bounds.conditions(), filters.conditions()):
+    for part in (bounds.conditions(), conditions_of(filters)):
         texts += part[0]
         values += part[1]
     source = sql.SQL("level3_orders")

@@ -21,7 +21,6 @@ from ordertape.database import saving
 from ordertape.database.address import Address, address_of, connect, sentence
 from ordertape.database.edge import order_of, snapshot_of
 from ordertape.database.pages import (
-    Filters,
     behind,
     bounded,
     bounds_of,
@@ -33,6 +32,7 @@ from ordertape.database.replay import replayed
 from ordertape.database.schema import create, require
 from ordertape.database.statistics import market_statistics
 from ordertape.errors import DatabaseError, DatabaseUnavailable, SettingRefused
+from ordertape.filters import Filters
 from ordertape.models import (
     L3EventType,
     L3Order,
@@ -212,10 +212,10 @@ class L3Repository:
         if order not in ("asc", "desc"):
             raise SettingRefused(f"order is {order!r}: expected asc or desc")
         filters = Filters(
-            side=None if side is None else _member(L3Side, "side", side),
-            event_type=None
+            side=None if side is None else _member(L3Side, "side", side).code,
+            kind=None
             if event_type is None
-            else _member(L3EventType, "event_type", event_type),
+            else _member(L3EventType, "event_type", event_type).kind,
             order_id=order_id,
             min_price=min_price,
             max_price=max_price,

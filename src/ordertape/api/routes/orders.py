@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -12,16 +13,20 @@ from ordertape import limits
 from ordertape.api.answers import written
 from ordertape.api.context import Api, Exchange, Meant, Symbol, TheApi
 from ordertape.api.cursor import decode_cursor, encode_cursor
-from ordertape.api.pages import Filters, read_page
+from ordertape.api.pages import Page, Part, read_page
 from ordertape.api.query import EndTime, StartTime, period
+from ordertape.api.sources import Query as EventQuery
+from ordertape.api.sources import Tape
 from ordertape.api.work import Leave
-from ordertape.errors import MarketBusy, SettingRefused
+from ordertape.errors import DatabaseError, MarketBusy, SettingRefused
+from ordertape.filters import Filters
 from ordertape.models import L3EventType, L3Side, iso_from_ns
 from ordertape.numbers import json_text
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["orders"])
+_LAST = 2**63 - 1
 Number = Annotated[Decimal | None, Query(allow_inf_nan=False)]
 
 
@@ -49,7 +54,7 @@ async def orders(
 ) -> Response:
     if "offset" in request.query_params:
         raise SettingRefused("offset: there is none; go on with cursor, the next_cursor of a page")
-    meant = api.find(exchange, symbol)
+    meant = await api.find_stored(exchange, symbol)
     if not meant.persists:
         raise MarketBusy(
             f"{meant.exchange} {meant.symbol} does not persist: its events are live only"
@@ -65,52 +70,52 @@ async def orders(
     )
     query = f"{meant.exchange} {meant.symbol} {start} {end} {order} {filters}"
     begin = None if cursor is None else decode_cursor(cursor, query)
-
-    def read(leave: Leave) -> str:
-        return _page(api, meant, (start, end), begin, limit, order == "desc", filters, query, leave)
-
-    return written(await api.work.run(request, read))
-
-
-def _page(
-    api: Api,
-    meant: Meant,
-    times: tuple[int | None, int | None],
-    begin: int | None,
-    limit: int,
-    descending: bool,
-    filters: Filters,
-    query: str,
-    leave: Leave,
-) -> str:
-    """Blocking work: the answer as JSON text."""
-    lookup, history = api.lookup(meant), api.history(meant)
-    first = lookup.first_seq() if times[0] is None else lookup.seq_from(times[0])
-    last = lookup.last_seq() if times[1] is None else lookup.seq_from(times[1]) - 1
-    if begin is not None and descending:
-        last = min(last, begin)
-    elif begin is not None:
-        first = max(first, begin)
-    head = json_text({"exchange": meant.exchange, "symbol": meant.symbol})[:-1]
-    page = read_page(
-        lookup,
-        history,
-        filters,
-        first=first,
-        last=last,
-        limit=limit,
-        descending=descending,
-        start=f"{head},",
-        leave=leave,
+    first, last = (None, begin) if order == "desc" else (begin, None)
+    wanted = EventQuery(first or 1, last or _LAST, limit, order == "desc", filters, start, end)
+    return written(
+        await api.work.run(request, lambda leave: _answer(api, meant, wanted, query, leave))
     )
+
+
+def _answer(api: Api, meant: Meant, wanted: EventQuery, query: str, leave: Leave) -> str:
+    """Blocking work: the answer as JSON text."""
+    head = json_text({"exchange": meant.exchange, "symbol": meant.symbol})[:-1]
+    history = api.history(meant)
+    if meant.stored is None:
+        asked, parts = _of_tape(api, meant, wanted, leave)
+    else:
+        assert api.database is not None
+        parts = [api.database.saved_part(meant.stored, wanted, leave)]
+        asked = wanted._replace(first=parts[0].first, last=parts[0].last)
+    page = read_page(parts, asked, start=f"{head},", leave=leave, failed=_failed(api))
     shown = {
-        "start_time": None if times[0] is None else iso_from_ns(times[0]),
-        "end_time": None if times[1] is None else iso_from_ns(times[1]),
+        "start_time": None if wanted.start is None else iso_from_ns(wanted.start),
+        "end_time": None if wanted.end is None else iso_from_ns(wanted.end),
         "count": len(page.orders),
     }
-    rest = {
-        "next_cursor": None if page.next_seq is None else encode_cursor(page.next_seq, query),
-        **meant.envelope(history),
-    }
+    rest = {"next_cursor": _cursor(page, query), **meant.envelope(history)}
     listed = ",".join(page.orders)
     return f'{head},{json_text(shown)[1:-1]},"orders":[{listed}],{json_text(rest)[1:]}'
+
+
+def _of_tape(
+    api: Api, meant: Meant, wanted: EventQuery, leave: Leave
+) -> tuple[EventQuery, list[Part]]:
+    """The query in seqs, and where each of them is read."""
+    tape = Tape(api.lookup(meant), api.history(meant))
+    lookup, (start, end) = tape.lookup, (wanted.start, wanted.end)
+    first = lookup.first_seq() if start is None else lookup.seq_from(start)
+    last = lookup.last_seq() if end is None else lookup.seq_from(end) - 1
+    asked = wanted._replace(first=max(first, wanted.first), last=min(last, wanted.last))
+    if api.database is None or meant.folder.data != api.server.data:
+        return asked, [Part(tape, asked.first, asked.last)]
+    return asked, api.database.parts(tape, asked, leave)
+
+
+def _failed(api: Api) -> Callable[[DatabaseError], None]:
+    database = api.database
+    return (lambda _error: None) if database is None else database.failed
+
+
+def _cursor(page: Page, query: str) -> str | None:
+    return None if page.next_seq is None else encode_cursor(page.next_seq, query)

@@ -1,0 +1,131 @@
+"""PostgreSQL behind the routes: what it has of a market, and that it is away, told once."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import structlog
+
+from ordertape import limits
+from ordertape.api.pages import Part
+from ordertape.api.sources import Leaf, Query, Saved, Tape
+from ordertape.api.work import Leave
+from ordertape.database.address import Address
+from ordertape.database.connections import Connections
+from ordertape.database.reader import (
+    Held,
+    Stored,
+    Stretch,
+    generations_of,
+    received_at,
+    seqs_of,
+    stored_market,
+)
+from ordertape.errors import DatabaseError, DatabaseUnavailable, TapeDiffers
+
+__all__ = ["Database"]
+
+
+class Database:
+    """One address, for as long as the server runs.  Everything here blocks: for threads.
+
+    Where a tape is, the database is only a quicker way to it: whatever goes wrong, the tape
+    answers, and the log says so once.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.connections = Connections(address, name="ordertape api")
+        self._held = Held()
+        self._lock = threading.Lock()
+        self._same: dict[tuple[str, str], tuple[int, bool]] = {}
+        self._complaint: DatabaseError | None = None
+        self._log = structlog.stdlib.get_logger("ordertape.api")
+
+    def close(self) -> None:
+        self.connections.close()
+
+    def parts(self, tape: Tape, query: Query, leave: Leave) -> list[Part]:
+        """A page's stretches by rising seq: PostgreSQL's where it has the rows, else the tape's."""
+        try:
+            stretches = self._stretches(tape, leave)
+        except DatabaseError as error:
+            leave()
+            self.failed(error)
+            stretches = []
+        else:
+            self._answers()
+        found: list[Part] = []
+        begin = query.first
+        for stretch in stretches:
+            first, last = max(begin, stretch.first), min(query.last, stretch.last)
+            if first > last:
+                continue
+            if first > begin:
+                found.append(Part(tape, begin, first - 1))
+            leaf = Leaf(self.connections, stretch, leave.calling)
+            found.append(Part(leaf, first, last, instead=tape))
+            begin = last + 1
+        if begin <= query.last:
+            found.append(Part(tape, begin, query.last))
+        return found
+
+    def find(self, exchange: str, symbol: str) -> Stored | None:
+        """A market of the database.  Raises DatabaseError."""
+        with self.connections.use(limits.api_statement_ms_max) as connection:
+            return stored_market(connection, exchange, symbol)
+
+    def saved_part(self, stored: Stored, query: Query, leave: Leave) -> Part:
+        """The same for a market that no tape here has.  Raises DatabaseError."""
+        with self.connections.use(
+            limits.database_statement_timeout_ms, leave.calling
+        ) as connection:
+            generations = generations_of(connection, stored)
+            first, last = seqs_of(connection, stored, generations, query.start, query.end)
+        source = Saved(self.connections, generations, leave.calling)
+        return Part(source, max(first, query.first), min(last, query.last))
+
+    # What may be believed -------------------------------------------------------------------------
+
+    def _stretches(self, tape: Tape, leave: Leave) -> list[Stretch]:
+        folder = tape.lookup.folder
+        with self.connections.use(limits.api_statement_ms_max, leave.calling) as connection:
+            found = self._held.stretches(
+                connection, self.connections.opened, folder.exchange, folder.symbol
+            )
+            if not found:
+                return []
+            key, newest = (folder.exchange, folder.symbol), found[-1]
+            with self._lock:
+                checked = self._same.get(key)
+            if checked is None or checked[0] != newest.oid:
+                ts_recv = received_at(connection, newest, newest.last)
+                checked = (newest.oid, _is_on(tape, newest.last, ts_recv))
+                with self._lock:
+                    self._same[key] = checked
+        if not checked[1]:
+            raise TapeDiffers(f"{folder.market}: the database's rows are those of another tape")
+        return found
+
+    # What is told ---------------------------------------------------------------------------------
+
+    def failed(self, error: DatabaseError) -> None:
+        """The tape answers instead; the log says why, once for each reason."""
+        with self._lock:
+            known, self._complaint = str(self._complaint) == str(error), error
+        if not known:
+            self._log.warning("L3_pages_without_database", reason=str(error))
+
+    def _answers(self) -> None:
+        with self._lock:
+            if not isinstance(self._complaint, DatabaseUnavailable):
+                return
+            self._complaint = None
+        self._log.info("L3_pages_with_database")
+
+
+def _is_on(tape: Tape, seq: int, ts_recv: int | None) -> bool:
+    """Whether the tape here has that event: rows of another machine's tape are none of ours."""
+    found = tape.lookup.events(seq, seq)
+    return bool(found) and int(np.asarray(found[0].column("ts_recv"))[0]) == ts_recv
