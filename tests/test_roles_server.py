@@ -124,6 +124,34 @@ def test_a_killed_collector_and_a_killed_keeper_are_started_again(
     assert gap["to_ns"] > gap["from_ns"]
 
 
+def test_roles_that_hang_are_noticed_started_again_and_delay_no_end(
+    tmp_path: Path, venue: dict[str, str]
+) -> None:
+    """Stopped, as a debugger or a dying disk does it: no signal but kill -9 reaches them."""
+    data = tmp_path / "data"
+    with served(data, venue) as server:
+        server.wait_up()
+        server.start()
+        server.wait_live(events=30)
+        before = server.get()["roles"]
+        for role in (COLLECTOR, KEEPER):
+            os.kill(before[role], signal.SIGSTOP)
+
+        def stale(told: dict[str, Any]) -> bool:
+            (stream,) = told["streams"]
+            return stream["state"] == "STALE" and "has not answered for " in stream["reason"]
+
+        server.wait(stale, "the silence noticed")
+        server.wait_live(era=2, events=30)
+        after = server.wait(lambda told: told["roles"][KEEPER] != before[KEEPER], "the next keeper")
+        os.kill(after["roles"][COLLECTOR], signal.SIGSTOP)
+        began = time.monotonic()
+        server.send(signal.SIGINT)
+        server.wait_gone()
+        assert time.monotonic() - began < 10
+    assert_whole(data, eras=2)
+
+
 def test_a_second_server_says_so_in_one_sentence(tmp_path: Path, venue: dict[str, str]) -> None:
     data = tmp_path / "data"
     with served(data, venue) as first:
@@ -145,7 +173,8 @@ def test_a_second_worker_ends_the_whole_in_one_sentence(
     with served(data, venue, "--workers", "2", "--timeout-worker-healthcheck", "1") as server:
         server.wait_gone()
         said = server.words()
-        assert "runs already" in said
+        assert f"the server of {data} is one process, and process " in said
+        assert "start uvicorn without --workers" in said
         assert "Traceback" not in said
     assert locks_held(data) == []
 

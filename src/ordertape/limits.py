@@ -211,6 +211,12 @@ role_restart_ms_max: Final = 30_000
 """Waits before a role that ended is started again; they double from min to max."""
 role_settled_ms: Final = 10_000
 """A role that ran for so long proved itself: its next waits begin at min again."""
+role_beat_ms: Final = 1_000
+"""Between two signs of life of a role, and two looks for them."""
+role_silence_ms: Final = 10_000
+"""A role that gives none for so long hangs or is stopped.  Policy: it is ended, started again."""
+database_begin_ms: Final = 5_000
+"""What a server that begins waits for its database.  Policy: it answers without it meanwhile."""
 role_stop_ms: Final = 6_000
 keeper_stop_ms_min: Final = 2_000
 """From the wish that the roles end to the end of all, and what the keeper gets at the least, so

@@ -1,8 +1,9 @@
 """Child processes that can't outlive their parent.
 
 A child is a fresh interpreter (never a fork) whose standard input is a pipe from its parent.  When
-the parent ends, however it ends, the pipe closes and the child leaves.  Children live in their own
-session, so that Ctrl-C reaches the parent alone and the parent decides the order of the ending.
+the parent ends, however it ends, the pipe closes and the child leaves.  Some show once a second,
+by an empty line on their standard output, that they go on.  Children live in their own session,
+so that Ctrl-C reaches the parent alone and the parent decides the order of the ending.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import IO, Self
 
 from ordertape import limits
 from ordertape.errors import ChildFailed
 
-__all__ = ["Child", "Children", "ending_signals", "when_parent_leaves"]
+__all__ = ["Child", "Children", "beat", "ending_signals", "keep_beating", "when_parent_leaves"]
 
 
 def ending_signals() -> list[signal.Signals]:
@@ -44,6 +46,8 @@ class Child:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
+        self.lines = 0
+        """How many it printed so far, each of which shows that it goes on."""
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
@@ -119,6 +123,10 @@ class Child:
         if self._process.stdin is not None and not self._process.stdin.closed:
             self._process.stdin.close()
 
+    def kill(self) -> None:
+        """Ends it at once; also one that is stopped, which no other signal reaches."""
+        self._process.kill()
+
     def _listen(self, pipe: IO[str] | None, complaints: bool) -> None:
         if pipe is None:
             return
@@ -126,7 +134,9 @@ class Child:
             for line in pipe:
                 if complaints:
                     self._complaints.append(line.rstrip("\n"))
-                elif self._first_line is None:
+                    continue
+                self.lines += 1
+                if self._first_line is None:
                     self._first_line = line.rstrip("\n")
                     self._spoke.set()
         if not complaints:
@@ -170,6 +180,24 @@ class Children:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def beat() -> None:
+    """Shows the parent that this process goes on; never waits for one that does not read."""
+    os.set_blocking(1, False)
+    with suppress(OSError):
+        os.write(1, b"\n")
+
+
+def keep_beating() -> None:
+    """Beats from a thread, for a process whose work may take longer than a beat."""
+
+    def work() -> None:
+        while True:
+            beat()
+            time.sleep(limits.role_beat_ms / 1000)
+
+    threading.Thread(target=work, name="beat", daemon=True).start()
 
 
 def when_parent_leaves(call: Callable[[], None]) -> None:

@@ -19,7 +19,7 @@ import uvloop
 
 from ordertape import limits
 from ordertape.errors import CollectFailed, OrdertapeError, SettingRefused, SyncFailed
-from ordertape.roles.children import ending_signals, when_parent_leaves
+from ordertape.roles.children import beat, ending_signals, when_parent_leaves
 from ordertape.roles.controlled import ControlledCollector
 from ordertape.roles.logs import configure_logs, logger
 from ordertape.roles.markets import Market, MarketOpener
@@ -180,7 +180,8 @@ def main(arguments: list[str] | None = None) -> int:
         make: Callable[..., Collector | ControlledCollector]
         make = Collector
         if options.control is not None:
-            make = partial(ControlledCollector, control=options.control)
+            pulse = beat if options.watch_parent else lambda: None
+            make = partial(ControlledCollector, control=options.control, beat=pulse)
         collector = make(
             settings,
             options.exchange,

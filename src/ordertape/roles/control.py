@@ -7,6 +7,7 @@ data folder and is open to its owner alone; ``control_messages`` says what trave
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -172,6 +173,7 @@ class ControlClient:
         self.hello: Hello | None = None
         """Who answers; None while nobody does."""
         self.reports: dict[str, StreamReport] = {}
+        self._heard_at = time.monotonic()
         self._on_change = on_change or (lambda: None)
         self._connected = asyncio.Event()
         self._told = asyncio.Event()
@@ -201,6 +203,11 @@ class ControlClient:
     @property
     def connected(self) -> bool:
         return self._connected.is_set()
+
+    @property
+    def silent_ms(self) -> float:
+        """Since the collector's last word, where one is connected: it speaks once a second."""
+        return (time.monotonic() - self._heard_at) * 1000 if self.connected else 0.0
 
     async def wait_connected(self) -> Hello:
         """Returns once a collector answers."""
@@ -279,6 +286,7 @@ class ControlClient:
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
             message = read_message(line)
+            self._heard_at = time.monotonic()
             if isinstance(message, Hello):
                 self.hello, self._writer = message, writer
                 self._connected.set()

@@ -51,7 +51,8 @@ class ControlledCollector:
     """Runs streams of one venue as it is asked to.
 
     ``symbols`` are run from the beginning without being written into the list of wanted streams,
-    as a demonstration's are; a ``simulated`` collector has no such list.
+    as a demonstration's are; a ``simulated`` collector has no such list.  ``beat`` is called with
+    every report.
     """
 
     def __init__(
@@ -64,10 +65,12 @@ class ControlledCollector:
         capture: bool = False,
         simulated: bool = False,
         report_ms: int = limits.status_write_ms,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings, self.venue = settings, venue_of(exchange)
         self.control = control
         self._symbols, self._simulated, self._report_ms = symbols, simulated, report_ms
+        self._beat = beat
         self._opener = MarketOpener(
             settings, self.venue, self._sync_failed, simulated=simulated, capture=capture
         )
@@ -290,6 +293,7 @@ class ControlledCollector:
             if now >= next_full:
                 next_full = now + self._report_ms / 1000
                 self._tell_all()
+                self._beat()
             else:
                 self._tell_progress(s.market for s in self._streams.values())
             await asyncio.sleep(pause)

@@ -86,6 +86,7 @@ class Demonstration:
                 f"ORDERTAPE_{name}_REST_URL": f"http://127.0.0.1:{port}",
             },
             speaks=True,
+            beats=True,
         )
 
 

@@ -20,7 +20,7 @@ from ordertape import limits
 from ordertape.database.address import address_of
 from ordertape.database.service import DatabaseFollower
 from ordertape.errors import OrdertapeError, RoleBusy
-from ordertape.roles.children import when_parent_leaves
+from ordertape.roles.children import keep_beating, when_parent_leaves
 from ordertape.roles.locks import hold
 from ordertape.roles.logs import configure_logs, logger
 from ordertape.roles.status import read_report
@@ -161,6 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     if options.watch_parent:
         when_parent_leaves(stop.set)
+        keep_beating()
     try:
         settings = load_settings(data=options.data)
         configure_logs(settings.logs)

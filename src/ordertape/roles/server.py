@@ -106,7 +106,7 @@ class _Roles:
         self.supervisor = Supervisor()
         self._clients: list[ControlClient] = []
         self._collectors: list[str] = []
-        self._database: Address | None = None
+        self._database: _Database | None = None
         self._options = ("--data", str(settings.data), "--watch-parent")
         # Children take our settings as they are, wherever we have them from.
         self._environment = as_environment(settings)
@@ -121,6 +121,7 @@ class _Roles:
             lock=control.with_suffix(".lock"),
             environment=self._environment,
             speaks=True,
+            beats=True,
             forget=MemoryFolder(control).remove,
         )
         return self._connected(role, control, on_change)
@@ -152,25 +153,22 @@ class _Roles:
         if forgets:
             arguments += ["--archive-bytes-max", str(limits.demo_archive_bytes_max)]
         keeper = Role(
-            _KEEPER, "ordertape.roles.keeper", tuple(arguments), environment=self._environment
+            _KEEPER,
+            "ordertape.roles.keeper",
+            tuple(arguments),
+            environment=self._environment,
+            beats=True,
         )
         self.supervisor.watch(keeper)
 
     async def begin_database(self) -> Address | None:
-        """The database once it answers, or once it is known why it does not: the tape does not
-        need it, and the keeper tries again."""
+        """The database once it answers, once it is known why it does not, or after a time: the
+        tape does not need it, the keeper tries again, and a recovery may take long."""
         if not self._settings.persist_enabled:
             return None
-        address = address_of(self._settings)
-        log = logger("server")
-        try:
-            await asyncio.to_thread(
-                address.acquire, lambda text: log.info("L3_database_begins", progress=text)
-            )
-        except OrdertapeError as error:
-            log.error("L3_database_failed", reason=str(error))
-        self._database = address
-        return address
+        self._database = _Database(address_of(self._settings))
+        await self._database.begin()
+        return self._database.address
 
     async def end(self) -> None:
         """Collectors first, so that the keeper archives the last they wrote; then the database."""
@@ -182,7 +180,34 @@ class _Roles:
         left_ms = int((deadline - loop.time()) * 1000)
         await self.supervisor.end(timeout_ms=max(left_ms, limits.keeper_stop_ms_min))
         if self._database is not None:
-            await asyncio.to_thread(self._database.release)
+            await self._database.end()
+
+
+class _Database:
+    """Our use of the database, begun in a thread that nothing waits for longer than is useful."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._begun = threading.Event()
+        self._log = logger("server")
+
+    async def begin(self) -> None:
+        """Returns when it answers, can't be had, or takes longer than the server may wait."""
+        threading.Thread(target=self._begin, name="database begins", daemon=True).start()
+        if not await asyncio.to_thread(self._begun.wait, limits.database_begin_ms / 1000):
+            self._log.warning("L3_database_begins_late", database=self.address.shown)
+
+    def _begin(self) -> None:
+        try:
+            self.address.acquire(lambda text: self._log.info("L3_database_begins", progress=text))
+        except OrdertapeError as error:
+            self._log.error("L3_database_failed", reason=str(error))
+        self._begun.set()
+
+    async def end(self) -> None:
+        """Lets it go.  One that still begins is ended by its guard when this process is gone."""
+        if self._begun.is_set():
+            await asyncio.to_thread(self.address.release)
 
 
 @contextmanager
@@ -194,12 +219,29 @@ def _alone(data: Path) -> Iterator[None]:
             stack.enter_context(hold(path, f"a server of {data}"))
         except RoleBusy:
             pid = holder(path)
+            if pid and _is_sibling(pid):
+                raise RoleBusy(
+                    f"the server of {data} is one process, and process {pid} is it: start uvicorn "
+                    "without --workers"
+                ) from None
             where = ", ".join(listening_addresses(pid)) if pid else ""
             raise RoleBusy(
                 f"a server of {data} runs already: process {pid or 'unknown'}"
                 f"{' at ' + where if where else ''}; stop it, or choose another ORDERTAPE_DATA"
             ) from None
         yield
+
+
+def _is_sibling(pid: int) -> bool:
+    """Whether that process is a worker of the same uvicorn as this one."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return False
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return int(status.rpartition(")")[2].split()[1]) == parent.pid
 
 
 @contextmanager

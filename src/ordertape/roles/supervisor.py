@@ -1,7 +1,8 @@
 """Keeps roles running: starts what is missing, starts again what ended, ends what it started.
 
 A role that another process has already (a service manager's, or one that is just ending) is left
-alone, and started here as soon as that process lets it go.
+alone, and started here as soon as that process lets it go.  One that shows no sign of life any more
+(it hangs, or was stopped) is ended and started again.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ __all__ = ["Role", "Supervisor"]
 class Role:
     """``python -m module arguments…``, of which a data folder has one: who holds ``lock``.
 
-    ``speaks``: it prints a line when it is ready.  ``forget`` is called when it was ended here.
+    ``speaks``: it prints a line when it is ready.  ``beats``: it prints one at least every
+    ``limits.role_beat_ms`` from then on.  ``forget`` is called when it was ended here.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Role:
     lock: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     speaks: bool = False
+    beats: bool = False
     forget: Callable[[], None] = lambda: None
 
 
@@ -121,14 +124,32 @@ class Watched:
                 self.first_line = await asyncio.to_thread(child.first_line)
             self._log.info("L3_role_begins", pid=child.pid, starts=self.starts)
             self.ready.set()
-            await ended.wait()
-            self.problem = child.ending()
+            self.problem = await self._while_it_lives(child, ended)
         except ChildFailed:
             await asyncio.to_thread(child.stop)
             self.child = None
             raise
         await asyncio.to_thread(child.stop)
         self.child = None
+
+    async def _while_it_lives(self, child: Child, ended: asyncio.Event) -> str:
+        """How it ended, be it because it showed no sign of life.
+
+        Looks are counted, not seconds, so that nothing is held against it which happened while
+        this process itself was stopped.
+        """
+        looks_max, silent, heard = limits.role_silence_ms // limits.role_beat_ms, 0, 0
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), limits.role_beat_ms / 1000)
+                return child.ending()
+            before, heard = heard, child.lines
+            silent = silent + 1 if self.role.beats and heard and heard == before else 0
+            if silent >= looks_max:
+                self._log.error("L3_role_silent", pid=child.pid, silence_ms=limits.role_silence_ms)
+                child.kill()
+                await ended.wait()
+                return f"it showed no sign of life for {limits.role_silence_ms / 1000:g} s"
 
 
 def _when_ended(child: Child) -> asyncio.Event:
