@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,22 @@ def shared() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The interface in front of a live simulated market and a finished tape; begun where asked."""
-    from support.served import serve  # here: every other test does without it
+@pytest.fixture(scope="session", params=["embedded", "installed"])
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """The interface in front of a live simulated market and two finished tapes; begun where asked.
 
-    with serve(tmp_path_factory.mktemp("served")) as found:
-        yield found
+    Once with the embedded PostgreSQL and the default schema, once with Debian's and another one.
+    """
+    # Here: every other test does without them.
+    from support.postgres import installed_cluster
+    from support.served import serve
+
+    with ExitStack() as stack:
+        database = {"DATABASE_URL": ""}
+        if request.param == "installed":
+            url = stack.enter_context(installed_cluster()).url
+            database = {"DATABASE_URL": url, "OTC_SCHEMA": "contract"}
+        folder = tmp_path_factory.mktemp("served")
+        yield stack.enter_context(serve(folder, database))

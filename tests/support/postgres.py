@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from urllib.parse import quote
@@ -92,9 +93,9 @@ def embedded_server() -> Iterator[EmbeddedServer]:
         server.release()
 
 
-@pytest.fixture(scope="session")
-def installed() -> Iterator[InstalledServer]:
-    """Debian's server."""
+@contextmanager
+def installed_cluster() -> Iterator[InstalledServer]:
+    """Debian's server, running; skips where there is none."""
     programs = installed_server()
     if programs is None:
         pytest.skip("no PostgreSQL of Debian's is installed (apt-get install postgresql)")
@@ -104,6 +105,13 @@ def installed() -> Iterator[InstalledServer]:
     yield server
     server.stop()
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def installed() -> Iterator[InstalledServer]:
+    """Debian's server."""
+    with installed_cluster() as server:
+        yield server
 
 
 @pytest.fixture(params=["embedded", "installed"])

@@ -1,4 +1,4 @@
-"""One server for the tests of the interface: a live simulated market and a finished tape."""
+"""One server for the tests of the interface: a live simulated market and two finished tapes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from typing import Any
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
-from ordertape._engine import EventBatch
+from ordertape._engine import BatchBuilder, EventBatch, OrderBook
+from ordertape.database.address import Address, address_of
+from ordertape.events import EventKind, Side
 from ordertape.roles.status import read_report
+from ordertape.settings import load_settings
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import history_of
@@ -29,6 +32,9 @@ from support.tape import START, Market
 
 LIVE = "BTC/USDT"
 FINISHED = "OLD/USD"
+EXACT = "EXACT/USD"
+NINE_DIGITS = 1_700_000_000_123_456_789
+"""When everything on the exact tape was received, ns."""
 SECOND = 10**9
 
 
@@ -39,9 +45,21 @@ class Served:
     address: str
     data: Path
     batches: list[EventBatch]
+    environment: dict[str, str]
+    """What says where its database is."""
 
     def __post_init__(self) -> None:
         self.client = httpx.Client(timeout=30)
+
+    @property
+    def schema(self) -> str:
+        return self.environment.get("OTC_SCHEMA", "otc_analysis")
+
+    def database(self) -> Address:
+        """Its database, which runs as long as it does."""
+        url = self.environment["DATABASE_URL"] or None
+        given = {"database_url": url, "database_schema": self.schema, "data": self.data}
+        return address_of(load_settings(**given))
 
     def get(self, path: str, **parameters: Any) -> httpx.Response:
         return self.client.get(f"{self.address}{API}{path}", params=parameters)
@@ -127,18 +145,49 @@ def finished_tape(data: Path) -> list[EventBatch]:
     return batches
 
 
+def exact_tape(data: Path) -> None:
+    """Three orders with numbers that no float and no short form holds, and one change."""
+    builder = BatchBuilder("ascii", None, None, "int")
+    now = NINE_DIGITS
+    builder.add(EventKind.CLEAR, None, None, None, None, now)
+    builder.add(EventKind.OPEN, Side.BID, "small", "0.00000001", "90071992547.40993001", now)
+    builder.add(EventKind.OPEN, Side.ASK, "whole", "1200.00", "5.50", now)
+    builder.add(EventKind.OPEN, Side.ASK, "long", "90071992547.40993", "100", now, now - 1)
+    builder.add(EventKind.CHANGE, Side.ASK, "whole", "1200.00", "5.00", now)
+    with JournalWriter(MarketFolder(data, "bitfinex", EXACT)) as journal:
+        batch = builder.finish(1)
+        OrderBook(codec=batch.codec).apply(batch)  # fills in what was before the change
+        journal.append(batch)
+        journal.mark(Mark("era", 1, now, {"era": 1}))
+
+
 @contextmanager
-def serve(folder: Path, rate: int = 500) -> Iterator[Served]:
-    """The whole server; its Bitfinex is a simulated one with two pairs."""
+def serve(folder: Path, database: dict[str, str], rate: int = 500) -> Iterator[Served]:
+    """The whole server; its Bitfinex is a simulated one with three pairs.
+
+    ``database``: the environment that says where it is; DATABASE_URL is empty for the embedded.
+    """
     data = folder / "data"
     batches = finished_tape(data)
+    exact_tape(data)
     with (
-        simulated_venue(rate=rate, pairs=("tBTCUST", "tETHUST")) as environment,
-        serving(folder, environment) as address,
+        simulated_venue(rate=rate, pairs=("tBTCUST", "tETHUST", "tXRPUST")) as environment,
+        serving(folder, {**environment, **database}) as address,
     ):
-        found = Served(address, data, batches)
+        found = Served(address, data, batches, database)
         with found.client:
             yield found
 
 
-__all__ = ["FINISHED", "LIVE", "START", "Served", "exact", "finished_tape", "sentence", "serve"]
+__all__ = [
+    "EXACT",
+    "FINISHED",
+    "LIVE",
+    "NINE_DIGITS",
+    "START",
+    "Served",
+    "exact",
+    "finished_tape",
+    "sentence",
+    "serve",
+]

@@ -11,6 +11,7 @@ from fastapi_offline import FastAPIOffline
 from ordertape.api import page, routes
 from ordertape.api.answers import speak_in_sentences
 from ordertape.api.context import Api
+from ordertape.api.documents import show_examples
 from ordertape.api.ports import Server
 from ordertape.api.startup import StartupInASentence
 from ordertape.api.work import Work
@@ -59,6 +60,7 @@ def create_app(
     )
     app.include_router(page.router)
     app.include_router(routes.router)
+    show_examples(app)
     speak_in_sentences(app)
     app.add_middleware(StartupInASentence)
     return app

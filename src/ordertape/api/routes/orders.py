@@ -27,7 +27,9 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["orders"])
 _LAST = 2**63 - 1
-Number = Annotated[Decimal | None, Query(allow_inf_nan=False)]
+Number = Annotated[
+    Decimal | None, Query(allow_inf_nan=False, description="exact to the last digit, with it")
+]
 
 
 @router.get(
@@ -42,12 +44,14 @@ async def orders(
     symbol: Symbol,
     start_time: StartTime = None,
     end_time: EndTime = None,
-    limit: Annotated[int, Query(ge=1, le=limits.page_rows_max)] = limits.page_orders_default,
+    limit: Annotated[
+        int, Query(ge=1, le=limits.page_rows_max, description="most events in the answer")
+    ] = limits.page_orders_default,
     cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
-    order: Literal["asc", "desc"] = "asc",
-    side: L3Side | None = None,
-    event_type: L3EventType | None = None,
-    order_id: str | None = None,
+    order: Annotated[Literal["asc", "desc"], Query(description="by sequence")] = "asc",
+    side: Annotated[L3Side | None, Query(description="of a match, the maker's")] = None,
+    event_type: Annotated[L3EventType | None, Query(description="one kind alone")] = None,
+    order_id: Annotated[str | None, Query(description="the venue's own text")] = None,
     min_price: Number = None,
     max_price: Number = None,
     min_size: Number = None,

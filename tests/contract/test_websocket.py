@@ -200,27 +200,27 @@ def test_what_can_not_be_is_refused_in_a_sentence(
 
 
 def test_a_client_that_waits_gets_the_book_when_the_stream_goes_live(server: Served) -> None:
-    with server.socket("ETH/USDT") as socket:
+    with server.socket("XRP/USDT") as socket:
         with pytest.raises(TimeoutError):
             socket.recv(timeout=0.3)
         socket.send("what a client says is not looked at")
-        server.begin("ETH/USDT", persist=False)
+        server.begin("XRP/USDT", persist=False)
         found = frames(socket, "l3_order", 20)
     follower = Follower()
     for frame in found:
-        assert frame["symbol"] == "ETH/USDT"
+        assert frame["symbol"] == "XRP/USDT"
         follower.take(frame)
 
 
 def test_without_persist_there_is_a_live_book_and_no_tape(server: Served) -> None:
-    server.begin("ETH/USDT", persist=False)
-    book = server.answer("/snapshot/bitfinex/ETH/USDT")
+    server.begin("XRP/USDT", persist=False)
+    book = server.answer("/snapshot/bitfinex/XRP/USDT")
     assert (book["state"], len(book["bids"])) == ("LIVE", 100)
-    assert "persist" in server.refused("/orders/bitfinex/ETH/USDT", 409)
-    assert not (server.data / "bitfinex" / "ETH%2FUSDT" / "journal").exists()
-    status = server.answer("/status/bitfinex/ETH/USDT")
+    assert "persist" in server.refused("/orders/bitfinex/XRP/USDT", 409)
+    assert not (server.data / "bitfinex" / "XRP%2FUSDT" / "journal").exists()
+    status = server.answer("/status/bitfinex/XRP/USDT")
     assert (status["persist"], status["orders_persisted"]) == (False, 0)
-    assert server.post("/stop/bitfinex/ETH/USDT").json()["status"]["state"] == "STOPPED"
+    assert server.post("/stop/bitfinex/XRP/USDT").json()["status"]["state"] == "STOPPED"
 
 
 def test_stop_and_start_is_a_status_each_and_a_new_book(server: Served) -> None:
