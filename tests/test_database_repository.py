@@ -194,7 +194,7 @@ async def test_statistics_count_what_is_there(
     traded = sum(o.size for o in everything if o.event_type in ("match", "trade") and o.size)
     assert found["traded_volume"] == traded
     assert found["first_order"] == iso_from_ns(everything[0].metadata["ts_recv_ns"])
-    assert found["events_per_second"]["max"] <= len(everything)
+    assert found["events_per_second"]["peak"] <= len(everything)
     assert found["gaps"] == {"count": 0, "seconds": 0}
     assert found["snapshots"] == 3
     assert found["live"]["total_orders"] >= 0

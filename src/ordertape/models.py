@@ -258,8 +258,19 @@ class L3Statistics(_Edge):
 
     @classmethod
     def from_book(cls, book: OrderBook) -> Self:
-        bid_count, ask_count, bid_volume, ask_volume = book.totals()
-        best_bid, best_ask = book.best()
+        return cls.of(*book.totals(), *book.best())
+
+    @classmethod
+    def of(
+        cls,
+        bid_count: int,
+        ask_count: int,
+        bid_volume: Decimal,
+        ask_volume: Decimal,
+        best_bid: Decimal | None,
+        best_ask: Decimal | None,
+    ) -> Self:
+        """Orders and their volume a side, and the best prices where a side has any."""
         spread = mid_price = None
         if best_bid is not None and best_ask is not None:
             spread, mid_price = best_ask - best_bid, (best_ask + best_bid) / 2

@@ -14,7 +14,7 @@ from ordertape.api.work import Gone
 from ordertape.broadcast.encode import text
 from ordertape.errors import (
     ChildFailed,
-    DatabaseUnavailable,
+    DatabaseError,
     ImportRefused,
     MarketBusy,
     NumberRefused,
@@ -37,7 +37,7 @@ _STATUS: tuple[tuple[type[OrdertapeError], int], ...] = (
     (NumberRefused, 422),
     (VenueError, 502),
     (ChildFailed, 503),
-    (DatabaseUnavailable, 503),
+    (DatabaseError, 503),
     (Gone, 499),
 )
 

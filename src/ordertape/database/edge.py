@@ -16,7 +16,7 @@ from ordertape.models import (
     datetime_from_ns,
 )
 
-__all__ = ["figures_of", "order_of", "snapshot_of"]
+__all__ = ["order_of", "snapshot_of"]
 
 
 def order_of(exchange: str, symbol: str, row: Sequence[Any]) -> L3Order:
@@ -52,7 +52,7 @@ def snapshot_of(exchange: str, symbol: str, row: Sequence[Any]) -> L3Snapshot:
         for side in (bids, asks)
     ]
     best = [side[0].price if side else None for side in sides]
-    statistics = figures_of(bid_count, ask_count, bid_volume, ask_volume, *best)
+    statistics = L3Statistics.of(bid_count, ask_count, bid_volume, ask_volume, *best)
     return L3Snapshot(
         exchange=exchange,
         symbol=symbol,
@@ -63,28 +63,4 @@ def snapshot_of(exchange: str, symbol: str, row: Sequence[Any]) -> L3Snapshot:
         bids=sides[0],
         asks=sides[1],
         statistics=statistics,
-    )
-
-
-def figures_of(
-    bid_count: int,
-    ask_count: int,
-    bid_volume: Decimal,
-    ask_volume: Decimal,
-    best_bid: Decimal | None,
-    best_ask: Decimal | None,
-) -> L3Statistics:
-    spread = mid_price = None
-    if best_bid is not None and best_ask is not None:
-        spread, mid_price = best_ask - best_bid, (best_ask + best_bid) / 2
-    return L3Statistics(
-        total_orders=bid_count + ask_count,
-        bid_count=bid_count,
-        ask_count=ask_count,
-        total_bid_volume=bid_volume,
-        total_ask_volume=ask_volume,
-        best_bid=best_bid,
-        best_ask=best_ask,
-        spread=spread,
-        mid_price=mid_price,
     )

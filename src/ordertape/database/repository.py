@@ -56,12 +56,6 @@ _LATEST = """
     FROM level3_snapshots WHERE exchange = %s AND symbol = %s
     ORDER BY ts_recv DESC, sequence DESC LIMIT 1
 """
-_NEWEST_FIGURES = """
-    SELECT total_bid_orders, total_ask_orders, total_bid_volume, total_ask_volume, best_bid,
-        best_ask
-    FROM level3_snapshots WHERE exchange = %s AND symbol = %s
-    ORDER BY ts_recv DESC, sequence DESC LIMIT 1
-"""
 _GAPS = """
     SELECT from_ns, to_ns, reason, healed_by FROM level3_gaps
     WHERE exchange = %s AND symbol = %s

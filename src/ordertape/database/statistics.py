@@ -92,7 +92,7 @@ async def market_statistics(
         "traded_volume": traded,
         "events_per_second": {
             "mean": round(mean, 3),
-            "max": max(seconds.values(), default=0),
+            "peak": max(seconds.values(), default=0),
         },
     }
 

@@ -12,6 +12,7 @@ from ordertape.api.answers import written
 from ordertape.api.books import book_text
 from ordertape.api.context import Exchange, Symbol, TheApi
 from ordertape.api.query import moment
+from ordertape.api.stored import stored_book
 
 __all__ = ["router"]
 
@@ -36,7 +37,6 @@ async def snapshot(
         Query(description="a moment of our clock, with it", examples=["2026-11-22T07:00:00Z"]),
     ] = None,
 ) -> Response:
-    meant, when = api.find(exchange, symbol), moment("at", at)
-    return written(
-        await api.work.run(request, lambda leave: book_text(api, meant, when, depth, leave))
-    )
+    meant, when = await api.find_stored(exchange, symbol), moment("at", at)
+    read = book_text if meant.stored is None else stored_book
+    return written(await api.work.run(request, lambda leave: read(api, meant, when, depth, leave)))

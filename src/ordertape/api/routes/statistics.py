@@ -13,6 +13,7 @@ from ordertape.api.books import live_picture
 from ordertape.api.context import Api, Exchange, Meant, Symbol, TheApi
 from ordertape.api.figures import figures_of
 from ordertape.api.query import EndTime, StartTime, period
+from ordertape.api.stored import stored_figures
 from ordertape.api.work import Leave
 from ordertape.numbers import json_text
 
@@ -34,8 +35,9 @@ async def statistics(
     start_time: StartTime = None,
     end_time: EndTime = None,
 ) -> Response:
-    meant, times = api.find(exchange, symbol), period(start_time, end_time)
-    return written(await api.work.run(request, lambda leave: _answer(api, meant, times, leave)))
+    meant, times = await api.find_stored(exchange, symbol), period(start_time, end_time)
+    read = _answer if meant.stored is None else stored_figures
+    return written(await api.work.run(request, lambda leave: read(api, meant, times, leave)))
 
 
 def _answer(api: Api, meant: Meant, times: tuple[int | None, int | None], leave: Leave) -> str:

@@ -1,0 +1,83 @@
+"""The interface alone, in front of tapes and a database that the test itself fills."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from ordertape.api.app import create_app
+from ordertape.database.address import Address
+from ordertape.errors import UnknownMarket
+from ordertape.models import StreamInfo
+from ordertape.settings import Settings, load_settings
+from ordertape.tape.folder import markets
+from support.processes import wait_for
+from support.server import API
+
+
+@dataclass
+class FinishedStreams:
+    """Every market that has a tape; none runs."""
+
+    data: Path
+
+    async def start_all(
+        self, exchanges: Iterable[str], symbol: str, persist: bool, interval: int | None
+    ) -> list[StreamInfo]:
+        raise UnknownMarket("nothing is collected here")
+
+    async def stop(self, exchange: str, symbol: str) -> StreamInfo:
+        raise UnknownMarket("nothing is collected here")
+
+    def status(self, exchange: str, symbol: str) -> StreamInfo | None:
+        return None
+
+    def all(self) -> list[StreamInfo]:
+        return []
+
+    def resolve(self, exchange: str, symbol: str) -> tuple[str, str]:
+        for folder in markets(self.data):
+            if (folder.exchange, folder.symbol) == (exchange, symbol):
+                return exchange, symbol
+        raise UnknownMarket(f"{exchange} {symbol} was never collected in {self.data}")
+
+    async def changed(self) -> None:
+        raise TimeoutError
+
+
+@dataclass
+class Behind:
+    """What stands behind the interface."""
+
+    streams: FinishedStreams
+    data: Path
+    database: Address | None
+
+
+@contextmanager
+def interface(data: Path, database: Address | None) -> Iterator[str]:
+    """The address under which the routes are."""
+
+    @asynccontextmanager
+    async def running(_settings: Settings) -> AsyncIterator[Behind]:
+        yield Behind(FinishedStreams(data), data, database)
+
+    app = create_app(load_settings(data=data), running)
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, log_config=None, ws="websockets-sansio", lifespan="on")
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        wait_for(lambda: server.started or not thread.is_alive(), "the server")
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}{API}"
+    finally:
+        server.should_exit = True
+        thread.join(15)
+        assert not thread.is_alive()
