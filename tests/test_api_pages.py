@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
-from typing import Any
 
+import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from ordertape import EventBatch
+from ordertape._engine import BatchBuilder
 from ordertape.api.database import Database
-from ordertape.api.pages import Page, read_page
+from ordertape.api.pages import Page, Part, read_page
 from ordertape.api.sources import Leaf, Query, Tape
 from ordertape.api.work import Leave
 from ordertape.database.address import Address, connect
 from ordertape.database.follower import MarketFollower
+from ordertape.database.partitions import drop_before, leaves
 from ordertape.errors import DatabaseError
 from ordertape.events import EventKind, Side
 from ordertape.filters import Filters
+from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import history_of
 from ordertape.tape.journal import JournalWriter
@@ -52,6 +57,8 @@ def record(
 ) -> list[EventBatch]:
     """Messages over so many days, with the marks of their eras."""
     batches: list[EventBatch] = []
+    if market.next_seq == 1:
+        market.now -= market.now % DAY
     with JournalWriter(folder) as journal:
         for batch in market.messages(messages, clear_every=clear_every):
             journal.append(batch)
@@ -72,6 +79,20 @@ def copy(folder: MarketFolder, address: Address, steps: int = 1_000) -> None:
         follower.close()
 
 
+def record_more(folder: MarketFolder, market: Market, messages: int) -> None:
+    with JournalWriter(folder) as journal:
+        for batch in market.messages(messages):
+            journal.append(batch)
+
+
+def copied_again(folder: MarketFolder, store: Database, connection: psycopg.Connection) -> None:
+    """As after a restore: the cursor at the beginning and no rows."""
+    for leaf in leaves(connection):
+        connection.execute(f"DROP TABLE {leaf.name}".encode())
+    connection.execute("UPDATE cursors SET seq = 0, ts_recv = 0, era = 0")
+    copy(folder, store.address)
+
+
 def tape_of(folder: MarketFolder) -> Tape:
     history = history_of(TapeReader(folder.data, folder.exchange, folder.symbol))
     return Tape(TapeLookup(folder), history)
@@ -88,9 +109,7 @@ def from_tape(tape: Tape, query: Query) -> Page:
     return read_page(parts, query, start="{", leave=Leave(), failed=never)
 
 
-def part_of(tape: Tape, query: Query) -> Any:
-    from ordertape.api.pages import Part
-
+def part_of(tape: Tape, query: Query) -> Part:
     return Part(tape, query.first, query.last)
 
 
@@ -145,3 +164,199 @@ def test_a_page_is_the_same_byte_for_byte_from_the_tape_and_from_postgresql(
             expected, found = from_tape(tape, query), from_both(store, tape, query)
             assert found.orders == expected.orders
             assert found.next_seq == expected.next_seq
+
+
+def sources_of(store: Database, tape: Tape, query: Query = EVERYTHING) -> list[type]:
+    return [type(part.source) for part in store.parts(tape, bounded(tape, query), Leave())]
+
+
+def paged(
+    store: Database, tape: Tape, query: Query, between: Callable[[int], None] = lambda _page: None
+) -> list[str]:
+    """The objects of every page, as a client gets them who follows the cursor."""
+    found: list[str] = []
+    for turn in count():
+        page = from_both(store, tape, query)
+        found += page.orders
+        if page.next_seq is None:
+            return found
+        if query.descending:
+            query = query._replace(last=page.next_seq)
+        else:
+            query = query._replace(first=page.next_seq)
+        between(turn)
+        assert turn < 10_000
+    raise AssertionError
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_pages_cross_from_the_archive_to_postgresql_to_the_journal_without_a_seam(
+    folder: MarketFolder, store: Database, connection: psycopg.Connection, descending: bool
+) -> None:
+    market = Market()
+    record(folder, market, 500, clear_every=200, days=4)
+    copy(folder, store.address)
+    Archiver(folder).finish()
+    record_more(folder, market, 60)
+    # Retention drops the oldest days; the newest events are not copied yet.
+    oldest = leaves(connection)[1].day
+    drop_before(connection, leaves(connection)[0].generation, oldest)
+    tape = tape_of(folder)
+    assert sources_of(store, tape) == [Tape, Leaf, Leaf, Leaf, Tape]
+    for filters in (Filters(), Filters(side=Side.BID), Filters(kind=EventKind.MATCH)):
+        query = EVERYTHING._replace(descending=descending, filters=filters)
+        expected = from_tape(tape, query._replace(limit=10_000)).orders
+        for limit in (1_000, 47):
+            assert paged(store, tape, query._replace(limit=limit)) == expected
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_day_that_retention_drops_between_two_pages_and_inside_one_leaves_no_hole(
+    folder: MarketFolder,
+    store: Database,
+    connection: psycopg.Connection,
+    descending: bool,
+) -> None:
+    record(folder, Market(), 400, clear_every=150, days=4)
+    copy(folder, store.address)
+    tape = tape_of(folder)
+    query = EVERYTHING._replace(descending=descending, limit=40)
+    expected = from_tape(tape, query._replace(limit=10_000)).orders
+    drops = iter(leaves(connection))
+
+    def drop_one(_page: int) -> None:
+        if (leaf := next(drops, None)) is not None:
+            connection.execute(f"DROP TABLE {leaf.name}".encode())
+
+    assert paged(store, tape, query, drop_one) == expected
+    # What a page was told is there may be gone when it reads it.
+    copied_again(folder, store, connection)
+    whole = bounded(tape, query._replace(limit=10_000))
+    parts = store.parts(tape, whole, Leave())
+    assert [type(part.source) for part in parts] == [Leaf] * 4
+    connection.execute(f"DROP TABLE {leaves(connection)[1].name}".encode())
+    failures: list[DatabaseError] = []
+    page = read_page(parts, whole, start="{", leave=Leave(), failed=failures.append)
+    assert page.orders == expected
+    assert len(failures) == 1
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_follower_that_catches_up_between_pages_changes_none_of_them(
+    folder: MarketFolder, store: Database, descending: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ordertape.limits.database_batch_rows", 25)
+    record(folder, Market(), 300, clear_every=100)
+    copy(folder, store.address, 2)
+    tape = tape_of(folder)
+    query = EVERYTHING._replace(descending=descending, limit=60)
+    expected = from_tape(tape, query._replace(limit=10_000)).orders
+    seen: list[int] = []
+
+    def catch_up(_page: int) -> None:
+        copy(folder, store.address, 3)
+        with connect(store.address) as opened:
+            seen.append(opened.execute("SELECT seq FROM cursors").fetchone()[0])
+
+    assert paged(store, tape, query, catch_up) == expected
+    assert seen[0] < seen[1] < len(expected)
+
+
+def test_a_leaf_that_is_not_attached_yet_is_read_from_the_tape(
+    folder: MarketFolder, store: Database, connection: psycopg.Connection
+) -> None:
+    record(folder, Market(), 200, days=2)
+    copy(folder, store.address)
+    leaf = leaves(connection)[0]
+    connection.execute(
+        f"ALTER TABLE events_{leaf.generation} DETACH PARTITION {leaf.name}".encode()
+    )
+    tape = tape_of(folder)
+    assert sources_of(store, tape) == [Tape, Leaf]
+    query = EVERYTHING._replace(limit=10_000)
+    assert from_both(store, tape, query).orders == from_tape(tape, query).orders
+
+
+def test_a_new_generation_goes_on_without_a_seam(folder: MarketFolder, store: Database) -> None:
+    market = Market()
+    record(folder, market, 80)
+    finer = Market()
+    finer.next_seq, finer.now = market.next_seq, market.now
+    finer.builder = BatchBuilder(finer.codec, 4, 8, finer.trade_codec)
+    record(folder, finer, 80)
+    copy(folder, store.address)
+    tape = tape_of(folder)
+    assert sources_of(store, tape) == [Leaf, Leaf]
+    for descending in (False, True):
+        query = EVERYTHING._replace(limit=31, descending=descending)
+        expected = from_tape(tape, query._replace(limit=10_000)).orders
+        assert paged(store, tape, query) == expected
+
+
+def test_rows_of_another_tape_are_never_answered(
+    folder: MarketFolder, store: Database, tmp_path: Path
+) -> None:
+    other = MarketFolder(tmp_path / "other", *MARKET)
+    record(other, Market(seed=8), 100)
+    copy(other, store.address)
+    market = Market(seed=9)
+    market.now += 1
+    record(folder, market, 100)
+    tape = tape_of(folder)
+    assert sources_of(store, tape) == [Tape]
+
+
+@pytest.mark.parametrize("cause", ["killed", "slow", "dropped"])
+def test_whatever_becomes_of_the_database_the_pages_go_on_from_the_tape(
+    folder: MarketFolder,
+    store: Database,
+    connection: psycopg.Connection,
+    cause: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record(folder, Market(), 200, clear_every=90)
+    copy(folder, store.address)
+    tape = tape_of(folder)
+    query = EVERYTHING._replace(limit=50)
+    expected = from_tape(tape, query._replace(limit=10_000)).orders
+
+    def break_it(page: int) -> None:
+        if page != 2:
+            return
+        if cause == "killed":
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'ordertape api'"
+            )
+        elif cause == "slow":
+            monkeypatch.setattr("ordertape.limits.api_statement_ms_max", 30)
+            leaf = leaves(connection)[0].name
+            connection.execute("BEGIN")
+            connection.execute(f"LOCK TABLE {leaf} IN ACCESS EXCLUSIVE MODE".encode())
+        else:
+            connection.execute(f"DROP SCHEMA {store.address.schema} CASCADE".encode())
+
+    with capture_logs() as told:
+        assert paged(store, tape, query, break_it) == expected
+    if cause == "slow":
+        connection.execute("ROLLBACK")
+        reasons = [line["reason"] for line in told]
+        assert len(reasons) == 1, reasons
+        assert "longer than 30 ms and was canceled" in reasons[0]
+    if cause == "killed":
+        assert sources_of(store, tape) == [Leaf]
+
+
+def test_a_server_that_is_away_is_told_once_and_again_when_it_is_back(
+    folder: MarketFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ordertape.limits.api_database_retry_ms", 0)
+    record(folder, Market(), 100)
+    tape = tape_of(folder)
+    away = Database(Address("nobody", url="postgresql://127.0.0.1:1/x"))
+    expected = from_tape(tape, EVERYTHING).orders
+    with capture_logs() as told:
+        for _ in range(3):
+            assert from_both(away, tape, EVERYTHING).orders == expected
+    assert [line["event"] for line in told] == ["L3_pages_without_database"]
+    away.close()
