@@ -14,8 +14,10 @@ size of level 1, then of level 2 and so on, empty levels being ±9999999999 with
   Where there is none, a deletion is counted (its level was outside of the file) and an execution
   is a TRADE.
 * Anonymous orders have ids of ``ANONYMOUS_ID_BASE`` and up; real ids lie below, else BadFile.
-* Prices are exact at scale 4, sizes at scale 0.  Times are exact to the nanosecond; digits past the
-  ninth, which the source's own arithmetic left behind, are rounded away and counted.
+* Prices are exact at scale 4, sizes at scale 0, unless a file ``…_scales.json`` lies beside
+  ``…_message_10.csv``: ``export lobster`` writes it where a market's numbers have more digits.
+* Times are exact to the nanosecond; digits past the ninth, which the source's own arithmetic left
+  behind, are rounded away and counted.
 * ``venue_seq`` is the number of the message in its file from 1 on: the line of the orderbook file.
 """
 
@@ -28,12 +30,15 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from ordertape._engine import NULL, EventBatch
 from ordertape.events import NO_SIDE, EventKind, Flag, Reason, Side
 from ordertape.tape.foreign import BatchReader, EventRow, EventRows, SourceFile
 from ordertape.tape.lobster_lines import (
     ANONYMOUS_ID_BASE,
     Message,
+    Scales,
     first_book,
     parse_messages,
     side_of,
@@ -41,11 +46,10 @@ from ordertape.tape.lobster_lines import (
 
 __all__ = ["ANONYMOUS_ID_BASE", "LobsterReader", "read_lobster"]
 
-PRICE_SCALE: Final = 4
-SIZE_SCALE: Final = 0
 NEW_YORK: Final = ZoneInfo("America/New_York")
 
 _DATE_IN_NAME: Final = re.compile(r"_(\d{4}-\d{2}-\d{2})_")
+_MESSAGES_IN_NAME: Final = re.compile(r"(.+)_message(_\d+)?\.csv(\.gz)?")
 
 
 def read_lobster(
@@ -55,7 +59,8 @@ def read_lobster(
 ) -> LobsterReader:
     """The batches of a message file, plain or gzip; ``orderbook`` gives the book it starts from.
 
-    ``date`` (``YYYY-MM-DD``) is needed where the file's name does not hold it.  Raises BadFile.
+    ``date`` (``YYYY-MM-DD``) is needed where the file's name does not hold it.  ``…_scales.json``
+    beside ``…_message_10.csv`` is obeyed.  Raises BadFile.
     """
     return LobsterReader(messages, orderbook, date)
 
@@ -71,15 +76,19 @@ class LobsterReader(BatchReader):
         self.date = _date_of(self.messages, day)
         if self.orderbook is not None:
             _check_same_date(self.messages, self.orderbook)
+        self.scales = _scales_beside(self.messages)
         sources = [self.messages] if self.orderbook is None else [self.messages, self.orderbook]
-        super().__init__(sources, f"lobster {self.date.isoformat()}")
+        description = f"lobster {self.date.isoformat()}"
+        if self.scales != Scales():
+            description += f" {self.scales.price_scale} {self.scales.size_scale}"
+        super().__init__(sources, description)
         self._orders: dict[int, int] = {}
         self._anonymous: dict[tuple[int, int], list[int]] = {}
 
     def batches(self) -> Iterator[EventBatch]:
         self._orders, self._anonymous, self.counters = {}, {}, {}
         levels = first_book(self.orderbook) if self.orderbook is not None else []
-        rows = EventRows(PRICE_SCALE, SIZE_SCALE)
+        rows = EventRows(self.scales.price_scale, self.scales.size_scale)
         messages, midnight = 0, 0
         for line, text in self.messages.text_blocks():
             columns = parse_messages(self.messages, line, text)
@@ -210,6 +219,20 @@ def _trade(rows: list[EventRow], message: Message, resting: int, size: int) -> N
     taker = NO_SIDE if resting == NO_SIDE else 1 - resting
     trade = (EventKind.TRADE, resting, 0, Flag.LAST, None, message.price, size)
     rows.append(EventRow(*trade, message.ts, message.ts, message.number, taker_side=taker))
+
+
+def _scales_beside(messages: SourceFile) -> Scales:
+    """What the export said of the files' numbers; LOBSTER's own scales where it said nothing."""
+    named = _MESSAGES_IN_NAME.fullmatch(messages.path.name)
+    path = messages.path.with_name(f"{named[1]}_scales.json") if named else None
+    if path is None or not path.exists():
+        return Scales()
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Scales)
+    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+        problem = "expected the digits behind the point of prices and sizes, such as"
+        example = msgspec.json.encode(Scales()).decode()
+        raise SourceFile(path).fault("scales", f"{problem} {example}: {error}") from error
 
 
 def _date_of(messages: SourceFile, day: str | date | None) -> date:

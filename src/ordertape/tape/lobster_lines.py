@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -16,8 +17,11 @@ from ordertape.tape.foreign import SourceFile
 __all__ = [
     "ANONYMOUS_ID_BASE",
     "EMPTY_PRICE",
+    "PRICE_SCALE",
+    "SIZE_SCALE",
     "Columns",
     "Message",
+    "Scales",
     "first_book",
     "parse_messages",
     "side_of",
@@ -27,13 +31,28 @@ ANONYMOUS_ID_BASE: Final = 2**63
 """Ids of anonymous orders: this + 0, 1, 2 … over the levels of the start."""
 
 EMPTY_PRICE: Final = 9_999_999_999
-"""Price of a level that is not there: this on the ask side, its negative on the bid side."""
+"""Price of a level that is not there: this on the ask side, its negative on the bid side, with size
+0.  At other scales than LOBSTER's it may be a true price, which then has a size."""
+
+PRICE_SCALE: Final = 4
+SIZE_SCALE: Final = 0
+"""Digits behind the point that the format's integers hold: dollars × 10,000, whole shares."""
+
+_SCALE_MAX: Final = 18
+"""An int64 holds no more digits."""
 
 _COLUMNS: Final = ("time", "type", "order id", "size", "price", "direction")
 _TIME: Final = pa.decimal128(20, 14)
 _TIME_UNITS_A_NS: Final = 100_000
 _TIME_TEXT: Final = re.compile(r"\d{1,5}(\.\d{1,14})?")
 _INTEGER_TEXT: Final = re.compile(r"-?\d{1,18}|\d{19}")
+
+
+class Scales(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``…_scales.json`` says: digits behind the point, where they aren't LOBSTER's own."""
+
+    price_scale: Annotated[int, msgspec.Meta(ge=0, le=_SCALE_MAX)] = PRICE_SCALE
+    size_scale: Annotated[int, msgspec.Meta(ge=0, le=_SCALE_MAX)] = SIZE_SCALE
 
 
 class Message(NamedTuple):
@@ -145,7 +164,7 @@ def first_book(orderbook: SourceFile) -> list[tuple[int, int, int]]:
     for at in range(0, len(numbers), 2):
         side = Side.BID if at % 4 else Side.ASK
         price, size = numbers[at : at + 2]
-        if abs(price) != EMPTY_PRICE:
+        if size or abs(price) != EMPTY_PRICE:
             if size <= 0 or price <= 0:
                 problem = f"expected a size above 0 at price {price}, found {size}"
                 raise orderbook.fault("line 1", problem)

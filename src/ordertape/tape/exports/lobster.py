@@ -7,7 +7,8 @@ shows less its first message, as the format has it.
 * OPEN → 1; CHANGE → 2 where only the size shrank, else 3 and 1; MATCH → 4; DONE and EVICT → 3,
   a DONE(filled) after its MATCH nothing; TRADE, and a MATCH that came late, → 5.
 * Prices are × 10,000 and sizes whole, where all of the span's are that; else a price or size has
-  as many digits more as are needed, and a file ``…_scales.json`` beside the pair says how many.
+  as many digits more as are needed, and a file ``…_scales.json`` beside the pair says how many;
+  ``read_lobster`` reads it there.
 * Ids that are no integers below 2^62 are numbered from 2^62 on.
 * Times are the venue's, where it gives them, raised so that they never decrease.
 """
@@ -32,6 +33,7 @@ from ordertape.events import EventKind, Flag, Side
 from ordertape.tape.exports.files import NewFiles
 from ordertape.tape.exports.span import Progress, Range
 from ordertape.tape.folder import slug
+from ordertape.tape.lobster_lines import PRICE_SCALE, SIZE_SCALE, Scales
 
 __all__ = ["LEVELS", "export_lobster"]
 
@@ -39,7 +41,6 @@ LEVELS: Final = 10
 """Levels of the orderbook file unless told otherwise."""
 
 _NUMBERED_IDS: Final = 2**62
-_PRICE_SCALE: Final = 4
 _NO_ASK: Final = "9999999999,0"
 _NO_BID: Final = "-9999999999,0"
 _NEW_YORK: Final = ZoneInfo("America/New_York")
@@ -93,7 +94,7 @@ def export_lobster(
 
 def _scales(span: Range) -> tuple[int, int]:
     """The digits after the point that prices (4 or more) and sizes of the span need."""
-    price_scale, size_scale = _PRICE_SCALE, 0
+    price_scale, size_scale = PRICE_SCALE, SIZE_SCALE
     start, batches = span.with_book()
     if start is not None and len(start):
         batches = chain((start.snapshot(),), batches)
@@ -274,8 +275,8 @@ class _Pair:
         span = f"{self._market}_{self._first // 1_000_000}_{self._last // 1_000_000}"
         for name, what in zip(self._names, ("message", "orderbook"), strict=True):
             self._files.rename(name, f"{span}_{what}_{self._suffix}")
-        if (price_scale, size_scale) != (_PRICE_SCALE, 0):
-            scales = {"price_scale": price_scale, "size_scale": size_scale}
+        scales = Scales(price_scale, size_scale)
+        if scales != Scales():
             self._files.add(f"{span}_scales.json").write_bytes(msgspec.json.encode(scales))
 
 
