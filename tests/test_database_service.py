@@ -19,16 +19,19 @@ from ordertape import limits
 from ordertape.cli import run
 from ordertape.database.address import Address, connect
 from ordertape.database.embedded import EmbeddedServer
+from ordertape.database.follower import MarketFollower
 from ordertape.database.schema import check
 from ordertape.database.service import DatabaseFollower
+from ordertape.database.thinning import maintain
 from ordertape.errors import DatabaseUnavailable
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
+from ordertape.tape.marks import Mark
 from support.lobster import files as lobster_files
 from support.postgres import InstalledServer, connection, database, embedded_server, installed
 from support.processes import wait_for
-from support.tape import Market, write_journal
+from support.tape import START, Market, write_journal
 
 __all__ = ["connection", "database", "embedded_server", "installed"]
 
@@ -167,6 +170,39 @@ def test_an_embedded_server_that_is_killed_again_and_again_gets_everything_once(
 
 
 # Commands -----------------------------------------------------------------------------------------
+
+
+def test_a_simulated_market_is_bounded_by_letting_its_oldest_rows_go(
+    connection: psycopg.Connection, database: Address, tmp_path: Path
+) -> None:
+    """A real one beside it keeps every row, and the cursor of both stands at the end."""
+    for symbol in ("SIM/USD", "REAL/USD"):
+        folder, market = MarketFolder(tmp_path, "bitfinex", symbol), Market()
+        with JournalWriter(folder) as journal:
+            if symbol == "SIM/USD":
+                journal.mark(Mark("simulated", 0, START, {"simulated": True}))
+            for batch in market.messages(40, clear_every=40):
+                journal.append(batch)
+            journal.sync()
+            for _ in range(6):  # each a copy of its own
+                follower = MarketFollower(
+                    folder, connection, database, days=None, simulated_rows_max=100
+                )
+                while follower.step(final=True) or not follower.idle:
+                    pass
+                follower.close()
+                for batch in market.messages(40):
+                    journal.append(batch)
+                journal.sync()
+    simulated, real = sequences(database, "SIM/USD"), sequences(database, "REAL/USD")
+    assert simulated == list(range(1, simulated[-1] + 1))
+    maintain(connection, days=7, order_index=True, simulated_rows_max=100, now_ns=START)
+    left = sequences(database, "SIM/USD")
+    assert left == list(range(left[0], simulated[-1] + 1))
+    assert 0 < len(left) <= 100
+    assert sequences(database, "REAL/USD") == real
+    maintain(connection, days=7, order_index=True, simulated_rows_max=100, now_ns=START)
+    assert sequences(database, "SIM/USD") == left
 
 
 def migrate(url: str, schema: str, *arguments: str) -> tuple[int, str]:

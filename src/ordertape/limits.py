@@ -185,6 +185,10 @@ database_days_default: Final = 7
 database_leaves_known: Final = 4_096
 """Partitions whose first and last event a reader keeps in mind.  Policy: the least used is
 dropped."""
+demo_database_rows_max: Final = 2_000_000
+database_simulated_parts: Final = 4
+"""Events of a demonstration's market in PostgreSQL, and the parts that they come in.
+Policy: the oldest part is dropped."""
 database_snapshots_last: Final = 10
 database_snapshots_hours: Final = 24
 """Whole books of a market that stay: the last ones, one an hour for so many hours, then one a

@@ -33,6 +33,7 @@ from ordertape.database.markets import (
 from ordertape.database.partitions import DAY_NS, Leaf, day_of, ensure_leaf, today
 from ordertape.database.rows import Generation
 from ordertape.database.schema import renew_view
+from ordertape.database.thinning import part_rows
 from ordertape.errors import DatabaseError, DatabaseUnavailable, MarketBusy, TapeDiffers
 from ordertape.events import EventKind, Flag
 from ordertape.tape.archive_files import list_files
@@ -71,6 +72,8 @@ class MarketFollower:
     """Copies one market's tape over a connection; both are given up together after an error.
 
     ``days``: events older than so many days are passed over (None: none are).
+    ``simulated_rows_max``: the rows of a simulated market come in parts, so that ``thinning`` can
+    let the oldest go.
     Raises TapeDiffers where the database goes on from another tape, MarketBusy where another
     process copies it, DatabaseUnavailable.
     """
@@ -84,8 +87,10 @@ class MarketFollower:
         days: int | None = limits.database_days_default,
         order_index: bool = True,
         keep: bool = False,
+        simulated_rows_max: int | None = None,
     ) -> None:
         self.folder = folder
+        self._part_rows_max = part_rows(simulated_rows_max)
         self._connection = connection
         self._order_index = order_index
         with _as_ours(address):
@@ -95,6 +100,7 @@ class MarketFollower:
             self._claim(address.schema)
             self.cursor = self._begin(days)
             self._generation: Generation | None = newest_generation(connection, self.market)
+            self._from_seq, self._simulated = self._begun()
         self._address = address
         self._leaves: set[Leaf] = set()
         self._tail: Tail = TapeReader(
@@ -131,6 +137,17 @@ class MarketFollower:
         elif cursor.seq:
             self._check_tape(cursor)
         return self._pass_over(cursor, days)
+
+    def _begun(self) -> tuple[int, bool]:
+        """(first event of the generation, whether the market is simulated)."""
+        number = self._generation.number if self._generation is not None else None
+        row = self._connection.execute(
+            "SELECT (SELECT from_seq FROM generations WHERE generation = %s), simulated "
+            "FROM markets WHERE market = %s",
+            (number, self.market),
+        ).fetchone()
+        from_seq, simulated = row or (None, False)
+        return from_seq or 0, simulated
 
     def _check_tape(self, cursor: Cursor) -> None:
         """The event at the cursor must be the tape's, or else it is another tape."""
@@ -272,6 +289,7 @@ class MarketFollower:
                     gaps.append(other)
                 elif other.kind == "simulated" and other.fields.get("simulated", True):
                     self._connection.execute(_SIMULATED, (self.market,))
+                    self._simulated = True
                 if other.kind in _ERA_MARKS and other.fields.get("era"):
                     after.era = other.fields["era"]
         if self._era_rows and _is_complete(self._era_rows[-1]):
@@ -286,8 +304,9 @@ class MarketFollower:
         if count:
             after.era = int(eras[-1])
             needs = needs_of(batch, arrays)
-            if self._generation is None or not needs.fit(self._generation):
-                first = int(arrays["seq"][0])
+            first = int(arrays["seq"][0])
+            if self._generation is None or not needs.fit(self._generation) or self._is_full(first):
+                self._from_seq = first
                 self._generation = next_generation(
                     self._connection, self.market, first, needs, self._generation
                 )
@@ -310,6 +329,14 @@ class MarketFollower:
             # Of the last event: orders of a snapshot may have been received after their CLEAR.
             after.ts_recv = int(times[-1])
         after.seq = batch.last_seq
+
+    def _is_full(self, seq: int) -> bool:
+        """Whether the generation is a part that is to go as a whole later."""
+        return (
+            self._simulated
+            and self._part_rows_max is not None
+            and seq - self._from_seq >= self._part_rows_max
+        )
 
     def _make_leaf(self, leaf: Leaf) -> None:
         if leaf not in self._leaves and ensure_leaf(

@@ -29,7 +29,8 @@ class DatabaseFollower:
     """Follows every market that is or was collected.  Imports are copied by ``copy_tape`` alone.
 
     The database may be away for as long as it likes: connections are tried again with growing
-    pauses, and copying goes on where the cursors stand.
+    pauses, and copying goes on where the cursors stand.  ``simulated_rows_max`` bounds the rows of
+    each simulated market: the oldest go.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class DatabaseFollower:
         *,
         days: int = limits.database_days_default,
         order_index: bool = True,
+        simulated_rows_max: int | None = None,
     ) -> None:
         self.data = data
         self.address = address
         self._days = days
         self._order_index = order_index
+        self._simulated_rows_max = simulated_rows_max
         self._followers: dict[Path, MarketFollower] = {}
         self._complaints: dict[Path | None, str] = {}
         self._refused_until: dict[Path, float] = {}
@@ -129,6 +132,7 @@ class DatabaseFollower:
             self.address,
             days=self._days,
             order_index=self._order_index,
+            simulated_rows_max=self._simulated_rows_max,
         )
         self._followers[folder.root] = follower
         self._copied[folder.exchange, folder.symbol] = follower.cursor.seq
@@ -188,7 +192,12 @@ class DatabaseFollower:
                 continue
             try:
                 with connect(self.address, name="ordertape maintenance") as connection:
-                    done = maintain(connection, days=self._days, order_index=self._order_index)
+                    done = maintain(
+                        connection,
+                        days=self._days,
+                        order_index=self._order_index,
+                        simulated_rows_max=self._simulated_rows_max,
+                    )
             except (DatabaseError, psycopg.Error) as error:
                 self._log.warning("L3_database_maintenance_failed", reason=_sentence(error))
             else:

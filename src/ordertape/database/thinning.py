@@ -1,8 +1,10 @@
-"""What PostgreSQL lets go: old days of events, and whole books that are too many for their age."""
+"""What PostgreSQL lets go: old days of events, whole books that are too many for their age, and the
+oldest of simulated markets where these are bounded."""
 
 from __future__ import annotations
 
 import time
+from datetime import date
 from typing import NamedTuple
 
 import psycopg
@@ -19,8 +21,22 @@ from ordertape.database.partitions import (
 )
 from ordertape.database.schema import generations, renew_view
 
-__all__ = ["Maintained", "drop_old_days", "maintain", "thin_books"]
+__all__ = [
+    "Maintained",
+    "drop_old_days",
+    "drop_simulated",
+    "maintain",
+    "part_rows",
+    "thin_books",
+]
 
+_TOO_OLD = """
+    SELECT g.generation FROM generations g
+    JOIN markets m USING (market) JOIN cursors c USING (market)
+    WHERE m.simulated AND NOT m.keep AND EXISTS (
+        SELECT FROM generations later WHERE later.market = g.market
+        AND later.generation > g.generation AND later.from_seq <= c.seq - %s)
+"""
 _HOUR_NS = 3_600 * 10**9
 
 # Of every market: the last ones, the first of each hour for some hours, the first of each day.  The
@@ -51,19 +67,43 @@ class Maintained(NamedTuple):
 
 
 def maintain(
-    connection: psycopg.Connection, *, days: int, order_index: bool, now_ns: int | None = None
+    connection: psycopg.Connection,
+    *,
+    days: int,
+    order_index: bool,
+    simulated_rows_max: int | None = None,
+    now_ns: int | None = None,
 ) -> Maintained:
     """One round: leaves of the days to come, attaching what readers held back, letting go."""
     for leaf in leaves(connection):
         attach(connection, leaf)
     made = make_ahead(connection, order_index=order_index)
     renew_view(connection)
-    dropped = drop_old_days(connection, days=days, now_ns=now_ns)
+    dropped = drop_simulated(connection, simulated_rows_max)
+    dropped += drop_old_days(connection, days=days, now_ns=now_ns)
     books = thin_books(connection, days=days, now_ns=now_ns)
     if books:
         # Their room is used again at once; waiting for the daemon would let the table grow.
         connection.execute("VACUUM level3_snapshots")
     return Maintained(len(made), dropped, books)
+
+
+def part_rows(rows_max: int | None) -> int | None:
+    """The rows of one part of a market that has so many in all."""
+    return None if rows_max is None else max(1, rows_max // limits.database_simulated_parts)
+
+
+def drop_simulated(connection: psycopg.Connection, rows_max: int | None) -> int:
+    """Drops parts of simulated markets until none has more rows than that; the leaves.
+
+    A part is a generation, which the follower begins in time; a leaf loses no single rows, so that
+    whoever reads it may rely on what it holds.
+    """
+    part = part_rows(rows_max)
+    if rows_max is None or part is None:
+        return 0
+    old = [row[0] for row in connection.execute(_TOO_OLD, (rows_max - part,))]
+    return sum(len(drop_before(connection, generation, date.max)) for generation in old)
 
 
 def drop_old_days(connection: psycopg.Connection, *, days: int, now_ns: int | None = None) -> int:

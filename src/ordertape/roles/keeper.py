@@ -109,9 +109,12 @@ def _alone(path: Path, what: str, stop: threading.Event) -> Iterator[bool]:
             yield True
 
 
-def follow_into_database(settings: Settings, stop: threading.Event) -> None:
+def follow_into_database(
+    settings: Settings, stop: threading.Event, simulated_rows_max: int | None = None
+) -> None:
     """Copies every collected market into PostgreSQL until ``stop`` is set, and keeps house there.
 
+    ``simulated_rows_max`` bounds each simulated market there.
     Raises SettingRefused where DATABASE_URL can't be used.
     """
     address = address_of(settings)
@@ -123,6 +126,7 @@ def follow_into_database(settings: Settings, stop: threading.Event) -> None:
                 address,
                 days=settings.database_days,
                 order_index=settings.database_order_index,
+                simulated_rows_max=simulated_rows_max,
             ).run(stop)
 
 
@@ -154,6 +158,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--archive-bytes-max", type=int, help="forget the oldest of simulated markets beyond this"
     )
+    parser.add_argument(
+        "--database-rows-max", type=int, help="the same of simulated markets in PostgreSQL"
+    )
     parser.add_argument("--watch-parent", action="store_true", help="leave when stdin closes")
     options = parser.parse_args(arguments)
     stop = threading.Event()
@@ -166,7 +173,9 @@ def main(arguments: list[str] | None = None) -> int:
         settings = load_settings(data=options.data)
         configure_logs(settings.logs)
         follower = threading.Thread(
-            target=follow_into_database, args=(settings, stop), name="database follower"
+            target=follow_into_database,
+            args=(settings, stop, options.database_rows_max),
+            name="database follower",
         )
         if options.database:
             address_of(settings)  # a setting that can't be used is told before anything begins

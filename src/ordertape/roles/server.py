@@ -152,6 +152,7 @@ class _Roles:
             arguments.append("--database")
         if forgets:
             arguments += ["--archive-bytes-max", str(limits.demo_archive_bytes_max)]
+            arguments += ["--database-rows-max", str(limits.demo_database_rows_max)]
         keeper = Role(
             _KEEPER,
             "ordertape.roles.keeper",
