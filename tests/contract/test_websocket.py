@@ -1,4 +1,4 @@
-"""The WebSocket's row of the contract, over real sockets, in front of a real collector."""
+"""Contract, REST: the row `WS /ws/{symbol}` and its frames, over real sockets."""
 
 from __future__ import annotations
 
@@ -14,16 +14,9 @@ from websockets.sync.client import ClientConnection
 from ordertape._engine import OrderBook
 from ordertape.events import EventKind, Side
 from ordertape.tape.rebuild import rebuild
+from support.contract import ENVELOPE, METADATA, STATISTICS
 from support.processes import wait_for
 from support.served import LIVE, Served, exact
-
-ENVELOPE = {"state", "era", "age_ms", "simulated"}
-
-
-@pytest.fixture(scope="module")
-def server(served: Served) -> Served:
-    served.begin()
-    return served
 
 
 def frames(socket: ClientConnection, until: str, count: int = 1) -> list[dict[str, Any]]:
@@ -113,6 +106,8 @@ def test_a_snapshot_at_once_and_then_every_event_in_order(server: Served) -> Non
                 assert set(frame) >= ENVELOPE | {"exchange", "symbol", "data"}
                 named = {"order_id", "sequence", "side", "price", "size", "event_type"}
                 assert set(frame["data"]) == named | {"timestamp", "metadata"}
+                added = {"partial", "place_assumed"}
+                assert set(frame["data"]["metadata"]) <= METADATA | added
         # A book stands at the ends of messages alone: on to the end of the last.
         while (book := book_at(server, follower.sequence)).seq != follower.sequence:
             follower.take(exact(socket.recv(timeout=15)))
@@ -151,6 +146,7 @@ def test_statistics_come_once_a_second(server: Served) -> None:
         assert 1.5 < time.monotonic() - began < 3.5
     statistics = [frame for frame in found if frame["type"] == "l3_statistics"]
     assert set(statistics[0]) >= ENVELOPE | {"exchange", "symbol", "timestamp", "data"}
+    assert set(statistics[0]["data"]) >= STATISTICS
     assert statistics[0]["data"]["total_orders"] > 0
 
 
@@ -210,17 +206,6 @@ def test_a_client_that_waits_gets_the_book_when_the_stream_goes_live(server: Ser
     for frame in found:
         assert frame["symbol"] == "XRP/USDT"
         follower.take(frame)
-
-
-def test_without_persist_there_is_a_live_book_and_no_tape(server: Served) -> None:
-    server.begin("XRP/USDT", persist=False)
-    book = server.answer("/snapshot/bitfinex/XRP/USDT")
-    assert (book["state"], len(book["bids"])) == ("LIVE", 100)
-    assert "persist" in server.refused("/orders/bitfinex/XRP/USDT", 409)
-    assert not (server.data / "bitfinex" / "XRP%2FUSDT" / "journal").exists()
-    status = server.answer("/status/bitfinex/XRP/USDT")
-    assert (status["persist"], status["orders_persisted"]) == (False, 0)
-    assert server.post("/stop/bitfinex/XRP/USDT").json()["status"]["state"] == "STOPPED"
 
 
 def test_stop_and_start_is_a_status_each_and_a_new_book(server: Served) -> None:
