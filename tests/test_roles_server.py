@@ -16,6 +16,7 @@ from ordertape.database.address import address_of
 from ordertape.roles.children import Child
 from ordertape.roles.locks import holder
 from ordertape.roles.server import control_path
+from ordertape.roles.wanted import WantedStream, WantedStreams
 from ordertape.settings import load_settings
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.marks import Mark
@@ -249,6 +250,19 @@ def test_a_stream_that_does_not_persist_leaves_no_tape_and_is_not_started_again(
         assert server.wait_up()["streams"] == []
 
 
+def test_where_nothing_persists_a_wanted_stream_runs_without_a_tape(
+    tmp_path: Path, venue: dict[str, str]
+) -> None:
+    data = tmp_path / "data"
+    WantedStreams(data, "bitfinex").add(SYMBOL, WantedStream(snapshot_interval_seconds=60))
+    with served(data, venue | {"L3_PERSIST_ENABLED": "false"}) as server:
+        assert server.wait_live(events=30)["persist"] is False
+        server.send(signal.SIGTERM)
+        server.wait_gone()
+    assert not MarketFolder(data, "bitfinex", SYMBOL).exists
+    assert list(WantedStreams(data, "bitfinex").streams) == [SYMBOL]
+
+
 def test_a_demonstration_has_its_name_for_itself_and_is_not_wanted_afterwards(
     tmp_path: Path, venue: dict[str, str]
 ) -> None:
@@ -264,9 +278,11 @@ def test_a_demonstration_has_its_name_for_itself_and_is_not_wanted_afterwards(
         server.wait_live(symbol="ETH/USDT")
         os.kill(server.get()["roles"][SIMULATED], signal.SIGKILL)
         server.wait_live(era=2)
+        os.kill(server.get()["roles"]["the simulated bitfinex"], signal.SIGKILL)
+        server.wait_live(era=3)
         server.send(signal.SIGTERM)
         server.wait_gone()
-    assert_whole(data, eras=2)
+    assert_whole(data, eras=3)
     with served(data, venue) as server:
         server.wait_live(era=2, symbol="ETH/USDT")
         states = {s["symbol"]: s["state"] for s in server.get()["streams"]}

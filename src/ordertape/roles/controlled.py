@@ -153,6 +153,7 @@ class ControlledCollector:
         for symbol, stream in wanted.items():
             run = self._stream(symbol)
             run.interval_seconds, run.waits = stream.snapshot_interval_seconds, True
+            run.persist = self.settings.persist_enabled
             runs.append(run)
         return runs
 

@@ -8,6 +8,7 @@ alone, and started here as soon as that process lets it go.  One that shows no s
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -76,7 +77,7 @@ class Watched:
         child, self.child = self.child, None
         if child is not None:
             status = await asyncio.to_thread(child.stop, timeout_ms)
-            if status != 0:
+            if status not in (0, -signal.SIGTERM):  # before it listened for our signal
                 self._log.warning("L3_role_ended", reason=child.ending())
             self.role.forget()
         self.ready.clear()
