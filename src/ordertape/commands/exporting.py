@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -18,8 +19,10 @@ from ordertape.commands.common import (
     out,
     out_json,
     prepare,
+    until_interrupted,
 )
 from ordertape.commands.progress import counting
+from ordertape.errors import SettingRefused
 from ordertape.tape.exports import (
     Progress,
     Range,
@@ -48,6 +51,10 @@ EXPORTS: dict[Format, Callable[[Range, Path, Progress], list[Path]]] = {
 }
 
 
+class _Interrupted(Exception):
+    """Ctrl-C.  A KeyboardInterrupt could be raised anywhere, and some libraries swallow it."""
+
+
 def export(
     form: Annotated[Format, typer.Argument(metavar="FORMAT", help="What to write.")],
     exchange: ExchangeArgument,
@@ -69,15 +76,22 @@ def export(
     """Write a market's events as files of another program; prints their names."""
     settings = prepare(data)
     market = market_on_tape(settings, exchange, symbol)
-    span = Range(
-        settings.data,
-        market.exchange,
-        market.symbol,
-        None if start is None else parse_time(start),
-        None if end is None else parse_time(end),
-    )
-    with counting(f"export {form.value}") as done:
-        paths = EXPORTS[form](span, folder, done)
+    first, behind = (None if text is None else parse_time(text) for text in (start, end))
+    if first is not None and behind is not None and first >= behind:
+        raise SettingRefused(f"--start is {start!r}: expected a moment before --end {end!r}")
+    with until_interrupted() as stop:
+
+        def check() -> None:
+            if stop.is_set():
+                raise _Interrupted
+
+        span = Range(settings.data, market.exchange, market.symbol, first, behind, check)
+        try:
+            with counting(f"export {form.value}") as done:
+                paths = EXPORTS[form](span, folder, done)
+        except _Interrupted:
+            sys.stderr.write("ordertape: interrupted: nothing was written\n")
+            raise typer.Exit(130) from None
     if as_json:
         out_json({"files": [str(path) for path in paths]})
         return

@@ -14,8 +14,9 @@ nearest double to the exact decimal.  It is the only place where ordertape makes
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -125,8 +126,24 @@ class _Days:
         """Writes the day's file, if there is a day."""
         if self._name is not None and self._parts:
             with self._files.add(self._name).open("wb") as file:
-                np.savez_compressed(file, data=np.concatenate(self._parts))
+                # A day takes seconds to pack.
+                checked: Any = _Checked(file, self._span.check)
+                np.savez_compressed(checked, data=np.concatenate(self._parts))
         self._name, self._parts = None, []
+
+
+class _Checked:
+    """A file that asks at every write whether the export goes on."""
+
+    def __init__(self, file: BinaryIO, check: Callable[[], None]) -> None:
+        self._file, self._check = file, check
+
+    def write(self, data: bytes) -> int:
+        self._check()
+        return self._file.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 class _Books:

@@ -29,6 +29,8 @@ class Range:
     symbol: str
     start: Time | None = None
     end: Time | None = None
+    check: Callable[[], None] = lambda: None
+    """Called at least once a batch, and while a file is packed; ends the export by raising."""
 
     def name(self, day_ns: int, suffix: str) -> str:
         """The name of the file of a day (any moment of it), for instance of 2026-11-22."""
@@ -39,6 +41,7 @@ class Range:
         """(a moment of the UTC day, rows of that day), in order."""
         tape = read_tape(self.data, self.exchange, self.symbol, self.start, self.end)
         for batch in tape:
+            self.check()
             yield from cut_at_days(batch)
 
     def with_book(self) -> tuple[OrderBook | None, Iterator[EventBatch]]:
@@ -55,6 +58,7 @@ class Range:
     def _until_end(self, batches: Iterator[EventBatch]) -> Iterator[EventBatch]:
         end = None if self.end is None else parse_time(self.end)
         for batch in batches:
+            self.check()
             if end is not None and batch.last_ts_recv >= end:
                 before = batch.search_ts_recv(end - 1)
                 if before:

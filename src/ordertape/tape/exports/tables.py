@@ -55,7 +55,7 @@ def _export(
                     if file is not None:
                         file.close()
                     name = span.name(moment, suffix)
-                    file = form(files.add(name))
+                    file = form(files.add(name), span)
                 if file is not None:
                     file.write(batch)
                 done += len(batch)
@@ -95,8 +95,8 @@ def _joined(batches: list[EventBatch]) -> EventBatch:
 class _ParquetFile:
     """Takes batches whose decimals and ids may need a wider type than the ones before."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, span: Range) -> None:
+        self._path, self._span = path, span
         self._schema: pa.Schema | None = None
         self._writer: pq.ParquetWriter | None = None
 
@@ -133,6 +133,7 @@ class _ParquetFile:
             self._open(schema)
             with pq.ParquetFile(narrow) as old:
                 for group in range(old.num_row_groups):
+                    self._span.check()
                     if self._writer is not None:
                         self._writer.write_table(old.read_row_group(group).cast(schema))
         finally:
@@ -164,13 +165,17 @@ class _CsvFile:
     Lines are put together here, because Arrow's writer puts all text in quotes or refuses some.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, span: Range) -> None:
+        self._span = span
         self._file = path.open("wb")
         self._file.write(",".join(COLUMNS).encode() + b"\n")
 
     def write(self, batch: EventBatch) -> None:
         table = to_arrow(batch)
-        fields = [_text(batch, table[name].combine_chunks(), name) for name in COLUMNS]
+        fields = []
+        for name in COLUMNS:
+            self._span.check()
+            fields.append(_text(batch, table[name].combine_chunks(), name))
         fields[-1] = pc.binary_join_element_wise(fields[-1].fill_null(""), "\n", "")
         joined: Any = pc.binary_join_element_wise(
             *fields, ",", null_handling="replace", null_replacement=""
