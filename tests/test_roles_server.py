@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from ordertape.database.address import address_of
+from ordertape.database.guard import START_LOCK, open_lock
 from ordertape.roles.children import Child
 from ordertape.roles.locks import holder
 from ordertape.roles.server import control_path
@@ -151,6 +153,28 @@ def test_roles_that_hang_are_noticed_started_again_and_delay_no_end(
         server.wait_gone()
         assert time.monotonic() - began < 10
     assert_whole(data, eras=2)
+
+
+def test_a_database_that_begins_slowly_keeps_the_server_from_nothing(
+    tmp_path: Path, venue: dict[str, str]
+) -> None:
+    """As after a crash, when it recovers: here somebody else is starting it all the time."""
+    data = tmp_path / "data"
+    (data / "postgresql").mkdir(parents=True)
+    with open_lock(data / "postgresql", START_LOCK) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with served(data, venue | EMBEDDED) as server:
+            server.wait_up()
+            server.start()
+            server.wait_live(events=30)
+            began = time.monotonic()
+            server.send(signal.SIGINT)
+            server.wait_gone()
+            assert time.monotonic() - began < 10
+            said = server.words()
+            assert "L3_database_begins_late" in said
+            assert "Traceback" not in said
+    assert_whole(data, eras=1)
 
 
 def test_a_second_server_says_so_in_one_sentence(tmp_path: Path, venue: dict[str, str]) -> None:
