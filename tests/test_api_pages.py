@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
 from structlog.testing import capture_logs
@@ -360,3 +361,21 @@ def test_a_server_that_is_away_is_told_once_and_again_when_it_is_back(
             assert from_both(away, tape, EVERYTHING).orders == expected
     assert [line["event"] for line in told] == ["L3_pages_without_database"]
     away.close()
+
+
+def test_the_first_event_since_a_moment_is_the_tapes_wherever_it_is_looked_up(
+    folder: MarketFolder, store: Database, connection: psycopg.Connection
+) -> None:
+    market = Market()
+    record(folder, market, 300, days=4)
+    copy(folder, store.address)
+    record_more(folder, market, 20)
+    gone, kept, *_ = leaves(connection)
+    drop_before(connection, gone.generation, kept.day)
+    tape = tape_of(folder)
+    (everything,) = (EventBatch.concat(tape.lookup.events(1, market.next_seq)),)
+    times: list[int] = np.asarray(everything.column("ts_recv")).tolist()
+    asked = {ts + shift for ts in times[::9] for shift in (-1, 0, 1)}
+    asked |= {0, times[0], times[-1], times[-1] + 1, *gone.bounds, *kept.bounds}
+    for ts in sorted(asked):
+        assert store.seq_from(tape, ts, Leave()) == tape.lookup.seq_from(ts)

@@ -17,6 +17,7 @@ from ordertape.database.reader import (
     Held,
     Stored,
     Stretch,
+    first_since,
     generations_of,
     received_at,
     seqs_of,
@@ -70,6 +71,22 @@ class Database:
         if begin <= query.last:
             found.append(Part(tape, begin, query.last))
         return found
+
+    def seq_from(self, tape: Tape, ts: int, leave: Leave) -> int:
+        """The first event with ``ts_recv`` >= ``ts`` (ns), behind the last where there is none.
+
+        By an index where PostgreSQL has it; the tape decodes a row group to tell.
+        """
+        folder = tape.lookup.folder
+        try:
+            stretches = self._stretches(tape, leave)
+            with self.connections.use(limits.api_statement_ms_max, leave.calling) as connection:
+                seq = first_since(connection, folder.exchange, folder.symbol, stretches, ts)
+        except DatabaseError as error:
+            leave()
+            self.failed(error)
+            seq = None
+        return tape.lookup.seq_from(ts) if seq is None else seq
 
     def find(self, exchange: str, symbol: str) -> Stored | None:
         """A market of the database.  Raises DatabaseError."""

@@ -25,6 +25,7 @@ __all__ = [
     "Stored",
     "Stretch",
     "events_in",
+    "first_since",
     "generations_of",
     "is_order_form",
     "received_at",
@@ -197,6 +198,19 @@ def received_at(connection: psycopg.Connection, stretch: Stretch, seq: int) -> i
         query.format(sql.Identifier(stretch.leaf), sql.Literal(seq))
     ).fetchone()
     return None if found is None else int(found[0])
+
+
+def first_since(
+    connection: psycopg.Connection, exchange: str, symbol: str, stretches: list[Stretch], ts: int
+) -> int | None:
+    """The first event received at or after ``ts`` (ns), None where these rows can't tell: it may
+    be older or newer than they are."""
+    found = connection.execute("SELECT seq_from(%s, %s, %s)", (exchange, symbol, ts)).fetchone()
+    if found is None or found[0] is None:
+        return None
+    # The one before it must be there, too, and be earlier: it is, inside one unbroken stretch.
+    seq = int(found[0])
+    return seq if any(each.first < seq <= each.last for each in stretches) else None
 
 
 def events_in(

@@ -107,13 +107,20 @@ def _of_tape(
 ) -> tuple[EventQuery, list[Part]]:
     """The query in seqs, and where each of them is read."""
     tape = Tape(api.lookup(meant), api.history(meant))
-    lookup, (start, end) = tape.lookup, (wanted.start, wanted.end)
-    first = lookup.first_seq() if start is None else lookup.seq_from(start)
-    last = lookup.last_seq() if end is None else lookup.seq_from(end) - 1
+    lookup, start, end = tape.lookup, wanted.start, wanted.end
+    database = api.database if meant.folder.data == api.server.data else None
+
+    def seq_from(ts: int) -> int:
+        return lookup.seq_from(ts) if database is None else database.seq_from(tape, ts, leave)
+
+    first = lookup.first_seq() if start is None else seq_from(start)
+    last = lookup.last_seq() if end is None else seq_from(end) - 1
     asked = wanted._replace(first=max(first, wanted.first), last=min(last, wanted.last))
-    if api.database is None or meant.folder.data != api.server.data:
+    if asked.first > asked.last:
+        return asked, []
+    if database is None:
         return asked, [Part(tape, asked.first, asked.last)]
-    return asked, api.database.parts(tape, asked, leave)
+    return asked, database.parts(tape, asked, leave)
 
 
 def _failed(api: Api) -> Callable[[DatabaseError], None]:
