@@ -318,6 +318,9 @@ page_scan_ms_max: Final = 1_000
 """How long one page may look for events that pass its filters.  Policy: a short page."""
 figures_ids_gathered: Final = 2_000_000
 """Order ids that statistics gather before they count the different ones."""
+figures_ids_kept: Final = 4_000_000
+"""Different order ids of closed files that stay in mind, 16 bytes each, all markets together.
+Policy: the market asked longest ago is counted anew; files beyond are counted each time."""
 snapshot_depth_default: Final = 100
 """Orders a side in an answer; 0 shows all."""
 api_threads: Final = 4

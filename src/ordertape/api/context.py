@@ -16,6 +16,7 @@ from starlette.requests import HTTPConnection
 
 from ordertape import limits
 from ordertape.api.database import Database
+from ordertape.api.figures import KnownFigures
 from ordertape.api.ports import Server
 from ordertape.api.work import Work
 from ordertape.broadcast.hub import Channel, Hub
@@ -80,6 +81,7 @@ class Api:
     def __init__(self, server: Server, settings: Settings, hub: Hub, work: Work) -> None:
         self.server, self.settings, self.hub, self.work = server, settings, hub, work
         self.database = None if server.database is None else Database(server.database)
+        self.figures = KnownFigures()
         self._kept = _Kept()
 
     def close(self) -> None:

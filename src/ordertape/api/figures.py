@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +15,13 @@ import numpy.typing as npt
 from ordertape import limits
 from ordertape._engine import NULL, EventBatch
 from ordertape.api.work import Leave
+from ordertape.arrow import NO_ID
 from ordertape.events import EventKind, Side
 from ordertape.models import iso_from_ns
+from ordertape.tape.archive_files import ArchiveFile, list_files
 from ordertape.tape.lookup import TapeLookup
 
-__all__ = ["Figures", "figures_of"]
+__all__ = ["Figures", "KnownFigures", "figures_of"]
 
 _TRADES = (EventKind.MATCH, EventKind.TRADE)
 
@@ -32,7 +37,7 @@ class Figures:
     last_ts: int | None = None
     peak: int = 0
     _ids: list[npt.NDArray[np.uint64]] = field(default_factory=list)
-    _id_rows: int = 0
+    _gathered: int = 0
     _second: tuple[int, int] = (0, 0)
 
     def take(self, batch: EventBatch) -> None:
@@ -69,15 +74,26 @@ class Figures:
     def _orders(self, batch: EventBatch) -> None:
         if (column := batch.column("order_id")) is None:
             return
-        self._ids.append(np.unique(np.asarray(column).view(np.uint64), axis=0))
-        self._id_rows += len(self._ids[-1])
-        if self._id_rows > limits.figures_ids_gathered:
+        keys = np.asarray(column).view(np.uint64)
+        self._ids.append(_different(keys[~(keys == NO_ID).all(axis=1)]))
+        self._gathered += len(self._ids[-1])
+        if self._gathered > limits.figures_ids_gathered:
             self._merge()
 
     def _merge(self) -> None:
-        if self._ids:
-            self._ids = [np.unique(np.concatenate(self._ids), axis=0)]
-            self._id_rows = 0
+        if len(self._ids) > 1:
+            self._ids = [_different(np.concatenate(self._ids))]
+        self._gathered = 0
+
+    def copy(self) -> Figures:
+        """To go on with, while this one stays as it is; what is large is shared."""
+        self._merge()
+        return replace(
+            self,
+            by_kind=dict(self.by_kind),
+            by_side=dict(self.by_side),
+            _ids=list(self._ids),
+        )
 
     @property
     def total(self) -> int:
@@ -87,10 +103,7 @@ class Figures:
     def unique(self) -> int:
         """Orders with an id of their own."""
         self._merge()
-        if not self._ids:
-            return 0
-        none = (self._ids[0] == np.uint64(2**64 - 1)).all(axis=1)
-        return len(self._ids[0]) - int(none.sum())
+        return sum(map(len, self._ids))
 
     def as_dict(self) -> dict[str, Any]:
         """The counting part of ``GET /statistics``."""
@@ -110,11 +123,86 @@ class Figures:
         }
 
 
+class KnownFigures:
+    """Figures of whole tapes: what a closed file of the archive adds is counted once.
+
+    May be used by several threads.  At most ``limits.figures_ids_kept`` order ids are kept in
+    mind; what is beyond is counted each time.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._begun: OrderedDict[Path, _Begun] = OrderedDict()
+
+    def whole(self, lookup: TapeLookup, leave: Leave) -> Figures:
+        """Blocking work: the figures of every event of a tape."""
+        files = list_files(lookup.folder.archive)
+        begun = self._of(lookup.folder.root, files)
+        with begun.lock:
+            for file in files:
+                if file.first_seq != begun.last_seq + 1:
+                    continue
+                if begun.figures.unique > limits.figures_ids_kept:
+                    break
+                figures = begun.figures.copy()
+                _count(figures, lookup, file.first_seq, file.last_seq, leave)
+                figures.unique  # noqa: B018 - merged once, not in every copy
+                begun.figures, begun.last_seq = figures, file.last_seq
+            figures, counted = begun.figures.copy(), begun.last_seq
+        self._forget()
+        first = counted + 1 if files else lookup.first_seq()
+        return _count(figures, lookup, first, lookup.last_seq(), leave)
+
+    def _of(self, root: Path, files: list[ArchiveFile]) -> _Begun:
+        """Anew where a tape lost its oldest files, or is another one."""
+        first = (files[0].first_seq, files[0].info.first_ts_recv) if files else (0, 0)
+        with self._lock:
+            found = self._begun.get(root)
+            if found is None or found.first != first:
+                found = self._begun[root] = _Begun(first, first[0] - 1)
+            self._begun.move_to_end(root)
+            return found
+
+    def _forget(self) -> None:
+        """The least used, while too many ids are kept."""
+        with self._lock:
+            while (
+                len(self._begun) > 1
+                and sum(begun.figures.unique for begun in self._begun.values())
+                > limits.figures_ids_kept
+            ):
+                self._begun.popitem(last=False)
+
+
+@dataclass(slots=True)
+class _Begun:
+    """Figures of a tape's first files, up to ``last_seq``."""
+
+    first: tuple[int, int]
+    """seq and time of the first event."""
+    last_seq: int
+    figures: Figures = field(default_factory=Figures)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 def figures_of(lookup: TapeLookup, first: int, last: int, leave: Leave) -> Figures:
     """Blocking work: the figures of the events from ``first`` to ``last``."""
-    figures, step = Figures(), limits.archive_row_group_rows
+    return _count(Figures(), lookup, first, last, leave)
+
+
+def _count(figures: Figures, lookup: TapeLookup, first: int, last: int, leave: Leave) -> Figures:
+    step = limits.archive_row_group_rows
     for low in range(first, last + 1, step):
         leave()
         for batch in lookup.events(low, min(last, low + step - 1)):
             figures.take(batch)
     return figures
+
+
+def _different(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Each (n, 2) key once."""
+    order = np.lexsort((keys[:, 0], keys[:, 1])) if keys[:, 1].any() else np.argsort(keys[:, 0])
+    keys = keys[order]
+    kept = np.ones(len(keys), bool)
+    kept[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+    return keys[kept]

@@ -11,11 +11,12 @@ from starlette.responses import Response
 from ordertape.api.answers import written
 from ordertape.api.books import live_picture
 from ordertape.api.context import Api, Exchange, Meant, Symbol, TheApi
-from ordertape.api.figures import figures_of
+from ordertape.api.figures import Figures, figures_of
 from ordertape.api.query import EndTime, StartTime, period
 from ordertape.api.stored import stored_figures
 from ordertape.api.work import Leave
 from ordertape.numbers import json_text
+from ordertape.tape.lookup import TapeLookup
 
 __all__ = ["router"]
 
@@ -43,10 +44,8 @@ async def statistics(
 def _answer(api: Api, meant: Meant, times: tuple[int | None, int | None], leave: Leave) -> str:
     """Blocking work: the answer as JSON text."""
     lookup, history = api.lookup(meant), api.history(meant)
-    first = lookup.first_seq() if times[0] is None else lookup.seq_from(times[0])
-    last = lookup.last_seq() if times[1] is None else lookup.seq_from(times[1]) - 1
     found: dict[str, Any] = {"exchange": meant.exchange, "symbol": meant.symbol}
-    found |= figures_of(lookup, first, last, leave).as_dict()
+    found |= _figures(api, lookup, times, leave).as_dict()
     if meant.channel is not None:
         rate = meant.channel.replica.events_per_second()
         found["events_per_second"]["now"] = round(rate, 3)
@@ -59,3 +58,14 @@ def _answer(api: Api, meant: Meant, times: tuple[int | None, int | None], leave:
     live = "null" if picture is None else picture.statistics
     rest = json_text(meant.envelope(history))
     return f'{json_text(found)[:-1]},"live":{live},{rest[1:]}'
+
+
+def _figures(
+    api: Api, lookup: TapeLookup, times: tuple[int | None, int | None], leave: Leave
+) -> Figures:
+    start, end = times
+    if start is None and end is None:
+        return api.figures.whole(lookup, leave)
+    first = lookup.first_seq() if start is None else lookup.seq_from(start)
+    last = lookup.last_seq() if end is None else lookup.seq_from(end) - 1
+    return figures_of(lookup, first, last, leave)
