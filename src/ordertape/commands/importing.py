@@ -12,7 +12,7 @@ import typer
 
 from ordertape.commands.common import DataOption, JsonOption, out, out_json, prepare
 from ordertape.commands.progress import counting
-from ordertape.numbers import plain
+from ordertape.numbers import counted, plain
 from ordertape.replay.capture import CaptureReplay
 from ordertape.settings import Settings
 from ordertape.tape.folder import MarketFolder
@@ -131,7 +131,7 @@ def _finish(settings: Settings, summary: ImportSummary, database: bool, as_json:
         return
     _tell(summary)
     if copied is not None:
-        out(f"  into the database: {copied:,} events")
+        out(f"  into the database: {counted(copied, 'event')}")
 
 
 def _into_database(settings: Settings, summary: ImportSummary) -> int:
@@ -157,19 +157,19 @@ def _tell(summary: ImportSummary) -> None:
         out(f"{market}: {', '.join(summary.sources)} is in the tape already; nothing was added")
         return
     out(
-        f"{market}: {summary.events:,} events, seq {summary.first_seq} to {summary.last_seq}, "
+        f"{market}: {counted(summary.events, 'event')}, seq {summary.first_seq} to {summary.last_seq}, "
         f"{summary.start} to {summary.end}"
     )
-    _counted("events", summary.kinds)
+    _by_name("events", summary.kinds)
     out(
-        f"  book at the end: {summary.orders:,} orders, best bid {_shown(summary.best_bid)}, "
+        f"  book at the end: {counted(summary.orders, 'order')}, best bid {_shown(summary.best_bid)}, "
         f"best ask {_shown(summary.best_ask)}"
     )
-    _counted("passed over", summary.passed_over)
-    _counted("did not fit the book", summary.faults)
+    _by_name("passed over", summary.passed_over)
+    _by_name("did not fit the book", summary.faults)
 
 
-def _counted(what: str, counts: dict[str, int]) -> None:
+def _by_name(what: str, counts: dict[str, int]) -> None:
     present = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count]
     if present:
         out(f"  {what}: {', '.join(present)}")

@@ -21,14 +21,14 @@ from ordertape.commands.common import (
     until_interrupted,
 )
 from ordertape.commands.progress import waiting
-from ordertape.errors import TapeError
+from ordertape.errors import OrdertapeError
 from ordertape.models import iso_from_ns
-from ordertape.numbers import plain
+from ordertape.numbers import counted, plain
 from ordertape.roles.status import read_report
-from ordertape.tape.archive_files import last_file
 from ordertape.tape.folder import MarketFolder, markets
 from ordertape.tape.reader import TapeReader
 from ordertape.tape.rebuild import rebuild
+from ordertape.tape.summary import TapeSummary, summary_of
 from ordertape.tape.times import parse_time
 from ordertape.tape.verify import verify as verify_tape
 from ordertape.terminal.replica import Replica
@@ -78,8 +78,8 @@ def _print_book(answer: dict[str, Any]) -> None:
         out(f"inside a gap from {gap['from']} to {gap['to'] or 'now'}: {gap['reason']}")
     figures = answer["statistics"]
     out(
-        f"{figures['bid_count']} bids of {plain(figures['total_bid_volume'])}, "
-        f"{figures['ask_count']} asks of {plain(figures['total_ask_volume'])}"
+        f"{counted(figures['bid_count'], 'bid')} of {plain(figures['total_bid_volume'])}, "
+        f"{counted(figures['ask_count'], 'ask')} of {plain(figures['total_ask_volume'])}"
     )
     table = Table(box=None, pad_edge=False)
     for side in ("bid", "ask"):
@@ -125,14 +125,23 @@ def verify(
         out_json(report.as_dict())
     else:
         out(f"{folder.exchange} {folder.symbol}: {report}")
+        for gap in report.gap_list:
+            out(f"  {_gap_line(gap)}")
     if not report.equal:
         raise typer.Exit(1)
 
 
+def _gap_line(gap: dict[str, Any]) -> str:
+    """A gap of ``History.gaps`` in one line."""
+    healed = "not healed" if gap["healed_by"] is None else f"healed by event {gap['healed_by']:,}"
+    return f"gap from {gap['from']} to {gap['to'] or 'now'}: {gap['reason']}; {healed}"
+
+
 def status(as_json: JsonOption = False, data: DataOption = None) -> None:
-    """List the recorded markets and the collectors that run."""
+    """List the recorded markets, what their tapes hold, and the collectors that run."""
     settings = prepare(data)
-    rows = [_status_row(folder) for folder in markets(settings.data)]
+    with waiting("status"):
+        rows = [_status_row(folder) for folder in markets(settings.data)]
     if as_json:
         out_json({"markets": rows})
         return
@@ -146,21 +155,25 @@ def _status_row(folder: MarketFolder) -> dict[str, Any]:
     report = read_report(folder.root)
     problem = None
     try:
-        newest = last_file(folder.archive)
-    except TapeError as error:  # the other markets are still told
-        newest, problem = None, str(error)
-    era, sequence = (newest.info.era, newest.last_seq) if newest is not None else (0, 0)
+        held = summary_of(folder)
+    except (OrdertapeError, OSError) as error:  # the other markets are still told
+        held, problem = TapeSummary(), str(error)
+    era, sequence = held.history.last_era, held.last_seq
     live = report is not None and report.fresh
     if report is not None:
         era, sequence = max(era, report.era), max(sequence, report.sequence)
     return {
         "exchange": folder.exchange,
         "symbol": folder.symbol,
-        "simulated": report is not None and report.simulated,
+        "simulated": held.history.simulated or (report is not None and report.simulated),
         "state": report.state if report is not None and live else "STOPPED",
         "reason": problem or (report.reason if report is not None else None),
         "era": era,
         "sequence": sequence,
+        "first_time": None if held.first_ts is None else iso_from_ns(held.first_ts),
+        "last_time": None if held.last_ts is None else iso_from_ns(held.last_ts),
+        "events": held.events,
+        "gaps": held.history.gap_count,
         "age_ms": report.age_ms() if report is not None and live else None,
         "pid": report.pid if report is not None and live else None,
         "last_report": iso_from_ns(report.written_at) if report is not None else None,
@@ -173,8 +186,11 @@ def _status_line(row: dict[str, Any]) -> str:
     simulated = "  SIMULATED" if row["simulated"] else ""
     text = (
         f"{row['exchange']} {row['symbol']}{simulated}  {row['state']}  era {row['era']}  "
-        f"sequence {row['sequence']}"
+        f"sequence {row['sequence']}  {row['first_time'] or '–'} to {row['last_time'] or '–'}  "
+        f"{counted(row['events'], 'event')}  {counted(row['gaps'], 'gap')}"
     )
+    if row["reason"] and row["state"] != "LIVE":
+        text += f"  ({row['reason']})"
     if row["pid"] is not None:
         return f"{text}  age {row['age_ms']} ms  {row['integrity']}  collector {row['pid']}"
     return f"{text}  collected until {row['last_report']}" if row["last_report"] else text

@@ -1,29 +1,17 @@
-"""``serve`` and ``demo``: the server in this process, until Ctrl-C."""
+"""``serve`` and ``demo``: what the server is to be like."""
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import ipaddress
-import socket
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
-import uvloop
 
-from ordertape import limits
-from ordertape.api.app import create_app
 from ordertape.commands.common import DataOption, chosen_data, command_name, out, prepare
-from ordertape.errors import PortTaken, RoleBusy, SettingRefused
-from ordertape.roles.children import ending_signals
+from ordertape.errors import SettingRefused
 from ordertape.roles.demonstration import Demonstration
-from ordertape.roles.logs import into_log_file
-from ordertape.roles.server import Server, running_server, server_address
 from ordertape.settings import Settings
 
 __all__ = ["demo", "serve"]
@@ -74,7 +62,7 @@ def demo(
             f"In another terminal:  {command_name()} watch {market}"
         )
 
-    _run(settings, "127.0.0.1", port, introduce, demonstration=demonstration, seconds=seconds)
+    _run(settings, "127.0.0.1", port, introduce, demonstration, seconds)
 
 
 def _run(
@@ -82,38 +70,13 @@ def _run(
     host: str,
     port: int,
     introduce: Callable[[], None],
-    *,
     demonstration: Demonstration | None = None,
     seconds: int | None = None,
 ) -> None:
-    """Serves until it is asked to end; prints the address of the server that runs already."""
-    if (address := _running(settings.data)) is not None:
-        out(f"{address}\nThe server of {settings.data} runs already.")
-        return
-    if demonstration is not None:
-        demonstration.refuse_real(settings.data)
-    with _listening(host, port) as listener:
-        name = f"[{host}]" if ":" in host else host
-        address = f"http://{name}:{listener.getsockname()[1]}"
+    # Here: all other commands start without the web framework, which takes longer than they do.
+    from ordertape.commands.foreground import run_server
 
-        def announce() -> None:
-            out(address)
-            introduce()
-
-        _serve(settings, listener, announce, demonstration, seconds)
-
-
-def _running(data: Path) -> str | None:
-    """The address of the server that the folder has, once it listens; None where it has none."""
-    deadline = time.monotonic() + limits.child_start_timeout_ms / 1000
-    while (found := server_address(data)) is not None:
-        pid, address = found
-        if address:
-            return address
-        if time.monotonic() > deadline:
-            raise RoleBusy(f"a server of {data} runs as process {pid}, but does not listen")
-        time.sleep(limits.role_poll_ms / 1000)
-    return None
+    run_server(settings, host, port, introduce, demonstration, seconds)
 
 
 def _loopback(host: str) -> str:
@@ -128,92 +91,3 @@ def _loopback(host: str) -> str:
         f"--host is {host!r}: expected 127.0.0.1, ::1 or localhost, for the server asks nobody for "
         "a key; others reach it through a proxy that does"
     )
-
-
-@contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A bound socket: taken before anything is started.  Raises PortTaken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise
-            why = "is taken" if error.errno == errno.EADDRINUSE else "is not for this account"
-            other = port + 1 if 1024 <= port < 65_535 else 8001
-            raise PortTaken(
-                f"port {port} of {host} {why}: choose another one with --port {other}, or "
-                f"`make run PORT={other}`"
-            ) from None
-        yield listener
-
-
-def _serve(
-    settings: Settings,
-    listener: socket.socket,
-    announce: Callable[[], None],
-    demonstration: Demonstration | None,
-    seconds: int | None,
-) -> None:
-    """Runs roles and interface until a signal; raises what kept them from starting."""
-    failures: list[BaseException] = []
-
-    @asynccontextmanager
-    async def running(settings: Settings) -> AsyncIterator[Server]:
-        try:
-            async with running_server(settings, demonstration) as server:
-                yield server
-        except BaseException as error:
-            failures.append(error)
-            raise
-
-    configuration = uvicorn.Config(
-        create_app(settings, running),
-        lifespan="on",
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
-        ws_max_size=limits.client_message_bytes_max,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=limits.server_drain_ms // 1000,
-    )
-    into_log_file("uvicorn")
-    try:
-        uvloop.run(_Server(configuration, announce, seconds).serve([listener]))
-    except SystemExit:  # uvicorn's way to say that the application did not start
-        if failures:
-            raise failures[0] from None
-        raise
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's, which tells its address when it answers and leaves in peace at a signal."""
-
-    def __init__(
-        self, configuration: uvicorn.Config, announce: Callable[[], None], seconds: int | None
-    ) -> None:
-        super().__init__(configuration)
-        self._announce, self._seconds = announce, seconds
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.should_exit:
-            return
-        self._announce()
-        if self._seconds is not None:
-            asyncio.get_running_loop().call_later(self._seconds, self._end)
-
-    def _end(self) -> None:
-        self.should_exit = True
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, but for the terminal that closes, and for raising them once more at the
-        end: to be asked to end is no failure."""
-        loop = asyncio.get_running_loop()
-        for number in ending_signals():
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
