@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -20,8 +21,9 @@ from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
+from ordertape.tape.segment import EVENTS, SegmentReader, segments
 from support.processes import SYMBOL, simulated_venue, start_collector, wait_live
-from support.tape import Market
+from support.tape import START, Market
 
 MARKET = ("bitfinex", SYMBOL)
 
@@ -179,6 +181,22 @@ def test_verify_says_what_was_compared(
     assert answer["marks"] == answer["marks_equal"] > 2
 
 
+def test_verify_lists_the_gaps(recorded: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
+    data, gap = str(recorded.data), recorded.gap()
+    shown = {"from": iso_from_ns(gap["from_ns"]), "to": iso_from_ns(gap["to_ns"])}
+    answer = json.loads(run(capsys, "verify", *MARKET, "--data", data, "--json"))
+    assert answer["gaps"] == 1
+    assert answer["gap_list"] == [
+        {**shown, "reason": "not collected", "healed_by": gap["healed_by"]}
+    ]
+    head, line = run(capsys, "verify", *MARKET, "--data", data).splitlines()
+    assert " in 2 eras, 1 gap, " in head
+    assert line == (
+        f"  gap from {shown['from']} to {shown['to']}: not collected; "
+        f"healed by event {gap['healed_by']:,}"
+    )
+
+
 def test_verify_ends_with_status_1_where_a_mark_differs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,6 +221,37 @@ def test_status_lists_what_is_recorded(
     (row,) = json.loads(run(capsys, "status", "--data", str(recorded.data), "--json"))["markets"]
     assert row["symbol"] == SYMBOL
     assert row["pid"] is None
+    events = list(TapeReader(recorded.data, *MARKET).batches())
+    first, last = events[0][0]["ts_recv"], events[-1].last_ts_recv
+    assert (row["first_time"], row["last_time"]) == (iso_from_ns(first), iso_from_ns(last))
+    assert row["events"] == row["sequence"] == sum(sum(batch.counts()) for batch in events)
+    assert (row["gaps"], row["state"]) == (1, "STOPPED")
+    assert f"  {row['first_time']} to {row['last_time']}  {row['events']:,} events  1 gap" in text
+
+
+def test_status_counts_what_is_there_where_events_are_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, market = MarketFolder(tmp_path, *MARKET), Market()
+    batches = list(market.messages(40, clear_every=20))
+    with JournalWriter(folder) as journal:
+        for batch in batches:
+            journal.append(batch)
+            journal.sync()
+    (segment,) = segments(folder.journal)
+    with closing(SegmentReader(segment)) as reader:
+        offset, events = 0, list[int]()
+        while (header := reader.header(offset)) is not None:
+            if header.type == EVENTS:
+                events.append(offset + header.length // 2)
+            offset += header.length
+    damaged = bytearray(segment.path.read_bytes())
+    damaged[events[5]] ^= 1
+    segment.path.write_bytes(damaged)
+    (row,) = json.loads(run(capsys, "status", "--data", str(tmp_path), "--json"))["markets"]
+    assert row["sequence"] == market.book.seq
+    assert row["events"] == market.book.seq - len(batches[5])
+    assert (row["gaps"], row["first_time"]) == (1, iso_from_ns(START))
 
 
 @pytest.mark.parametrize(

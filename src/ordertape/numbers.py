@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-__all__ = ["json_text", "plain"]
+__all__ = ["counted", "json_text", "plain"]
 
 
 def plain(number: Decimal) -> str:
@@ -19,6 +19,11 @@ def plain(number: Decimal) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """``1 gap``, ``1,234 gaps``; ``many`` where it is not ``one`` with an s."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def json_text(answer: object) -> str:

@@ -157,13 +157,13 @@ def _tell(summary: ImportSummary) -> None:
         out(f"{market}: {', '.join(summary.sources)} is in the tape already; nothing was added")
         return
     out(
-        f"{market}: {counted(summary.events, 'event')}, seq {summary.first_seq} to {summary.last_seq}, "
-        f"{summary.start} to {summary.end}"
+        f"{market}: {counted(summary.events, 'event')}, seq {summary.first_seq} to "
+        f"{summary.last_seq}, {summary.start} to {summary.end}"
     )
     _by_name("events", summary.kinds)
     out(
-        f"  book at the end: {counted(summary.orders, 'order')}, best bid {_shown(summary.best_bid)}, "
-        f"best ask {_shown(summary.best_ask)}"
+        f"  book at the end: {counted(summary.orders, 'order')}, "
+        f"best bid {_shown(summary.best_bid)}, best ask {_shown(summary.best_ask)}"
     )
     _by_name("passed over", summary.passed_over)
     _by_name("did not fit the book", summary.faults)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.errors import BookCorrupt, TapeCorrupt
 from ordertape.events import EventKind
+from ordertape.numbers import counted
 from ordertape.tape.archive_files import ArchiveFile, list_files
 from ordertape.tape.archive_reader import rows_digest
 from ordertape.tape.bases import list_bases
+from ordertape.tape.history import History
 from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
 from ordertape.tape.rebuild import Replay
@@ -46,6 +48,8 @@ class VerifyReport:
     eras: int = 0
     events: int = 0
     gaps: int = 0
+    gap_list: list[dict[str, Any]] = field(default_factory=list)
+    """``from``, ``to``, ``reason``, ``healed_by`` of each, oldest first."""
     missing_events: int = 0
     marks: int = 0
     marks_equal: int = 0
@@ -68,6 +72,7 @@ class VerifyReport:
             "eras": self.eras,
             "events": self.events,
             "gaps": self.gaps,
+            "gap_list": self.gap_list,
             "missing_events": self.missing_events,
             "marks": self.marks,
             "marks_equal": self.marks_equal,
@@ -80,8 +85,9 @@ class VerifyReport:
 
     def __str__(self) -> str:
         text = (
-            f"{self.events:,} events in {self.eras:,} eras, {self.gaps:,} gaps, "
-            f"{self.marks:,} marks compared, {self.marks_equal:,} equal"
+            f"{counted(self.events, 'event')} in {counted(self.eras, 'era')}, "
+            f"{counted(self.gaps, 'gap')}, {counted(self.marks, 'mark')} compared, "
+            f"{self.marks_equal:,} equal"
         )
         if self.unproven:
             text += f", {self.unproven:,} behind missing events not comparable"
@@ -104,6 +110,8 @@ def verify(data: str | os.PathLike[str], exchange: str, symbol: str) -> VerifyRe
     report = run.report
     report.faults = run.replay.faults
     report.last_seq = run.replay.seq
+    report.gap_list = run.history.gaps()
+    report.gaps = len(report.gap_list)
     return report
 
 
@@ -111,7 +119,7 @@ class _Run:
     def __init__(self, report: VerifyReport) -> None:
         self.report = report
         self.replay = Replay(OrderBook())
-        self._gaps: set[int] = set()
+        self.history = History()
 
     def take(self, item: EventBatch | Mark | Snapshot) -> None:
         if isinstance(item, EventBatch):
@@ -122,9 +130,7 @@ class _Run:
         elif isinstance(item, Snapshot):
             self._snapshot(item)
         elif item.kind == "gap":
-            # A gap is told as it begins and again as it is healed.
-            self._gaps.add(item.fields["from_ns"])
-            self.report.gaps = len(self._gaps)
+            self.history.take(item)
             if "missing_from" in item.fields:
                 missing = item.fields["missing_to"] - item.fields["missing_from"] + 1
                 self.report.missing_events += missing
