@@ -14,7 +14,8 @@ from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.lookup import TapeLookup
-from support.tape import Market, rows_of
+from ordertape.tape.segment import SegmentReader
+from support.tape import Market, rows_of, write_journal
 
 
 def events_of(batches: list[EventBatch]) -> list[dict[str, Any]]:
@@ -55,3 +56,43 @@ def test_an_empty_tape_has_no_events(tmp_path: Path) -> None:
         lookup = TapeLookup(folder)
         assert (lookup.last_seq(), lookup.last_ts(), lookup.seq_from(5)) == (0, None, 1)
         assert lookup.events(1, 10) == []
+
+
+def test_ids_of_a_dictionary_are_found_without_reading_the_journal_from_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ordertape.limits.lookup_index_bytes", 4_096)
+    folder, market = MarketFolder(tmp_path, "x", "A/B"), Market("intern")
+    write_journal(folder, market.messages(800, clear_every=300))
+    lookup = TapeLookup(folder)
+    last = lookup.last_seq()
+    read: list[int] = []
+    frame = SegmentReader.frame
+
+    def counted(reader: SegmentReader, offset: int, *codecs: Any) -> Any:
+        read.append(offset)
+        return frame(reader, offset, *codecs)
+
+    monkeypatch.setattr(SegmentReader, "frame", counted)
+    (row,) = rows_of(lookup.events(last, last))
+    assert row["seq"] == last
+    assert len(read) < 60
+    assert min(offset for offset in read if offset) > 100_000
+
+
+def test_ids_that_took_the_place_of_others_after_a_crash_are_the_right_ones(
+    tmp_path: Path,
+) -> None:
+    folder, before = MarketFolder(tmp_path, "x", "A/B"), Market("intern", seed=1)
+    write_journal(folder, before.messages(200))
+    lookup = TapeLookup(folder)
+    assert rows_of(lookup.events(1, 10**6))
+    for path in folder.journal.glob("segment-*"):
+        path.unlink()
+    after = Market("intern", seed=2)
+    after.ids = 5_000
+    batches = list(after.messages(300))
+    write_journal(folder, batches)
+    for path in folder.journal.glob("segment-*"):
+        path.rename(path.with_name(path.name.replace("segment-00000001", "segment-00000002")))
+    assert rows_of(lookup.events(1, 10**6)) == events_of(batches)

@@ -20,16 +20,19 @@ import pyarrow.parquet as pq
 
 from ordertape import limits
 from ordertape._engine import EventBatch
+from ordertape.errors import IdRefused, TapeCorrupt
 from ordertape.events import COLUMNS, Flag
 from ordertape.tape.archive_files import ArchiveFile, list_files, load_codecs
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal_reader import JournalReader
+from ordertape.tape.marks import Mark
 from ordertape.tape.row_group import RowGroup, open_file
-from ordertape.tape.segment import EVENTS, Position, Segment, SegmentReader, segments
+from ordertape.tape.segment import EVENTS, MARK, Position, Segment, SegmentReader, segments
 
 __all__ = ["TapeLookup"]
 
+_TERMS = b'"kind":"terms"'
 _TS_RECV = list(COLUMNS).index("ts_recv")
 
 
@@ -64,6 +67,7 @@ class TapeLookup:
         self._codecs = MarketCodecs()
         self._codecs_of: str | None = None
         self._index: dict[int, _SegmentIndex] = {}
+        self._written: MarketCodecs | None = None
 
     def last_seq(self) -> int:
         """Of the last event on the tape, 0 where there is none."""
@@ -174,23 +178,36 @@ class TapeLookup:
 
     def _journal(self, point: _Point, from_seq: int) -> Iterator[EventBatch]:
         """Batches of events from a point on, without the rows that followed a CLEAR."""
-        codecs = MarketCodecs(*_shared(self._known_codecs()))
-        # Where ids stand in a dictionary its terms may be anywhere before: read from the start.
-        whole = any(index.has_terms for index in self._index.values())
+        # The index took in the dictionary's terms, which may stand anywhere before.
         reader = JournalReader(
             self.folder,
-            codecs=codecs,
-            start=None if whole else point.place,
-            seq=None if whole else point.seq,
+            codecs=self._written,
+            start=point.place,
+            seq=point.seq,
             from_seq=from_seq,
         )
-        with closing(reader):
+        try:
             for frame in reader.read(final=False):
                 if isinstance(frame.body, EventBatch):
                     yield from _without_state(frame.body)
+        finally:
+            self._written = reader.codecs  # which learnt the form of the ids
+            reader.close()
 
     def _indexed(self) -> list[_SegmentIndex]:
         """The index of every segment, as far as it is written now."""
+        try:
+            return self._grown()
+        except (IdRefused, TapeCorrupt):
+            # A crash cut off what was not durable, and other ids took its place; or the archive
+            # took a segment, with its part of the dictionary, before it was read here.
+            self._index.clear()
+            self._written = None
+            return self._grown()
+
+    def _grown(self) -> list[_SegmentIndex]:
+        if self._written is None:
+            self._written = load_codecs(self.folder)
         there = segments(self.folder.journal)
         numbers = {segment.number for segment in there}
         for gone in self._index.keys() - numbers:
@@ -201,7 +218,7 @@ class TapeLookup:
                 index = self._index[segment.number] = _SegmentIndex(segment)
             if not index.complete:
                 newest = nth == len(there) - 1
-                index.grow(newest)
+                index.grow(newest, self._written)
                 index.complete = not newest
         return [self._index[segment.number] for segment in there]
 
@@ -212,13 +229,15 @@ class _SegmentIndex:
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
         self.complete = False
-        self.has_terms = False
         start = Position(segment.number, 0)
         self.last = _Point(start, segment.first_seq - 1, 0)
         self.points = [self.last]
 
-    def grow(self, newest: bool) -> None:
-        """Takes in what was written since.  ``newest``: a place without a frame is its end."""
+    def grow(self, newest: bool, codecs: MarketCodecs) -> None:
+        """Takes in what was written since, ids of the dictionary into ``codecs``.
+
+        ``newest``: a place without a frame is its end.
+        """
         try:
             reader = SegmentReader(self.segment)
         except FileNotFoundError:
@@ -240,15 +259,10 @@ class _SegmentIndex:
                     indexed = offset
                 if header.type == EVENTS:
                     seq, ts = max(seq, header.last_seq), max(ts, header.ts_recv)
-                elif not self.has_terms:
-                    self._look_for_terms(reader, offset)
+                elif header.type == MARK:
+                    _load_terms(reader, offset, codecs)
                 offset += header.length
             self.last = _Point(Position(self.segment.number, offset), seq, ts)
-
-    def _look_for_terms(self, reader: SegmentReader, offset: int) -> None:
-        found = reader.frame(offset)
-        if found is not None and isinstance(found[1], bytes):
-            self.has_terms = b'"kind":"terms"' in found[1]
 
     def before(self, seq: int) -> _Point:
         """The last point that has nothing but earlier events before it."""
@@ -259,6 +273,12 @@ class _SegmentIndex:
         """The same by time (ns)."""
         place = bisect_right(self.points, ts - 1, key=lambda point: point.ts_recv)
         return self.points[max(0, place - 1)]
+
+
+def _load_terms(reader: SegmentReader, offset: int, codecs: MarketCodecs) -> None:
+    found = reader.frame(offset)
+    if found is not None and isinstance(found[1], bytes) and _TERMS in found[1]:
+        codecs.load(Mark.from_json(found[1]))
 
 
 @lru_cache(maxsize=512)
@@ -277,10 +297,6 @@ def _groups(file: ArchiveFile) -> list[_Group]:
 def _first_at(batch: EventBatch, ts: int) -> int:
     """The first seq at or behind a time that the batch reaches."""
     return batch[batch.search_ts_recv(ts - 1) :].first_seq
-
-
-def _shared(codecs: MarketCodecs) -> tuple[Any, Any]:
-    return codecs.order, codecs.trade
 
 
 def _without_state(batch: EventBatch) -> Iterator[EventBatch]:
