@@ -23,7 +23,7 @@ from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
 from ordertape.tape.segment import EVENTS, SegmentReader, segments
 from support.processes import SYMBOL, simulated_venue, start_collector, wait_live
-from support.tape import START, Market
+from support.tape import Market
 
 MARKET = ("bitfinex", SYMBOL)
 
@@ -251,7 +251,7 @@ def test_status_counts_what_is_there_where_events_are_missing(
     (row,) = json.loads(run(capsys, "status", "--data", str(tmp_path), "--json"))["markets"]
     assert row["sequence"] == market.book.seq
     assert row["events"] == market.book.seq - len(batches[5])
-    assert (row["gaps"], row["first_time"]) == (1, iso_from_ns(START))
+    assert (row["gaps"], row["first_time"]) == (1, iso_from_ns(batches[0].last_ts_recv))
 
 
 @pytest.mark.parametrize(
