@@ -11,12 +11,15 @@ import pytest
 
 from ordertape import cli
 from ordertape.commands import reading
+from ordertape.tape.folder import MarketFolder
+from support.tape import Market, write_journal
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ORDERTAPE_DATA", raising=False)
+    (tmp_path / "here").write_text("")
     return tmp_path
 
 
@@ -67,6 +70,15 @@ def test_help_is_everywhere(command: str, capsys: pytest.CaptureFixture[str]) ->
         (["demo", "--rate", "0"], "0"),
         (["serve", "--port", "65536"], "65536"),
         (["book", "bitfinex", "BTC/USDT", "--at", "yesterday"], "yesterday"),
+        (["collect", "mtgox", "BTC/USD"], "there is no venue 'mtgox'"),
+        (["import", "capture", "here", "--exchange", "mtgox", "--symbol", "BTC/USD"], "mtgox"),
+        (["import", "capture", "here", "--exchange", "bitfinex", "--symbol", "?"], "'?' is no"),
+        (["import", "lobster", "here", "--exchange", "", "--symbol", "S"], "--exchange is ''"),
+        (["import", "databento", "here", "--symbol", " "], "--symbol is ' '"),
+        (
+            ["import", "lobster", "here", "--exchange", "e", "--symbol", "S", "--date", "1.2.2012"],
+            "--date is '1.2.2012'",
+        ),
     ],
 )
 def test_a_wrong_command_line_is_one_sentence_and_status_2(
@@ -99,12 +111,32 @@ def test_a_market_without_a_tape_is_one_sentence_and_status_1(
     assert err == "ordertape: no tape of bitfinex BTC/USDT in data; it holds none at all\n"
 
 
-def test_a_venue_that_is_none_is_one_sentence_and_status_1(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["import", "lobster", "gone_2012-06-21_.csv", "--exchange", "e", "--symbol", "S"],
+        ["import", "databento", "gone.dbn"],
+        ["import", "capture", "gone.jsonl", "--exchange", "bitfinex", "--symbol", "BTC/USD"],
+    ],
+)
+def test_a_missing_file_is_one_sentence_and_status_1(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, _, err = run(capsys, "collect", "mtgox", "BTC/USD")
-    assert status == 1
-    assert err == "ordertape: there is no venue 'mtgox'; there is bitfinex\n"
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (1, "")
+    assert err == f"ordertape: {arguments[2]}, opening: No such file or directory\n"
+
+
+@pytest.mark.parametrize("end", ["2026-11-21", "2026-11-22"])
+def test_a_start_that_is_not_before_the_end_is_one_sentence_and_status_2(
+    end: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_journal(MarketFolder(tmp_path / "data", "venue", "A/B"), Market().messages(3))
+    command = ["export", "csv", "venue", "A/B", "--out", "out", "--start", "2026-11-22"]
+    status, out, err = run(capsys, *command, "--end", end)
+    assert (status, out) == (2, "")
+    assert err == (f"ordertape: --start is '2026-11-22': expected a moment before --end '{end}'\n")
+    assert not (tmp_path / "out").exists()
 
 
 def test_collecting_without_a_tape_is_refused(

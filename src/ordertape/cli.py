@@ -1,7 +1,7 @@
 """``ordertape``: the door of the command line.  It turns every end into one sentence and a status.
 
 0: done. 1: it could not be done, or ``verify`` found a difference. 2: the command line or a setting
-can't be used. 130: interrupted.
+can't be used, whatever there is on the disk and at the venues. 130: interrupted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ordertape.commands import (
     serving,
 )
 from ordertape.commands.common import DataOption
-from ordertape.errors import OrdertapeError, SettingRefused
+from ordertape.errors import NameRefused, OrdertapeError, SettingRefused
 from ordertape.roles.logs import configure_logs, logger
 
 __all__ = ["app", "main", "run"]
@@ -86,7 +86,7 @@ def run(arguments: Sequence[str]) -> int:
         # The reader of our output left; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except SettingRefused as error:
+    except (NameRefused, SettingRefused) as error:
         return _end(2, str(error))
     except OrdertapeError as error:
         return _end(1, str(error))

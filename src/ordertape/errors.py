@@ -6,6 +6,7 @@
     ├── BookCorrupt         two structures of the book disagree: a defect of ours
     ├── BadFile             a source file is malformed; nothing of it was imported
     ├── UnknownMarket       no tape, venue or product under that name
+    │   └── NameRefused     no venue is called so, or no market of the venue can be
     ├── MarketBusy          another process writes this market
     ├── RoleBusy            another process has this role in the data folder
     ├── PortTaken           the server can't have the port that it is to listen on
@@ -41,6 +42,7 @@ __all__ = [
     "IdRefused",
     "ImportRefused",
     "MarketBusy",
+    "NameRefused",
     "NumberRefused",
     "OrdertapeError",
     "PortTaken",
@@ -98,6 +100,10 @@ class BadFile(OrdertapeError):
 
 class UnknownMarket(OrdertapeError, LookupError):
     """Nothing is known under that name."""
+
+
+class NameRefused(UnknownMarket):
+    """A name that is wrong whatever was recorded or listed: of no venue, or in no symbol's form."""
 
 
 class MarketBusy(OrdertapeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -12,6 +13,7 @@ import typer
 
 from ordertape.commands.common import DataOption, JsonOption, out, out_json, prepare
 from ordertape.commands.progress import counting
+from ordertape.errors import SettingRefused
 from ordertape.numbers import counted, plain
 from ordertape.replay.capture import CaptureReplay
 from ordertape.settings import Settings
@@ -60,9 +62,10 @@ def lobster(
 ) -> None:
     """Import a LOBSTER message file.  A repeat adds nothing."""
     settings = prepare(data)
+    market, day = _named("--exchange", exchange).lower(), _day(date)
     with _progress(messages) as progress:
         summary = import_lobster(
-            settings.data, exchange.lower(), symbol, messages, orderbook, date, progress
+            settings.data, market, _named("--symbol", symbol), messages, orderbook, day, progress
         )
     _finish(settings, summary, database, as_json)
 
@@ -84,7 +87,8 @@ def databento(
 ) -> None:
     """Import Databento's market-by-order data.  A repeat adds nothing."""
     settings = prepare(data)
-    market = exchange.lower() if exchange is not None else None
+    market = None if exchange is None else _named("--exchange", exchange).lower()
+    symbol = None if symbol is None else _named("--symbol", symbol)
     with _progress(file) as progress:
         summary = import_databento(settings.data, file, market, symbol, progress=progress)
     _finish(settings, summary, database, as_json)
@@ -109,6 +113,19 @@ def capture(
             settings.data, replay.venue.name, replay.symbol, replay.items(), file, progress
         )
     _finish(settings, summary, database, as_json)
+
+
+def _named(option: str, name: str) -> str:
+    if not name.strip():
+        raise SettingRefused(f"{option} is {name!r}: expected a name")
+    return name
+
+
+def _day(text: str | None) -> datetime.date | None:
+    try:
+        return None if text is None else datetime.date.fromisoformat(text)
+    except ValueError:
+        raise SettingRefused(f"--date is {text!r}: expected a day like 2012-06-21") from None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ordertape._engine import OrderBook
-from ordertape.errors import UnknownMarket
+from ordertape.errors import NameRefused
 from ordertape.venues import bitfinex_wire
 from ordertape.venues.bitfinex import CAPABILITY as BITFINEX
 from ordertape.venues.bitfinex import BitfinexSession
@@ -39,7 +39,7 @@ class Venue:
         return self.capability.exchange
 
     def resolve(self, symbol: str, products: Products | None = None) -> str:
-        """Our one form of any usual one; UnknownMarket in one sentence."""
+        """Our one form of any usual one; UnknownMarket, or NameRefused, in one sentence."""
         return resolve(self.name, symbol, self.native, self.join, products)
 
 
@@ -58,9 +58,9 @@ VENUES: dict[str, Venue] = {
 
 
 def venue_of(exchange: str) -> Venue:
-    """The venue of that name; UnknownMarket in one sentence."""
+    """The venue of that name; NameRefused in one sentence."""
     venue = VENUES.get(exchange.strip().lower())
     if venue is None:
         known = ", ".join(sorted(VENUES))
-        raise UnknownMarket(f"there is no venue {exchange!r}; there is {known}")
+        raise NameRefused(f"there is no venue {exchange!r}; there is {known}")
     return venue

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from ordertape.errors import UnknownMarket
+from ordertape.errors import NameRefused, UnknownMarket
 
 __all__ = ["Products", "resolve"]
 
@@ -31,7 +31,8 @@ def resolve(
     and a quote in upper case.  Without ``products`` a joined pair must be two codes of three
     letters; with them, every split is tried and the market must be listed.
 
-    Raises UnknownMarket in one sentence.
+    Raises UnknownMarket where the venue lists none, NameRefused where the text can mean none or
+    several; in one sentence.
     """
     candidates = list(dict.fromkeys(_candidates(text.strip(), native, join, products)))
     if products is not None and candidates:
@@ -40,9 +41,9 @@ def resolve(
             raise UnknownMarket(f"{exchange} lists no market {text!r}{_near(candidates, products)}")
         candidates = listed
     if not candidates:
-        raise UnknownMarket(f"{text!r} is no symbol for {exchange}: expected a form like BTC/USD")
+        raise NameRefused(f"{text!r} is no symbol for {exchange}: expected a form like BTC/USD")
     if len(candidates) > 1:
-        raise UnknownMarket(f"{text!r} could be {' or '.join(candidates)} on {exchange}")
+        raise NameRefused(f"{text!r} could be {' or '.join(candidates)} on {exchange}")
     return candidates[0]
 
 
