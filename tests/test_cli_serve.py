@@ -145,6 +145,19 @@ def test_a_host_that_others_reach_is_refused(host: str, capsys: pytest.CaptureFi
     assert said.count("\n") == 1
 
 
+def test_ctrl_c_while_the_database_is_being_made_ends_as_quietly(tmp_path: Path) -> None:
+    """initdb, which hangs at the same terminal, is not interrupted half way."""
+    data = tmp_path / "data"
+    with running(data, "demo") as server:
+        wait_for((data / "postgresql" / "cluster.new").exists, "the making of the database")
+        began = time.monotonic()
+        server.send(signal.SIGINT)
+        server.wait_gone()
+        assert time.monotonic() - began < 10
+        assert (server.process.returncode, server.words()) == (0, "")
+    assert EmbeddedServer(data).exists
+
+
 # What it begins with ------------------------------------------------------------------------------
 
 
@@ -185,13 +198,14 @@ def test_a_real_stream_that_was_started_beside_the_demonstration_keeps_it_from_n
 
 
 def test_make_run_in_a_terminal_ends_at_ctrl_c_without_a_complaint(tmp_path: Path) -> None:
-    """`make run` of this very folder, which is set up already; only where the data lie differs."""
-    recipe = f"run: ; @exec {sys.executable} -m ordertape demo --port 0 --data data-demo"
+    """`make run` of this very folder, which is set up already; only its port differs."""
+    recipe = f"run: ; @exec {sys.executable} -m ordertape demo --port 0"
     (tmp_path / "Makefile").write_text(recipe + "\n")
     shown = (TOP / "Makefile").read_text()
     assert "@exec .venv/bin/ordertape demo --port $(PORT)" in shown
     child, terminal = pty.fork()
     if child == 0:
+        os.environ["ORDERTAPE_DATA"] = str(tmp_path / "mine")
         os.execvp("make", ["make", "run"])
     seen, interrupted = "", 0.0
     deadline = time.monotonic() + 40
@@ -212,5 +226,7 @@ def test_make_run_in_a_terminal_ends_at_ctrl_c_without_a_complaint(tmp_path: Pat
     assert time.monotonic() - interrupted < 10
     assert "***" not in seen
     assert "Traceback" not in seen
+    assert not (tmp_path / "mine").exists()
+    assert EmbeddedServer(tmp_path / "data-demo").exists
     assert not EmbeddedServer(tmp_path / "data-demo").running
     assert [path for path in (tmp_path / "data-demo").rglob("*.lock") if holder(path)] == []

@@ -79,7 +79,10 @@ def _made() -> Account | None:
         return None
     command = [program, "--system", "--no-create-home", "--home-dir", "/nonexistent"]
     subprocess.run(  # noqa: S603 - a fixed command line
-        [*command, "--shell", "/usr/sbin/nologin", _OURS], capture_output=True, check=False
+        [*command, "--shell", "/usr/sbin/nologin", _OURS],
+        capture_output=True,
+        check=False,
+        start_new_session=True,
     )
     return Account.named(_OURS)
 

@@ -104,6 +104,7 @@ def _runs(binaries: Binaries, account: Account | None) -> bool:
             cwd="/",
             capture_output=True,
             check=False,
+            start_new_session=True,  # Ctrl-C in our terminal is no sign that they don't run
             **options,
         )
     except OSError:

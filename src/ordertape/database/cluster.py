@@ -232,7 +232,8 @@ class Cluster:
         # Nothing of PGDATA, PGHOST and their like may reach the programs.
         environment = {"PATH": os.defpath, "LC_ALL": "C"}
         account = self._account.options() if self._account is not None else {}
-        return {"cwd": folder, "env": environment, **account}
+        # Ctrl-C in our terminal is not for them: who uses the server says when it ends.
+        return {"cwd": folder, "env": environment, "start_new_session": True, **account}
 
     def _run(
         self, name: str, *arguments: str, folder: Path | None = None
