@@ -285,8 +285,10 @@ client_message_bytes_max: Final = 64 * 2**10
 """One message from a WebSocket client, who has nothing to say.  Policy: closed."""
 client_take_frames: Final = 256
 """Frames that leave a mailbox at once."""
-client_close_ms: Final = 2_000
+client_close_ms: Final = 10_000
 """To tell a client that its connection ends.  Policy: it ends untold."""
+client_flush_ms: Final = 5_000
+"""For what was sent before the end of a WebSocket to leave.  Policy: the connection is cut."""
 client_batch_ms_max: Final = 10_000
 """``batch_ms`` of a WebSocket.  Policy: refused."""
 live_batch_ms_default: Final = 10
@@ -330,6 +332,12 @@ api_database_connections_max: Final = 4
 api_database_connect_ms_max: Final = 2_000
 api_database_retry_ms: Final = 2_000
 """To be let in, and until the next try where that failed.  Policy: the tape answers meanwhile."""
+api_stretches_ms: Final = 200
+"""How long what PostgreSQL holds of a market is believed: newer rows are on the tape, and a
+partition that is gone is noticed."""
+api_scan_rows: Final = 262_144
+"""Rows that one query for a page may look at, so that it ends long before its timeout.
+Policy: the next query goes on."""
 api_statement_ms_max: Final = 1_000
 """A query for a page that the tape has, too.  Policy: it is canceled, the tape answers; where only
 the database has the events it gets database_statement_timeout_ms."""

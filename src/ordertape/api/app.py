@@ -12,6 +12,7 @@ from ordertape.api import page, routes
 from ordertape.api.answers import speak_in_sentences
 from ordertape.api.context import Api
 from ordertape.api.documents import show_examples
+from ordertape.api.ending import EndsInTime
 from ordertape.api.ports import Server
 from ordertape.api.startup import StartupInASentence
 from ordertape.api.work import Work
@@ -63,4 +64,5 @@ def create_app(
     show_examples(app)
     speak_in_sentences(app)
     app.add_middleware(StartupInASentence)
+    app.add_middleware(EndsInTime)
     return app

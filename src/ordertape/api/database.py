@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import structlog
@@ -40,6 +41,7 @@ class Database:
         self.connections = Connections(address, name="ordertape api")
         self._held = Held()
         self._lock = threading.Lock()
+        self._told: dict[tuple[str, str], tuple[float, list[Stretch]]] = {}
         self._same: dict[tuple[str, str], tuple[int, bool]] = {}
         self._complaint: DatabaseError | None = None
         self._log = structlog.stdlib.get_logger("ordertape.api")
@@ -107,13 +109,22 @@ class Database:
 
     def _stretches(self, tape: Tape, leave: Leave) -> list[Stretch]:
         folder = tape.lookup.folder
+        key, now = (folder.exchange, folder.symbol), time.monotonic()
+        with self._lock:
+            told = self._told.get(key)
+        if told is not None and now - told[0] < limits.api_stretches_ms / 1000:
+            return told[1]
+        found = self._asked(tape, key, leave)
+        with self._lock:
+            self._told[key] = now, found
+        return found
+
+    def _asked(self, tape: Tape, key: tuple[str, str], leave: Leave) -> list[Stretch]:
         with self.connections.use(limits.api_statement_ms_max, leave.calling) as connection:
-            found = self._held.stretches(
-                connection, self.connections.opened, folder.exchange, folder.symbol
-            )
+            found = self._held.stretches(connection, self.connections.opened, *key)
             if not found:
                 return []
-            key, newest = (folder.exchange, folder.symbol), found[-1]
+            newest = found[-1]
             with self._lock:
                 checked = self._same.get(key)
             if checked is None or checked[0] != newest.oid:
@@ -122,7 +133,7 @@ class Database:
                 with self._lock:
                     self._same[key] = checked
         if not checked[1]:
-            raise TapeDiffers(f"{folder.market}: the database's rows are those of another tape")
+            raise TapeDiffers(f"{' '.join(key)}: the database's rows are those of another tape")
         return found
 
     # What is told ---------------------------------------------------------------------------------

@@ -51,9 +51,9 @@ class Source(Protocol):
         ...
 
 
-def _doubling(query: Query) -> Iterator[tuple[int, int]]:
-    """A page that filters little out reads little, one that finds nothing reads fast."""
-    first, last, step = query.first, query.last, query.limit
+def _steps(query: Query, step: int, most: int) -> Iterator[tuple[int, int]]:
+    """Stretches of ``step`` seqs at first, each twice as long as the one before up to ``most``."""
+    first, last = query.first, query.last
     while first <= last:
         if query.descending:
             yield max(first, last - step + 1), last
@@ -61,7 +61,7 @@ def _doubling(query: Query) -> Iterator[tuple[int, int]]:
         else:
             yield first, min(last, first + step - 1)
             first += step
-        step = min(step * 2, limits.archive_row_group_rows)
+        step = min(step * 2, most)
 
 
 @dataclass(slots=True)
@@ -72,7 +72,8 @@ class Tape:
     history: History
 
     def stretches(self, query: Query) -> Iterator[tuple[int, int]]:
-        return _doubling(query)
+        # A page that filters little out reads little, one that finds nothing reads fast.
+        return _steps(query, query.limit, limits.archive_row_group_rows)
 
     def rows(self, query: Query, low: int, high: int, room: int) -> list[Rows]:
         found: list[Rows] = []
@@ -136,7 +137,8 @@ class Leaf:
     def stretches(self, query: Query) -> Iterator[tuple[int, int]]:
         if query.filters.order_id is not None:
             return iter([(query.first, query.last)])  # by its index
-        return _doubling(query)
+        # A query stops by itself where the page is full.
+        return _steps(query, limits.api_scan_rows, limits.api_scan_rows)
 
     def rows(self, query: Query, low: int, high: int, room: int) -> list[Rows]:
         with self.connections.use(limits.api_statement_ms_max, self.canceling) as connection:

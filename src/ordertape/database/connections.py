@@ -6,11 +6,13 @@ again after a pause; meanwhile whoever asks is told at once.
 
 from __future__ import annotations
 
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 import psycopg
 
@@ -24,6 +26,11 @@ Canceling: TypeAlias = Callable[[Callable[[], None]], AbstractContextManager[Non
 """Given what cancels a query, a context in which that is called where nobody waits any more."""
 
 
+_IN_ORDER: Final = b"SET enable_seqscan = off; SET enable_bitmapscan = off"
+"""Everything asked here is found in the order of an index and stops at a limit.  By the statistics
+of a table that grows the planner would at times read and sort all of it: 130 ms instead of 15."""
+
+
 class Connections:
     """At most ``limits.api_database_connections_max``; any thread may use them."""
 
@@ -34,7 +41,7 @@ class Connections:
         self._name = name
         self._lock = threading.Lock()
         self._room = threading.BoundedSemaphore(limits.api_database_connections_max)
-        self._idle: list[psycopg.Connection] = []
+        self._idle: list[_Kept] = []
         self._refused_until, self._reason = 0.0, ""
         self._closed = False
 
@@ -56,11 +63,11 @@ class Connections:
             raise DatabaseUnavailable(
                 f"{self.address.shown}: no connection within {limits.database_pool_wait_ms} ms"
             )
-        connection: psycopg.Connection | None = None
+        kept: _Kept | None = None
         try:
-            connection = self._ready(timeout_ms)
-            with canceling(connection.cancel_safe):
-                yield connection
+            kept = self._ready(timeout_ms)
+            with canceling(kept.connection.cancel_safe):
+                yield kept.connection
         except psycopg.errors.QueryCanceled:
             raise DatabaseError(
                 f"{self.address.shown}: the query took longer than {timeout_ms} ms and was canceled"
@@ -71,27 +78,26 @@ class Connections:
         except psycopg.Error as error:
             raise DatabaseError(f"{self.address.shown}: {sentence(error)}") from None
         finally:
-            if connection is not None:
-                self._let_go(connection)
+            if kept is not None:
+                self._let_go(kept)
             self._room.release()
 
-    def _ready(self, timeout_ms: int) -> psycopg.Connection:
-        """One that answers and has this timeout."""
-        setting = f"SET statement_timeout = {timeout_ms}".encode()
+    def _ready(self, timeout_ms: int) -> _Kept:
+        """One that is still there and has this timeout."""
         with self._lock:
             kept = self._idle.pop() if self._idle else None
-        if kept is not None:
-            try:
-                kept.execute(setting)
-            except (psycopg.OperationalError, psycopg.InterfaceError):
-                # The server was started anew: the others are gone, too.
-                kept.close()
-                self._close_idle()
-            else:
-                return kept
-        made = self._connected()
-        made.execute(setting)
-        return made
+        if kept is not None and _is_over(kept.connection):
+            # The server was started anew: the others are gone, too.
+            kept.connection.close()
+            self._close_idle()
+            kept = None
+        if kept is None:
+            kept = _Kept(self._connected())
+            kept.connection.execute(_IN_ORDER)
+        if kept.timeout_ms != timeout_ms:
+            kept.connection.execute(f"SET statement_timeout = {timeout_ms}".encode())
+            kept.timeout_ms = timeout_ms
+        return kept
 
     def _connected(self) -> psycopg.Connection:
         with self._lock:
@@ -110,16 +116,31 @@ class Connections:
             self.opened += 1
         return made
 
-    def _let_go(self, connection: psycopg.Connection) -> None:
-        idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    def _let_go(self, kept: _Kept) -> None:
+        idle = kept.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         with self._lock:
             if idle and not self._closed:
-                self._idle.append(connection)
+                self._idle.append(kept)
                 return
-        connection.close()
+        kept.connection.close()
 
     def _close_idle(self) -> None:
         with self._lock:
             idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        for kept in idle:
+            kept.connection.close()
+
+
+@dataclass(slots=True)
+class _Kept:
+    connection: psycopg.Connection
+    timeout_ms: int | None = None
+
+
+def _is_over(connection: psycopg.Connection) -> bool:
+    """Whether the server ended an idle connection: it says so, or hangs up, of its own accord."""
+    if connection.closed:
+        return True
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))

@@ -126,18 +126,25 @@ class _Session:
             for part in done:
                 part.result()
         except TooSlow:
-            # Where a frame is stuck half way into the socket, no other may follow.
-            parts[2].cancel()
-            await asyncio.gather(parts[2], return_exceptions=True)
-            await self._close_slow()
+            # Nothing more is gathered for it, nor sent but its end.
+            places = self._places()
+            self._leave()
+            for part in parts[1:]:
+                part.cancel()
+            await asyncio.gather(*parts[1:], return_exceptions=True)
+            await self._close_slow(places)
         except WebSocketDisconnect:
             return
         finally:
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
-            for channel, reader in self.readers.items():
-                channel.leave(reader)
+            self._leave()
+
+    def _leave(self) -> None:
+        for channel, reader in self.readers.items():
+            channel.leave(reader)
+        self.readers.clear()
 
     async def _until_gone(self) -> None:
         """What a client says is not looked at; that it left is."""
@@ -171,14 +178,18 @@ class _Session:
                 if reader is not None and frame.stand is not None:
                     reader.sent = frame.stand
 
-    async def _close_slow(self) -> None:
-        """The client is told where to go on; if it does not even take that, it is left."""
-        places = [
+    def _places(self) -> str:
+        """Where the client may go on, of each market it reads."""
+        return ", ".join(
             f"{channel.key[0]} since={reader.sent[0]}:{reader.sent[1]}"
             for channel, reader in self.readers.items()
             if reader.sent is not None
-        ]
-        reason = f"too slow; resume {', '.join(places)}"[:REASON_BYTES_MAX]
+        )
+
+    async def _close_slow(self, places: str) -> None:
+        """The client is told where to go on, behind what is in the socket already: one that does
+        not even read that in time is left untold."""
+        reason = f"too slow; resume {places}"[:REASON_BYTES_MAX]
         with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
             async with asyncio.timeout(limits.client_close_ms / 1000):
                 await self.socket.close(TRY_AGAIN_LATER, reason)
