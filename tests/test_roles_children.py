@@ -130,3 +130,27 @@ def test_a_child_that_ended_on_its_own_is_found(module: Path) -> None:
         assert gone(child.pid)
         assert children.ended() is child
     assert child.ending() == "enough"
+
+
+def test_a_beat_is_heard_and_never_waits_for_a_parent_that_does_not_read(module: Path) -> None:
+    name = write(
+        module,
+        "beater",
+        """
+        import sys
+        from ordertape.roles.children import beat
+        for _ in range(100_000):  # more than the pipe holds
+            beat()
+        sys.stderr.write("all of them")
+        """,
+    )
+    child = Child("beater", name)
+    child.wait()
+    child.stop()
+    assert child.lines > 0
+    unread = subprocess.Popen(
+        [sys.executable, "-m", name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with unread:
+        assert unread.stderr is not None
+        assert unread.stderr.read() == "all of them"

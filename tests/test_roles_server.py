@@ -142,7 +142,8 @@ def test_roles_that_hang_are_noticed_started_again_and_delay_no_end(
 
         def stale(told: dict[str, Any]) -> bool:
             (stream,) = told["streams"]
-            return stream["state"] == "STALE" and "has not answered for " in stream["reason"]
+            said = (stream["state"], stream["reason"])
+            return said == ("STALE", "its collector does not answer")
 
         server.wait(stale, "the silence noticed")
         server.wait_live(era=2, events=30)

@@ -162,8 +162,7 @@ class Streams:
         client = self._client(exchange, symbol)
         if client is not None and (report := client.reports.get(symbol)) is not None:
             if client.silent_ms > limits.status_stale_ms and _runs(report):
-                silent = f"its collector has not answered for {client.silent_ms / 1000:.0f} s"
-                return self._info(report, "STALE", silent)
+                return self._info(report, "STALE", "its collector does not answer")
             return self._info(report)
         return self._from_tape(MarketFolder(self._settings.data, exchange, symbol))
 
