@@ -39,12 +39,12 @@ def test_a_book_is_proven_by_sequence_and_an_equal_checksum() -> None:
         "unproven: the venue gives no sequence, the venue gives no checksum"
     )
     integrity.new_book(Proofs(sequence=True, checksum=True, venue_time=True))
-    assert integrity.summary == "unproven: no checksum yet"
+    assert integrity.summary == "proof pending: no checksum yet"
     assert integrity.compare(Checksum(5, 5), now=1)
     assert integrity.proven
     assert not integrity.compare(Checksum(5, 6), now=2)
     assert not integrity.proven
-    assert integrity.summary == "in doubt: 1 checksum(s) in a row differ"
+    assert integrity.summary == "in doubt: 1 checksum in a row differs"
     assert not integrity.misses_exhausted
     integrity.compare(Checksum(5, 6), now=3)
     assert integrity.misses_exhausted

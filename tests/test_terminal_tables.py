@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from decimal import Decimal
 from typing import Any
@@ -123,7 +124,9 @@ def test_a_state_other_than_live_says_why() -> None:
     assert "STALE (checksum 1, ours is 2)" in text
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 24), (140, 50), (200, 30)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(30, 24), (60, 24), (80, 24), (100, 24), (140, 50), (200, 30)]
+)
 def test_the_screen_fits_the_terminal(width: int, height: int) -> None:
     full = view(
         bids=[(Decimal(100 - n), Decimal(n + 1), n + 1) for n in range(20)],
@@ -133,6 +136,49 @@ def test_the_screen_fits_the_terminal(width: int, height: int) -> None:
     lines = drawn(full, width, height).rstrip("\n").split("\n")
     assert len(lines) <= height
     assert all(len(text) <= width for text in lines)
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 70, 80, 100, 136, 140])
+def test_a_narrow_terminal_leaves_columns_out_and_cuts_no_number(width: int) -> None:
+    bids = [(Decimal("123456.78901234"), Decimal("0.12345678"), 3)]
+    asks = [(Decimal("123457.78901235"), Decimal("12.34567891"), 11)]
+    text = drawn(view(bids=bids, asks=asks, sequence=1_234_567_890), width)
+    for whole in ("123456.78901234", "123457.78901235", "41655.00832111", "1,234,567,890"):
+        assert whole in text, whole
+    if width >= 60:
+        assert "0.12345678" in text
+        assert "12.34567891" in text
+        assert "0.00000001" in text
+    if width == 60:
+        assert "size  price" in text
+        assert "orders  size" not in text
+    assert re.search(r"\d…", text) is None
+
+
+def test_before_the_first_checksum_the_proof_is_pending() -> None:
+    # The report of the moment before: it still speaks of a stream without a book.
+    early = report()
+    early.state, early.integrity = "SYNCING", {"summary": "unproven: the venue gives no sequence"}
+    assert "proof pending, 1 gap" in line(view(report=early))
+    assert "unproven" not in drawn(view(report=early))
+    early.state, early.integrity = "LIVE", {"summary": "proof pending: no checksum yet"}
+    assert "proof pending: no checksum yet, 1 gap" in line(view(report=early))
+    assert "unproven" in line(view(report=replace_summary("unproven: no checksum")))
+
+
+def replace_summary(text: str) -> StreamReport:
+    told = report()
+    told.integrity = {"summary": text}
+    return told
+
+
+def test_one_of_a_kind_is_told_in_the_singular() -> None:
+    one = report()
+    one.counters = {"frames": 1, "connects": 1}
+    text = drawn(view(bid_orders=1, ask_orders=1, faults=1, report=one))
+    for words in ("1 bid, 1 ask", "1 gap,", "1 fault while", "1 frame, 1 connect,"):
+        assert words in text, words
+    assert "2 gaps" in line(view(gaps=2))
 
 
 def test_an_empty_market_can_be_drawn() -> None:

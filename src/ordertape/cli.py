@@ -26,6 +26,7 @@ from ordertape.commands import (
     serving,
 )
 from ordertape.commands.common import DataOption
+from ordertape.commands.help import MARKUP, WordedCommand, WordedGroup
 from ordertape.errors import NameRefused, OrdertapeError, SettingRefused
 from ordertape.roles.logs import configure_logs, logger
 
@@ -33,22 +34,24 @@ __all__ = ["app", "main", "run"]
 
 app = typer.Typer(
     name="ordertape",
+    cls=WordedGroup,
+    rich_markup_mode=MARKUP,
     help="Records, rebuilds and reads level-3 order books: every order of a market, exactly.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-app.command()(collecting.collect)
+app.command(cls=WordedCommand)(collecting.collect)
 app.add_typer(importing.app, name="import")
-app.command()(reading.book)
-app.command()(reading.watch)
-app.command()(reading.verify)
-app.command()(exporting.export)
-app.command()(serving.serve)
-app.command()(serving.demo)
-app.command()(reading.venues)
-app.command()(reading.status)
+app.command(cls=WordedCommand)(reading.book)
+app.command(cls=WordedCommand)(reading.watch)
+app.command(cls=WordedCommand)(reading.verify)
+app.command(cls=WordedCommand)(exporting.export)
+app.command(cls=WordedCommand)(serving.serve)
+app.command(cls=WordedCommand)(serving.demo)
+app.command(cls=WordedCommand)(reading.venues)
+app.command(cls=WordedCommand)(reading.status)
 app.add_typer(database.app, name="db")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ordertape.commands.common import DataOption, out, prepare
+from ordertape.commands.help import WordedCommand, WordedGroup
 from ordertape.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Make, check and drop the tables of PostgreSQL; look at them.", no_args_is_help=True
+    cls=WordedGroup,
+    help="Make, check and drop the tables of PostgreSQL; look at them.",
+    no_args_is_help=True,
 )
 
 
@@ -58,7 +61,7 @@ def _tell(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-@app.command()
+@app.command(cls=WordedCommand)
 def create(data: DataOption = None) -> None:
     """Make the tables, or bring those of an older version up to this one."""
     from ordertape.database import schema
@@ -69,7 +72,7 @@ def create(data: DataOption = None) -> None:
         out(f"schema {address.schema} in {address.shown}: {done}")
 
 
-@app.command()
+@app.command(cls=WordedCommand)
 def check(data: DataOption = None) -> None:
     """List what is missing or wrong; status 1 where anything is."""
     from ordertape.database import schema
@@ -83,7 +86,7 @@ def check(data: DataOption = None) -> None:
         out(f"schema {address.schema} in {address.shown}: everything is there")
 
 
-@app.command()
+@app.command(cls=WordedCommand)
 def drop(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     data: DataOption = None,
@@ -101,7 +104,7 @@ def drop(
         out(f"schema {address.schema} in {address.shown}: {done}")
 
 
-@app.command()
+@app.command(cls=WordedCommand)
 def psql(
     command: Annotated[
         list[str] | None,
@@ -119,7 +122,7 @@ def psql(
         raise typer.Exit(status)
 
 
-@app.command()
+@app.command(cls=WordedCommand)
 def url(data: DataOption = None) -> None:
     """Print the address for psql and other programs.
 

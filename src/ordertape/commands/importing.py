@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from ordertape.commands.common import DataOption, JsonOption, out, out_json, prepare
+from ordertape.commands.help import WordedCommand, WordedGroup
 from ordertape.commands.progress import counting
 from ordertape.errors import SettingRefused
 from ordertape.numbers import counted, plain
@@ -28,7 +29,7 @@ from ordertape.tape.imports import (
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Import recorded files into a tape.")
+app = typer.Typer(cls=WordedGroup, no_args_is_help=True, help="Import recorded files into a tape.")
 
 Exchange = Annotated[
     str, typer.Option(help="The exchange of the market it becomes.", show_default=False)
@@ -41,7 +42,7 @@ Database = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=WordedCommand)
 def lobster(
     messages: Annotated[
         Path, typer.Argument(metavar="MESSAGES", help="The message file, plain or .gz.")
@@ -70,7 +71,7 @@ def lobster(
     _finish(settings, summary, database, as_json)
 
 
-@app.command()
+@app.command(cls=WordedCommand)
 def databento(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .dbn, .dbn.zst or .csv file.")],
     exchange: Annotated[
@@ -94,7 +95,7 @@ def databento(
     _finish(settings, summary, database, as_json)
 
 
-@app.command()
+@app.command(cls=WordedCommand)
 def capture(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="JSON lines, one a frame, plain or .zst.")

@@ -81,13 +81,23 @@ def _print_book(answer: dict[str, Any]) -> None:
         f"{counted(figures['bid_count'], 'bid')} of {plain(figures['total_bid_volume'])}, "
         f"{counted(figures['ask_count'], 'ask')} of {plain(figures['total_ask_volume'])}"
     )
+    beside = _book_table(answer, ("bid", "ask"))
+    if _width(beside) <= Console().width or not Console().is_terminal:
+        _print_whole(beside)
+        return
+    _print_whole(_book_table(answer, ("bid",)))
+    _print_whole(_book_table(answer, ("ask",)))
+
+
+def _book_table(answer: dict[str, Any], sides: tuple[str, ...]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for side in ("bid", "ask"):
+    for side in sides:
         for name in ("order", "size", "price"):
             table.add_column(f"{side} {name}", justify="right", no_wrap=True)
-    for index in range(max(len(answer["bids"]), len(answer["asks"]))):
-        table.add_row(*_cells(answer["bids"], index), *_cells(answer["asks"], index))
-    _print(table)
+    orders = [answer[f"{side}s"] for side in sides]
+    for index in range(max(map(len, orders))):
+        table.add_row(*(cell for side in orders for cell in _cells(side, index)))
+    return table
 
 
 def _cells(orders: list[dict[str, Any]], index: int) -> tuple[str, str, str]:
@@ -211,9 +221,21 @@ def venues(as_json: JsonOption = False) -> None:
         _print(table)
 
 
+def _width(table: Table) -> int:
+    """Columns that it takes where no cell is cut or folded."""
+    return Console(width=_PIPE_COLUMNS).measure(table).maximum
+
+
 def _print(table: Table) -> None:
     """In a pipe nothing is cut to the width of a terminal that isn't there."""
     console = Console()
     if not console.is_terminal:
         console.width = _PIPE_COLUMNS
+    console.print(table)
+
+
+def _print_whole(table: Table) -> None:
+    """As ``_print``; a terminal that is too narrow folds the lines, so that no digit is lost."""
+    console = Console()
+    console.width = max(console.width, _width(table))
     console.print(table)

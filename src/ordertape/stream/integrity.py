@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ordertape import limits
+from ordertape.numbers import counted
 from ordertape.venues.session import Checksum, Proofs
 
 __all__ = ["Integrity"]
@@ -60,9 +61,12 @@ class Integrity:
     def summary(self) -> str:
         """One sentence for people."""
         if self.misses:
-            return f"in doubt: {self.misses} checksum(s) in a row differ"
+            verb = "differs" if self.misses == 1 else "differ"
+            return f"in doubt: {counted(self.misses, 'checksum')} in a row {verb}"
         if self.proven:
             return f"proven: sequence checked, {self.equal} of {self.compared} checksums equal"
+        if self.proofs.sequence and self.proofs.checksum and self.last is None:
+            return "proof pending: no checksum yet"
         lacking = []
         if not self.proofs.sequence:
             lacking.append("the venue gives no sequence")

@@ -1,4 +1,4 @@
-"""The live view: panels in a terminal, a plain line a second in a pipe."""
+"""The live view: panels in a terminal, a plain line a second in a pipe and where TERM is dumb."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def show(
     ``check`` is called at every picture and ends the view by raising; so does a failed replica.
     """
     console = console or Console()
-    if console.is_terminal:
+    if console.is_terminal and not console.is_dumb_terminal:
         _panels(replica, stop, check, console)
     else:
         _lines(replica, stop, check, console)
