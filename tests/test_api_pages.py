@@ -21,6 +21,7 @@ from ordertape.api.work import Leave
 from ordertape.database.address import Address, connect
 from ordertape.database.follower import MarketFollower
 from ordertape.database.partitions import drop_before, leaves
+from ordertape.database.schema import create
 from ordertape.errors import DatabaseError
 from ordertape.events import EventKind, Side
 from ordertape.filters import Filters
@@ -31,7 +32,7 @@ from ordertape.tape.journal import JournalWriter
 from ordertape.tape.lookup import TapeLookup
 from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
-from support.postgres import connection, database, embedded_server, installed
+from support.postgres import InstalledServer, connection, database, embedded_server, installed
 from support.tape import Market
 
 __all__ = ["connection", "database", "embedded_server", "installed"]
@@ -385,3 +386,41 @@ def test_the_first_event_since_a_moment_is_the_tapes_wherever_it_is_looked_up(
     asked |= {0, times[0], times[-1], times[-1] + 1, *gone.bounds, *kept.bounds}
     for ts in sorted(asked):
         assert store.seq_from(tape, ts, Leave()) == tape.lookup.seq_from(ts)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_server_that_is_killed_while_pages_are_read_is_used_again_when_it_is_back(
+    folder: MarketFolder,
+    installed: InstalledServer,
+    monkeypatch: pytest.MonkeyPatch,
+    descending: bool,
+) -> None:
+    monkeypatch.setattr("ordertape.limits.api_database_retry_ms", 0)
+    address = Address("killed", url=installed.url)
+    with connect(address) as opened:
+        opened.execute("DROP SCHEMA IF EXISTS killed CASCADE")
+        create(opened, "killed")
+    record(folder, Market(), 300, clear_every=90)
+    copy(folder, address)
+    tape, store = tape_of(folder), Database(address)
+    query = EVERYTHING._replace(limit=50, descending=descending)
+    expected = from_tape(tape, query._replace(limit=10_000)).orders
+    before: list[list[type]] = []
+
+    def kill(page: int) -> None:
+        if page in (1, 5):
+            before.append(sources_of(store, tape))
+        if page == 1:
+            installed.stop("immediate")
+            before.append(sources_of(store, tape))
+        elif page == 4:
+            installed.start()
+
+    with capture_logs() as told:
+        assert paged(store, tape, query, kill) == expected
+    store.close()
+    assert before == [[Leaf], [Tape], [Leaf]]
+    events = [line["event"] for line in told]
+    assert events == ["L3_pages_without_database", "L3_pages_with_database"]
+    with connect(address) as opened:
+        opened.execute("DROP SCHEMA killed CASCADE")

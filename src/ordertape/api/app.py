@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -49,9 +50,14 @@ def create_app(
                     streams.all, streams.changed, server.data, work.executor, kept
                 ) as hub:
                     app.state.api = api = Api(server, settings, hub, work)
+                    # What is there now stays: a full collection, which comes about every hundred
+                    # pages, would look at all of it again and hold up every answer.
+                    gc.collect()
+                    gc.freeze()
                     try:
                         yield
                     finally:
+                        gc.unfreeze()
                         api.close()
             finally:
                 work.close()
