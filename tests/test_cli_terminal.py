@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import typer
 from rich.console import Console
 
 from ordertape import cli
@@ -95,7 +96,7 @@ def leaves(group: object, way: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 
 def test_help_names_what_is_wanted_in_words(capsys: pytest.CaptureFixture[str]) -> None:
-    ways = [(), *leaves(cli.typer.main.get_command(cli.app))]
+    ways = [(), *leaves(typer.main.get_command(cli.app))]
     assert ("collect",) in ways
     assert ("db", "psql") in ways
     for way in ways:

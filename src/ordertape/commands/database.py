@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ordertape.commands.common import DataOption, out, prepare
+from ordertape.commands.common import DataOption, command_name, out, prepare
 from ordertape.commands.help import WordedCommand, WordedGroup
 from ordertape.errors import DatabaseError
 
@@ -41,6 +41,16 @@ def _address(data: DataOption) -> Iterator[Address]:
         yield address
     finally:
         address.release()
+
+
+def _missing(data: DataOption) -> str | None:
+    """That the embedded database was never made, in words: looking must not make it."""
+    from ordertape.database.address import address_of
+
+    embedded = address_of(prepare(data)).embedded
+    if embedded is None or embedded.exists:
+        return None
+    return f"there is no database in {embedded.folder} yet"
 
 
 @contextmanager
@@ -77,6 +87,9 @@ def check(data: DataOption = None) -> None:
     """List what is missing or wrong; status 1 where anything is."""
     from ordertape.database import schema
 
+    if (missing := _missing(data)) is not None:
+        out(f"{missing}: `{command_name()} db create` makes it")
+        raise typer.Exit(1)
     with _connection(data) as (connection, address):
         problems = schema.check(connection, address.schema)
         for problem in problems:
@@ -94,6 +107,9 @@ def drop(
     """Drop the tables with everything in them; the tapes stay."""
     from ordertape.database import schema
 
+    if (missing := _missing(data)) is not None:
+        out(f"{missing}: nothing was dropped")
+        return
     with _connection(data) as (connection, address):
         question = f"Drop ordertape's tables in schema {address.schema} of {address.shown}?"
         if not yes and not typer.confirm(question):
