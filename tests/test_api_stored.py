@@ -16,11 +16,15 @@ import pytest
 
 from ordertape import L3Order, L3Repository
 from ordertape.database.address import Address, connect
+from ordertape.database.follower import MarketFollower
+from ordertape.database.partitions import leaves
 from ordertape.models import L3BookOrder, L3Snapshot, L3Statistics, datetime_from_ns, iso_from_ns
+from ordertape.tape.folder import MarketFolder
 from support.interface import interface
 from support.postgres import connection, database, embedded_server, installed
 from support.processes import wait_for
 from support.served import exact, sentence
+from support.tape import Market, write_journal
 
 __all__ = ["connection", "database", "embedded_server", "installed"]
 
@@ -256,3 +260,69 @@ async def test_a_query_that_takes_too_long_is_canceled_and_said(
     monkeypatch.setattr("ordertape.limits.database_statement_timeout_ms", 50)
     told = refused(api, f"/orders/{MARKET}", 503)
     assert "longer than 50 ms and was canceled" in told
+
+
+# A tape that is elsewhere ------------------------------------------------------------------------
+
+
+def test_a_copied_tape_that_this_machine_has_not_is_answered_from_its_rows(
+    api: httpx.Client, database: Address, tmp_path: Path
+) -> None:
+    market, elsewhere = Market(), MarketFolder(tmp_path / "other machine", *ELSEWHERE)
+    write_journal(elsewhere, market.messages(300, step_ns=10**9))
+    follow(elsewhere, database)
+    everything = answer(api, f"/orders/{MARKET}", limit=10_000)["orders"]
+    seqs = [row["sequence"] for row in everything]
+    assert seqs == list(range(1, market.next_seq))
+    start, end = (everything[at]["metadata"]["ts_recv_ns"] for at in (100, 200))
+    period = {"start_time": iso_from_ns(start), "end_time": iso_from_ns(end)}
+    wanted = [row for row in everything if start <= row["metadata"]["ts_recv_ns"] < end]
+    assert pages(api, limit=7, **period) == wanted
+    assert pages(api, limit=7, order="desc", side="bid", **period) == [
+        row for row in reversed(wanted) if row["side"] == "bid"
+    ]
+
+
+def test_a_client_that_leaves_ends_a_page_that_waits_for_a_lock(
+    database: Address,
+    connection: psycopg.Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ordertape.limits.api_statement_ms_max", 60_000)
+    folder = MarketFolder(tmp_path, *ELSEWHERE)
+    write_journal(folder, Market().messages(50))
+    follow(folder, database)
+    (leaf,) = leaves(connection)
+
+    def waiting() -> int:
+        found = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ordertape api' "
+            "AND state = 'active' AND wait_event_type = 'Lock'"
+        ).fetchone()
+        assert found is not None
+        return int(found[0])
+
+    # A connection of its own: what one transaction sees of the activity stays as it is.
+    with (
+        interface(tmp_path, database) as address,
+        connect(database) as locking,
+        locking.transaction(),
+    ):
+        locking.execute(f"LOCK TABLE {leaf.name} IN ACCESS EXCLUSIVE MODE".encode())
+        place = urlsplit(address)
+        with socket.create_connection((place.hostname, place.port)) as client:
+            client.sendall(
+                f"GET {place.path}/orders/{MARKET} HTTP/1.1\r\nHost: here\r\n\r\n".encode()
+            )
+            wait_for(lambda: waiting() == 1, "the query")
+        wait_for(lambda: waiting() == 0, "its end", 5)
+
+
+def follow(folder: MarketFolder, address: Address) -> None:
+    """All of a tape into the database."""
+    with connect(address) as opened:
+        follower = MarketFollower(folder, opened, address, days=None)
+        while follower.step(final=True):
+            pass
+        follower.close()
