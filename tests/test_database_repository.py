@@ -323,6 +323,7 @@ async def test_a_market_that_is_collected_is_refused(
         ({"metadata": {"reason": "bored"}}, SaveRefused, "reason is 'bored'"),
         ({"sequence": 0}, SaveRefused, "sequence is 0"),
         ({"price": Decimal("123456789012345678901")}, NumberRefused, "price"),
+        ({"size": Decimal("1e-20")}, NumberRefused, "size .* has 20 digits after the point"),
     ],
 )
 async def test_what_no_column_holds_is_refused_and_nothing_is_saved(

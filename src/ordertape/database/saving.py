@@ -47,6 +47,8 @@ _KEYS: Final = frozenset(
 )
 _FLAGS: Final = {"inferred": Flag.INFERRED, "late": Flag.LATE, "reentry": Flag.REENTRY}
 _INT64_MAX: Final = 2**63 - 1
+_SCALE_MAX: Final = 18
+"""Digits after the point that the engine's numbers have at most."""
 
 
 def save_orders(
@@ -143,8 +145,10 @@ def _copy(
 def _batch(orders: list[L3Order]) -> EventBatch:
     for order in orders:
         _check(order)
-    price_scale = _scale([(order.price, order.metadata.get("old_price")) for order in orders])
-    size_scale = _scale([(order.size, order.metadata.get("old_size")) for order in orders])
+    price_scale = _scale(
+        "price", [(order.price, order.metadata.get("old_price")) for order in orders]
+    )
+    size_scale = _scale("size", [(order.size, order.metadata.get("old_size")) for order in orders])
 
     def numbers(field: str, name: str, scale: int) -> list[int]:
         values = [
@@ -222,10 +226,21 @@ def _reason(order: L3Order) -> int:
     return _CODES[text]
 
 
-def _scale(pairs: list[tuple[Any, Any]]) -> int:
-    """Digits after the point that hold every number."""
+def _scale(field: str, pairs: list[tuple[Any, Any]]) -> int:
+    """Digits after the point that hold every number.  Raises NumberRefused."""
     texts = [_text(value) for pair in pairs for value in pair if value is not None]
-    return max([0, *(len(text.partition(".")[2]) for text in texts)])
+    finest = max(texts, key=_digits, default="")
+    if _digits(finest) > _SCALE_MAX:
+        raise NumberRefused(
+            field,
+            finest,
+            f"has {_digits(finest)} digits after the point, expected at most {_SCALE_MAX}",
+        )
+    return _digits(finest)
+
+
+def _digits(text: str) -> int:
+    return len(text.partition(".")[2])
 
 
 def _scaled(field: str, value: Any, scale: int) -> int:
