@@ -20,7 +20,7 @@ from ordertape.api.figures import KnownFigures
 from ordertape.api.ports import Server
 from ordertape.api.work import Work
 from ordertape.broadcast.hub import Channel, Hub
-from ordertape.database.reader import Stored
+from ordertape.database.stored import Stored
 from ordertape.errors import DatabaseError, UnknownMarket
 from ordertape.models import StreamInfo
 from ordertape.settings import Settings

@@ -14,16 +14,8 @@ from ordertape.api.sources import Leaf, Query, Saved, Tape
 from ordertape.api.work import Leave
 from ordertape.database.address import Address
 from ordertape.database.connections import Connections
-from ordertape.database.reader import (
-    Held,
-    Stored,
-    Stretch,
-    first_since,
-    generations_of,
-    received_at,
-    seqs_of,
-    stored_market,
-)
+from ordertape.database.reader import Held, Stretch, first_since, received_at
+from ordertape.database.stored import Stored, generations_of, seqs_of, stored_market
 from ordertape.errors import DatabaseError, DatabaseUnavailable, TapeDiffers
 
 __all__ = ["Database"]

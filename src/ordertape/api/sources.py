@@ -14,8 +14,9 @@ from ordertape._engine import EventBatch
 from ordertape.arrow import ID_COLUMNS, to_numpy
 from ordertape.database.batches import Rows
 from ordertape.database.connections import Canceling, Connections
-from ordertape.database.reader import Stretch, events_in, seq_after
+from ordertape.database.reader import Stretch, events_in
 from ordertape.database.rows import Generation
+from ordertape.database.stored import seq_after
 from ordertape.events import EventKind
 from ordertape.filters import Filters
 from ordertape.tape.history import History

@@ -45,7 +45,11 @@ class Binaries:
     def major(self) -> int:
         """The first number of its version."""
         said = subprocess.run(  # noqa: S603 - the wheel's own program
-            [self.program("postgres"), "-V"], capture_output=True, text=True, check=False
+            [self.program("postgres"), "-V"],
+            capture_output=True,
+            text=True,
+            check=False,
+            start_new_session=True,  # as in ``_runs``
         ).stdout
         found = re.search(r"\) (\d+)", said)
         if found is None:
