@@ -20,6 +20,7 @@ import psycopg
 import pytest
 
 from ordertape.database.address import connect
+from ordertape.database.schema import create, drop
 from support.served import Served
 
 TOP = Path(__file__).resolve().parents[2]
@@ -67,24 +68,27 @@ def migrate(server: Served, schema: str, *arguments: str, answer: str = "") -> t
 
 
 def test_migrate_create_check_drop_with_the_plain_python3(server: Served, elsewhere: str) -> None:
-    status, said, _ = migrate(server, elsewhere, "check")
-    assert status == 1
-    assert f"schema {elsewhere} is missing" in said
     assert migrate(server, elsewhere, "create")[0] == 0
     status, said, _ = migrate(server, elsewhere, "check")
     assert (status, "everything is there" in said) == (0, True)
-    with tables(server, elsewhere) as connection:
-        connection.execute("DROP TABLE level3_gaps")
-    status, said, _ = migrate(server, elsewhere, "check")
-    assert (status, "level3_gaps is missing" in said) == (1, True)
-    # It asks, unless it is told not to.
-    status, said, _ = migrate(server, elsewhere, "drop", answer="n\n")
-    assert (status, "nothing was dropped" in said) == (1, True)
-    with tables(server, elsewhere) as connection:
-        assert connection.execute("SELECT count(*) FROM level3_orders").fetchone() == (0,)
     assert migrate(server, elsewhere, "drop", "--yes")[0] == 0
     with tables(server, elsewhere) as connection:
         assert connection.execute("SELECT to_regnamespace(%s)", (elsewhere,)).fetchone() == (None,)
+
+
+@pytest.mark.parametrize("served", ["installed"], indirect=True)
+def test_migrate_check_lists_what_is_missing_and_drop_asks_unless_yes(
+    server: Served, elsewhere: str
+) -> None:
+    with tables(server, elsewhere) as connection:
+        create(connection, elsewhere)
+        connection.execute("DROP TABLE level3_gaps")
+        status, said, _ = migrate(server, elsewhere, "check")
+        assert (status, "level3_gaps is missing" in said) == (1, True)
+        status, said, _ = migrate(server, elsewhere, "drop", answer="n\n")
+        assert (status, "nothing was dropped" in said) == (1, True)
+        assert connection.execute("SELECT count(*) FROM level3_orders").fetchone() == (0,)
+        drop(connection, elsewhere)
 
 
 @pytest.mark.parametrize("served", ["embedded"], indirect=True)

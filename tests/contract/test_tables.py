@@ -162,7 +162,7 @@ def test_a_snapshot_is_the_book_after_its_sequence(server: Served, sql: psycopg.
     (row,) = records(
         sql,
         f"SELECT sequence, ts_recv, bids::text AS bids FROM {server.schema}.level3_snapshots "
-        "ORDER BY timestamp DESC LIMIT 1",
+        f"WHERE symbol = '{LIVE}' ORDER BY timestamp DESC LIMIT 1",
     )
     at = iso_from_ns(row["ts_recv"])
     book = server.answer(f"/snapshot/bitfinex/{LIVE}", depth=0, at=at)

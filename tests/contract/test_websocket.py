@@ -24,6 +24,7 @@ def frames(socket: ClientConnection, until: str, count: int = 1) -> list[dict[st
     found: list[dict[str, Any]] = []
     while sum(frame["type"] == until for frame in found) < count:
         found.append(exact(socket.recv(timeout=15)))
+        assert set(found[-1]) >= ENVELOPE | {"type", "exchange", "symbol"}
     return found
 
 

@@ -97,9 +97,16 @@ class Served:
 
     def kill_collector(self) -> None:
         """The live market's collector is gone without a word."""
-        report = read_report(MarketFolder(self.data, "bitfinex", LIVE).root)
-        assert report is not None
-        os.kill(report.pid, signal.SIGKILL)
+
+        def killed() -> bool:
+            report = read_report(MarketFolder(self.data, "bitfinex", LIVE).root)
+            try:
+                os.kill(report.pid if report is not None else 2**22, signal.SIGKILL)
+            except ProcessLookupError:
+                return False  # the next one has not reported yet
+            return True
+
+        wait_for(killed, "a collector to kill")
 
 
 def exact(text: str | bytes) -> dict[str, Any]:
