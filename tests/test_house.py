@@ -28,6 +28,7 @@ FLOORS = {
     "limits": 1,
     "models": 1,
     "numbers": 1,
+    "resources": 1,
     "settings": 1,
     "analysis": 2,
     "broadcast": 2,

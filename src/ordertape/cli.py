@@ -28,6 +28,7 @@ from ordertape.commands import (
 from ordertape.commands.common import DataOption
 from ordertape.commands.help import MARKUP, WordedCommand, WordedGroup
 from ordertape.errors import NameRefused, OrdertapeError, SettingRefused
+from ordertape.resources import require_files
 from ordertape.roles.logs import configure_logs, logger
 
 __all__ = ["app", "main", "run"]
@@ -55,6 +56,10 @@ app.command(cls=WordedCommand)(reading.status)
 app.add_typer(database.app, name="db")
 
 
+_MANY_FILES = ("collect", "demo", "serve")
+"""Commands that hold sockets, journals and a database; the others get by with a few."""
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         common.out(version("ordertape"))
@@ -63,6 +68,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def everywhere(
+    context: typer.Context,
     data: DataOption = None,
     _version: Annotated[
         bool,
@@ -72,6 +78,8 @@ def everywhere(
     ] = False,
 ) -> None:
     common.choose_data(data)
+    if context.invoked_subcommand in _MANY_FILES:
+        require_files()
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -93,6 +101,8 @@ def run(arguments: Sequence[str]) -> int:
         return _end(2, str(error))
     except OrdertapeError as error:
         return _end(1, str(error))
+    except MemoryError:
+        return _end(1, "there is not enough memory for this (see ulimit -v)")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _end(1, f"{where}{error.strerror or error}")

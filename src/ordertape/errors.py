@@ -25,6 +25,7 @@
     │   ├── SchemaRefused   tables are missing, not ours, or of another version
     │   ├── TapeDiffers     the rows of a market are those of another tape
     │   └── SaveRefused     rows from elsewhere that don't fit, or their market is collected
+    ├── ResourcesLacking    the account's limits (ulimit) are too low to begin
     └── SettingRefused      an environment variable or option has a value that can't be used
 
 ``retryable`` says whether trying the same thing again, unchanged, can help.
@@ -46,6 +47,7 @@ __all__ = [
     "NumberRefused",
     "OrdertapeError",
     "PortTaken",
+    "ResourcesLacking",
     "SaveRefused",
     "SchemaRefused",
     "ServerGone",
@@ -190,6 +192,10 @@ class SaveRefused(DatabaseError):
 
 class TransitionRefused(OrdertapeError):
     """A stream was asked for a step that its state does not allow; the text names both."""
+
+
+class ResourcesLacking(OrdertapeError):
+    """The account may use less memory or fewer open files than are needed."""
 
 
 class SettingRefused(OrdertapeError, ValueError):

@@ -254,6 +254,14 @@ control_reconnect_ms_max: Final = 1_000
 control_answer_ms_max: Final = 20_000
 """From a request to its answer, reconnects included.  Policy: ChildFailed."""
 
+# The account -------------------------------------------------------------------------------------
+open_files_min: Final = 256
+"""What serve, demo, collect, a collector and a keeper must be allowed to open (ulimit -n).
+Policy: refused in a sentence."""
+address_space_bytes_min: Final = 768 * 2**20
+"""What a process must be allowed to map (ulimit -v): loading the libraries takes 400 MB.
+Policy: refused in a sentence."""
+
 # The terminal ------------------------------------------------------------------------------------
 view_levels_shown: Final = 20
 view_events_shown: Final = 25

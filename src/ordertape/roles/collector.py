@@ -19,6 +19,7 @@ import uvloop
 
 from ordertape import limits
 from ordertape.errors import CollectFailed, OrdertapeError, SettingRefused, SyncFailed
+from ordertape.resources import require_files
 from ordertape.roles.children import beat, ending_signals, when_parent_leaves
 from ordertape.roles.controlled import ControlledCollector
 from ordertape.roles.logs import configure_logs, logger
@@ -175,6 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.symbols and options.control is None:
         parser.error("expected a SYMBOL or --control")
     try:
+        require_files()
         settings = load_settings(data=options.data)
         configure_logs(settings.logs)
         make: Callable[..., Collector | ControlledCollector]
@@ -198,6 +200,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except (OrdertapeError, OSError) as error:
         sys.stderr.write(f"collector: {error}\n")
+        return 1
+    except MemoryError:
+        sys.stderr.write("collector: there is not enough memory (see ulimit -v)\n")
         return 1
     except KeyboardInterrupt:  # before the loop took the signal over
         return 130

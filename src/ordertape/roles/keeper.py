@@ -20,6 +20,7 @@ from ordertape import limits
 from ordertape.database.address import address_of
 from ordertape.database.service import DatabaseFollower
 from ordertape.errors import OrdertapeError, RoleBusy
+from ordertape.resources import require_files
 from ordertape.roles.children import keep_beating, when_parent_leaves
 from ordertape.roles.locks import hold
 from ordertape.roles.logs import configure_logs, logger
@@ -170,6 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
         when_parent_leaves(stop.set)
         keep_beating()
     try:
+        require_files()
         settings = load_settings(data=options.data)
         configure_logs(settings.logs)
         follower = threading.Thread(
@@ -188,6 +190,9 @@ def main(arguments: list[str] | None = None) -> int:
                 follower.join()
     except (OrdertapeError, OSError) as error:
         sys.stderr.write(f"keeper: {error}\n")
+        return 1
+    except MemoryError:
+        sys.stderr.write("keeper: there is not enough memory (see ulimit -v)\n")
         return 1
     return 0
 
