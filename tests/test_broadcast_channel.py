@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -125,3 +126,15 @@ async def test_where_a_reader_stands_moves_with_its_frames() -> None:
     ((frame, whose),) = await mailbox.take()
     assert whose is reader
     assert frame.stand == (1, 5)
+
+
+async def test_the_age_of_a_book_is_that_of_the_venues_last_frame() -> None:
+    """On a quiet market heartbeats come long after the last event."""
+    old = time.time_ns() - 60 * 10**9
+    mailbox = Mailbox()
+    reader = Subscription(mailbox)
+    shown = picture(Market(), 5)
+    shown.ts_recv, shown.heard = old, time.time_ns()
+    reader.begin(5, [shown])
+    (frame,) = await taken(mailbox)
+    assert frame["age_ms"] < 30_000  # type: ignore[operator]

@@ -154,7 +154,7 @@ class Subscription:
             return
         self.flush()
         self._sequence, self._pictured, self.has_book = item.sequence, stand, True
-        self._put(item.frame(self.depth, age_of(item.ts_recv)))
+        self._put(item.frame(self.depth, age_of(max(item.ts_recv, item.heard))))
 
     def _events(self, item: Events) -> None:
         assert self._sequence is not None

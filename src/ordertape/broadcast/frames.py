@@ -81,6 +81,9 @@ class BookPicture:
     rows: EventBatch
     bids: int
     """How many of the rows are bids."""
+    heard: int = 0
+    """When the venue's last frame came, where that is known (ns): on a quiet market long after
+    the last event."""
     _texts: dict[int, str] = field(default_factory=dict)
 
     @classmethod

@@ -67,6 +67,9 @@ class Channel:
         )
         if not beginning.items:
             reader.mailbox.put(Frame(self.status_frame()))
+        for item in beginning.items:
+            if isinstance(item, BookPicture):
+                item.heard = self.info.last_frame_at or 0
         reader.begin(beginning.after, list[Item](beginning.items), beginning.has_book)
 
     def leave(self, reader: Subscription) -> None:
@@ -85,6 +88,8 @@ class Channel:
             return
         loop = asyncio.get_running_loop()
         picture = await loop.run_in_executor(executor, self.replica.picture)
+        if picture is not None:
+            picture.heard = self.info.last_frame_at or 0
         if self._told[0] not in _WITH_BOOK:
             # The replica began behind the mark that tells it.
             self._tell_status(self.info.state, self.info.reason)
