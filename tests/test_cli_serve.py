@@ -149,7 +149,8 @@ def test_ctrl_c_while_the_database_is_being_made_ends_as_quietly(tmp_path: Path)
     """initdb, which hangs at the same terminal, is not interrupted half way."""
     data = tmp_path / "data"
     with running(data, "demo") as server:
-        wait_for((data / "postgresql" / "cluster.new").exists, "the making of the database")
+        begun = data / "postgresql" / "cluster.new" / "PG_VERSION"
+        wait_for(begun.exists, "the making of the database")
         began = time.monotonic()
         server.send(signal.SIGINT)
         server.wait_gone()
