@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from ordertape import EventBatch, OrderBook
 from ordertape._engine import BatchBuilder
 from ordertape.errors import MarketBusy, TapeError
 from ordertape.events import EventKind, Flag
+from ordertape.roles.logs import configure_logs
 from ordertape.tape.archive import Archiver, importing
-from ordertape.tape.archive_files import commit_files, finish_commit, list_files
+from ordertape.tape.archive_files import ArchiveFile, commit_files, finish_commit, list_files
 from ordertape.tape.bases import list_bases
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
@@ -384,10 +386,40 @@ def test_renames_that_a_crash_interrupted_are_done_later(tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == [t.name for _, t in moves]
 
 
+def test_what_is_no_file_in_an_archive_is_left_alone_and_told(
+    folder: MarketFolder, tmp_path: Path
+) -> None:
+    configure_logs(tmp_path / "logs", console=False)
+    strangers = [
+        folder.archive / "mine.tmp",
+        folder.archive / "commit.json.tmp" / "deeper",
+        folder.archive / "events-00000000000000000001.parquet.tmp",
+        folder.archive / "base-00000000000000000001.parquet.tmp",
+        folder.archive / ArchiveFile.name(5, 9),
+        folder.archive / "base-00000000000000000007.parquet",
+    ]
+    for stranger in strangers:
+        stranger.mkdir(parents=True)
+    (folder.archive / "left.tmp").write_text("of a crash")
+    assert not folder.exists
+    market = Market()
+    write_journal(folder, market.messages(50, clear_every=50))
+    with closing(Archiver(folder, **SMALL)) as archiver:
+        assert archiver.finish() == market.book.seq
+    assert rebuild(folder.data, "demo", "X/Y").digest() == market.book.digest()
+    assert verify(folder.data, "demo", "X/Y").equal
+    assert all(stranger.is_dir() for stranger in strangers)
+    assert not (folder.archive / "left.tmp").exists()
+    log = (tmp_path / "logs" / "app.log").read_text()
+    assert f"path={strangers[0]}" in log
+    assert "L3_archive_foreign" in log
+
+
 def test_a_disk_that_is_full_is_one_sentence(folder: MarketFolder) -> None:
-    write_journal(folder, list(Market().messages(20)))
+    market = Market()
+    write_journal(folder, list(market.messages(20)))
     folder.archive.mkdir(parents=True)
-    (folder.archive / "events-00000000000000000001.parquet.tmp").mkdir()
+    (folder.archive / ArchiveFile.name(1, market.book.seq)).mkdir()
     with pytest.raises(TapeError, match="demo X/Y: can't write the archive"):
         Archiver(folder).finish()
 

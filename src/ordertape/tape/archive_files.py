@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow.parquet as pq
+import structlog
 
 from ordertape._engine import IdCodec
 from ordertape.errors import TapeCorrupt
@@ -36,11 +37,13 @@ __all__ = [
     "list_files",
     "load_codecs",
     "sync_file",
+    "temporary",
 ]
 
 METADATA_KEY = "ordertape"
 _NAME = re.compile(r"events-(\d{20})-(\d{20})\.parquet")
 _COMMIT = "commit.json"
+_log = structlog.stdlib.get_logger("ordertape.tape")
 
 
 class ArchivedMark(msgspec.Struct, array_like=True, frozen=True):
@@ -148,6 +151,14 @@ def load_codecs(folder: MarketFolder) -> MarketCodecs:
 # Getting there ------------------------------------------------------------------------------------
 
 
+def temporary(folder: Path, name: str) -> Path:
+    """Where to write the file that will be ``name``: no folder of somebody else's is in the way."""
+    path = folder / f"{name}.tmp"
+    while path.is_dir():
+        path = path.with_name(f"_{path.name}")
+    return path
+
+
 def sync_file(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -162,10 +173,10 @@ def commit_files(folder: Path, moves: Sequence[tuple[Path, Path]]) -> None:
         return
     if len(moves) > 1:
         plan = [(source.name, target.name) for source, target in moves]
-        temporary = folder / f"{_COMMIT}.tmp"
-        temporary.write_bytes(msgspec.json.encode(plan))
-        sync_file(temporary)
-        temporary.rename(folder / _COMMIT)
+        planned = temporary(folder, _COMMIT)
+        planned.write_bytes(msgspec.json.encode(plan))
+        sync_file(planned)
+        planned.rename(folder / _COMMIT)
     for source, target in moves:
         source.rename(target)
     sync_directory(folder)
@@ -173,16 +184,22 @@ def commit_files(folder: Path, moves: Sequence[tuple[Path, Path]]) -> None:
 
 
 def finish_commit(folder: Path) -> None:
-    """Does what a crash left undone and removes what nobody committed."""
+    """Does what a crash left undone and removes what nobody committed.
+
+    What is no file is not ours, whatever its name: it is told in the log and left alone.
+    """
     plan = folder / _COMMIT
-    if plan.exists():
+    if plan.is_file():
         for source, target in _read_plan(plan):
             if (folder / source).exists():
                 (folder / source).rename(folder / target)
         sync_directory(folder)
         plan.unlink()
     for left in folder.glob("*.tmp"):
-        left.unlink()
+        if left.is_file() or left.is_symlink():
+            left.unlink()
+        else:
+            _log.warning("L3_archive_foreign", path=str(left), reason="expected a file; left alone")
 
 
 def _read_plan(path: Path) -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ from ordertape.tape.archive_files import (
     load_codecs,
 )
 from ordertape.tape.archive_reader import book_at_end
-from ordertape.tape.bases import write_base
+from ordertape.tape.bases import Base, write_base
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.marks import Mark
 from ordertape.tape.open_file import OpenFile
@@ -260,7 +260,7 @@ class ArchiveWriter:
 
     def _write_base(self, snapshot: Snapshot) -> None:
         path = write_base(self.folder, snapshot, self.codecs)
-        self._moves.append((path, path.with_suffix("")))
+        self._moves.append((path, path.with_name(Base.name(snapshot.seq))))
         self._based = (snapshot.seq, snapshot.ts_recv)
 
     # Files ----------------------------------------------------------------------------------------

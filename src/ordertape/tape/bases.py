@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ordertape._engine import EventBatch
 from ordertape.tape.archive_columns import gather, layout_of, table_of
-from ordertape.tape.archive_files import METADATA_KEY, information, sync_file
+from ordertape.tape.archive_files import METADATA_KEY, information, sync_file, temporary
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder, names_like
 from ordertape.tape.row_group import RowGroup, open_file
@@ -46,7 +46,7 @@ class BaseInfo(msgspec.Struct, frozen=True):
 
     @property
     def file_name(self) -> str:
-        return f"base-{self.seq:020d}.parquet"
+        return Base.name(self.seq)
 
 
 class Base(NamedTuple):
@@ -57,6 +57,10 @@ class Base(NamedTuple):
     def info(self) -> BaseInfo:
         info: BaseInfo = information(self.path, BaseInfo)
         return info
+
+    @staticmethod
+    def name(seq: int) -> str:
+        return f"base-{seq:020d}.parquet"
 
 
 def list_bases(folder: Path) -> list[Base]:
@@ -79,7 +83,7 @@ def nearest_base(folder: Path, at: int | None) -> Base | None:
 
 
 def write_base(folder: MarketFolder, snapshot: Snapshot, codecs: MarketCodecs) -> Path:
-    """Writes a base under a temporary name, durable; ``.tmp`` is to be taken off it."""
+    """Writes a base under a temporary name, durable; to be renamed to ``Base.name``."""
     rows = snapshot.rows
     scales = (rows.price_scale, rows.size_scale) if rows is not None else (0, 0)
     columns = gather([rows], *scales) if rows is not None else {"seq": np.empty(0, np.int64)}
@@ -99,7 +103,7 @@ def write_base(folder: MarketFolder, snapshot: Snapshot, codecs: MarketCodecs) -
         trade_codec=layout.trade_codec,
     )
     table = table_of(columns, layout)
-    path = folder.archive / f"base-{snapshot.seq:020d}.parquet.tmp"
+    path = temporary(folder.archive, Base.name(snapshot.seq))
     with pq.ParquetWriter(path, table.schema, **layout.writer_options()) as writer:
         writer.write_table(table)
         writer.add_key_value_metadata({METADATA_KEY: msgspec.json.encode(info).decode()})

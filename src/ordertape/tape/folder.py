@@ -94,7 +94,7 @@ class MarketFolder:
 def _holds(folder: Path, suffix: str) -> bool:
     try:
         with os.scandir(folder) as entries:
-            return any(entry.name.endswith(suffix) for entry in entries)
+            return any(entry.name.endswith(suffix) and entry.is_file() for entry in entries)
     except (FileNotFoundError, NotADirectoryError):
         return False
 
@@ -121,9 +121,10 @@ def markets(data: str | os.PathLike[str]) -> list[MarketFolder]:
 
 
 def names_like(form: re.Pattern[str], folder: Path) -> list[re.Match[str]]:
-    """The names in a folder that have this form; none where there is no folder."""
+    """The names of files in a folder that have this form; none where there is no folder."""
     try:
-        names = os.listdir(folder)
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_file()]
     except FileNotFoundError:
         return []
     return [found for name in names if (found := form.fullmatch(name))]

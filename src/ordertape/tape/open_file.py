@@ -10,7 +10,7 @@ import msgspec
 import pyarrow.parquet as pq
 
 from ordertape.tape.archive_columns import Columns, Layout, hash_columns, table_of
-from ordertape.tape.archive_files import METADATA_KEY, FileInfo, sync_file
+from ordertape.tape.archive_files import METADATA_KEY, FileInfo, sync_file, temporary
 
 __all__ = ["OpenFile"]
 
@@ -22,7 +22,7 @@ class OpenFile:
         self.layout = layout
         self.first = first
         self.last = first
-        self.path = folder / f"events-{first[0]:020d}.parquet.tmp"
+        self.path = temporary(folder, f"events-{first[0]:020d}.parquet")
         self._writer: Any = None
         self._rows_hash = hashlib.blake2b(digest_size=16)
 
