@@ -30,6 +30,7 @@ FLOORS = {
     "numbers": 1,
     "resources": 1,
     "settings": 1,
+    "times": 1,
     "analysis": 2,
     "broadcast": 2,
     "database": 2,

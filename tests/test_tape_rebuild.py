@@ -22,8 +22,8 @@ from ordertape.tape.marks import digest_mark
 from ordertape.tape.reader import TapeReader, read_tape
 from ordertape.tape.rebuild import rebuild
 from ordertape.tape.segment import segments
-from ordertape.tape.times import format_time
 from ordertape.tape.verify import verify
+from ordertape.times import iso_from_ns
 from support.tape import START, Market, naive_book, rows_of, write_journal
 
 SMALL = {"file_rows_max": 150, "row_group_rows": 60}
@@ -76,7 +76,7 @@ def test_a_moment_is_given_as_text_datetime_or_nanoseconds(folder: MarketFolder)
     at = batches[20].last_ts_recv
     expected = naive_book(batches, at).digest()
     assert rebuild(folder.data, "demo", "X/Y", at).digest() == expected
-    assert rebuild(str(folder.data), "demo", "X/Y", format_time(at)).digest() == expected
+    assert rebuild(str(folder.data), "demo", "X/Y", iso_from_ns(at)).digest() == expected
     with pytest.raises(SettingRefused):
         rebuild(folder.data, "demo", "X/Y", "noon")
 
@@ -88,7 +88,7 @@ def test_before_the_first_event_there_is_no_book(folder: MarketFolder) -> None:
         with pytest.raises(UnknownMarket, match="nothing was recorded yet"):
             rebuild(folder.data, "demo", "X/Y")
         writer.append(Market().message(clear=True))
-    moment = format_time(START - 1)
+    moment = iso_from_ns(START - 1)
     with pytest.raises(UnknownMarket, match=f"nothing was recorded by {moment}"):
         rebuild(folder.data, "demo", "X/Y", START - 1)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,7 @@ from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.events import REASONS, EventKind, Flag, Side
 from ordertape.numbers import plain
+from ordertape.times import datetime_from_ns, iso_from_ns, ns_from_datetime
 
 __all__ = [
     "L3BookOrder",
@@ -40,8 +41,6 @@ __all__ = [
     "iso_from_ns",
     "orders_of",
 ]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class L3Side(StrEnum):
@@ -71,25 +70,6 @@ class L3EventType(StrEnum):
         return EventKind[self.name]
 
 
-def datetime_from_ns(ns: int) -> datetime:
-    """The moment ``ns`` nanoseconds after 1970 UTC, cut (not rounded) to microseconds."""
-    return _EPOCH + timedelta(microseconds=ns // 1000)
-
-
-def iso_from_ns(ns: int) -> str:
-    """``2026-11-22T07:00:00.123456789Z``: three, six or nine digits after the point, or none."""
-    seconds, rest = divmod(ns, 1_000_000_000)
-    text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
-    digits = f"{rest:09d}"
-    while digits.endswith("000"):
-        digits = digits[:-3]
-    return f"{text}.{digits}Z" if digits else f"{text}Z"
-
-
-def _ns(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
-
-
 def _without_float(value: Any) -> Any:
     if isinstance(value, float):
         # A float has already lost the digits that the sender wrote.
@@ -115,7 +95,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return msgspec.Raw(plain(value).encode())
     if isinstance(value, datetime):
-        return iso_from_ns(_ns(value))
+        return iso_from_ns(ns_from_datetime(value))
     if isinstance(value, dict):
         return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

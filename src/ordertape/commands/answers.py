@@ -7,11 +7,12 @@ from typing import Any
 
 from ordertape._engine import OrderBook
 from ordertape.events import Side
-from ordertape.models import L3Statistics, iso_from_ns
+from ordertape.models import L3Statistics
 from ordertape.roles.status import read_report
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import history_of
 from ordertape.tape.reader import TapeReader
+from ordertape.times import NS_PER_MILLISECOND, iso_from_ns
 
 __all__ = ["book_answer"]
 
@@ -33,7 +34,11 @@ def book_answer(
     state = found.state_at(now_ns)
     if at_ns is None and report is None and state != "FAILED":
         state = "STOPPED"  # nobody collects: what the last mark says is no longer so
-    age_ms = report.age_ms() if report is not None else max(0, now_ns - book.ts_recv) // 10**6
+    age_ms = (
+        report.age_ms()
+        if report is not None
+        else max(0, now_ns - book.ts_recv) // NS_PER_MILLISECOND
+    )
     answer: dict[str, Any] = {
         "exchange": folder.exchange,
         "symbol": folder.symbol,

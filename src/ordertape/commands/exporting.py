@@ -31,7 +31,7 @@ from ordertape.tape.exports import (
     export_lobster,
     export_parquet,
 )
-from ordertape.tape.times import parse_time
+from ordertape.times import parse_time
 
 __all__ = ["export"]
 

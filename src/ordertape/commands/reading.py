@@ -22,17 +22,16 @@ from ordertape.commands.common import (
 )
 from ordertape.commands.progress import waiting
 from ordertape.errors import OrdertapeError
-from ordertape.models import iso_from_ns
 from ordertape.numbers import counted, plain
 from ordertape.roles.status import read_report
 from ordertape.tape.folder import MarketFolder, markets
 from ordertape.tape.reader import TapeReader
 from ordertape.tape.rebuild import rebuild
 from ordertape.tape.summary import TapeSummary, summary_of
-from ordertape.tape.times import parse_time
 from ordertape.tape.verify import verify as verify_tape
 from ordertape.terminal.replica import Replica
 from ordertape.terminal.view import show
+from ordertape.times import iso_from_ns, parse_time
 from ordertape.venues.registry import VENUES
 
 __all__ = ["book", "status", "venues", "verify", "watch"]

@@ -16,14 +16,14 @@ from ordertape.replay.capture_file import CaptureWriter, read_lines
 from ordertape.stream.market import MarketStream
 from ordertape.stream.state import StreamState
 from ordertape.tape.marks import Mark
+from ordertape.times import NS_PER_MILLISECOND
 from ordertape.venues.registry import venue_of
 
 __all__ = ["CaptureReplay", "CaptureWriter", "read_capture"]
 
-_NS_PER_MS = 1_000_000
 _SILENCES_NS = (
-    (limits.commit_silence_ms + 1) * _NS_PER_MS,
-    (limits.commit_silence_ms + limits.attribution_horizon_ms + 2) * _NS_PER_MS,
+    (limits.commit_silence_ms + 1) * NS_PER_MILLISECOND,
+    (limits.commit_silence_ms + limits.attribution_horizon_ms + 2) * NS_PER_MILLISECOND,
 )
 """After these, what waits for a silence has had it: first statements, then trades."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from ordertape import limits
+from ordertape.times import NS_PER_MILLISECOND
 
 __all__ = ["StreamReport", "read_report", "write_report"]
 
@@ -53,12 +54,15 @@ class StreamReport(msgspec.Struct, kw_only=True):
         """Milliseconds since the venue's last frame, None before the first."""
         if self.last_frame_at is None:
             return None
-        return max(0, (time.time_ns() if now_ns is None else now_ns) - self.last_frame_at) // 10**6
+        return (
+            max(0, (time.time_ns() if now_ns is None else now_ns) - self.last_frame_at)
+            // NS_PER_MILLISECOND
+        )
 
     @property
     def fresh(self) -> bool:
         """Whether its collector runs: it reported lately and its process is there."""
-        age_ms = (time.time_ns() - self.written_at) // 10**6
+        age_ms = (time.time_ns() - self.written_at) // NS_PER_MILLISECOND
         return age_ms <= limits.status_stale_ms and Path(f"/proc/{self.pid}").exists()
 
 

@@ -14,20 +14,18 @@ from msgspec import Struct
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
-from ordertape.models import iso_from_ns
 from ordertape.stream.integrity import Integrity
 from ordertape.stream.quarantine import Quarantine
 from ordertape.stream.rates import Rate
 from ordertape.stream.record import Record, Recovered, Sink
 from ordertape.stream.state import StateMachine, StreamState
+from ordertape.times import NS_PER_MILLISECOND, NS_PER_SECOND, iso_from_ns
 from ordertape.venues.registry import Venue
 from ordertape.venues.session import Action, Checksum, Fault, Outcome
 
 __all__ = ["MarketStream", "Step", "Wish"]
 
 _HAS_BOOK: Final = (StreamState.LIVE, StreamState.STALE)
-_NS_PER_MS: Final = 1_000_000
-_NS_PER_SECOND: Final = 1_000_000_000
 
 
 class Wish(Enum):
@@ -72,7 +70,7 @@ class MarketStream:
             codec=there.codec if there else venue.id_codec,
         )
         self.session = venue.make_session(symbol, self.book)
-        self.record = Record(sink, self.session, snapshot_interval_seconds * _NS_PER_SECOND)
+        self.record = Record(sink, self.session, snapshot_interval_seconds * NS_PER_SECOND)
         self.first_sequence = 1
         self.last_ts = self._now = 0
         self._set_back = (0, 0)
@@ -280,8 +278,8 @@ class MarketStream:
         self._step.wish, self._step.reason = Wish.END, reason
 
     def _check_liveness(self, now: int) -> None:
-        silent_ms = (now - max(self.last_ts, self.connected_at or 0)) // _NS_PER_MS
-        waited_ms = (now - self._since) // _NS_PER_MS
+        silent_ms = (now - max(self.last_ts, self.connected_at or 0)) // NS_PER_MILLISECOND
+        waited_ms = (now - self._since) // NS_PER_MILLISECOND
         if self._paused_since is not None:
             if now - self._paused_since > _ns(limits.maintenance_ms_max):
                 reason = f"the venue's pause lasts over {limits.maintenance_ms_max} ms"
@@ -373,4 +371,4 @@ class MarketStream:
 
 
 def _ns(milliseconds: int) -> int:
-    return milliseconds * _NS_PER_MS
+    return milliseconds * NS_PER_MILLISECOND

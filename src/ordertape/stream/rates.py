@@ -6,10 +6,9 @@ from collections import deque
 from collections.abc import Callable
 
 from ordertape import limits
+from ordertape.times import NS_PER_SECOND
 
 __all__ = ["Rate"]
-
-_NS = 1_000_000_000
 
 
 class Rate:
@@ -24,14 +23,18 @@ class Rate:
 
     def sample(self, now: int, count: int) -> None:
         """``count`` stood so as the second of ``now`` (ns) began."""
-        second = now // _NS
+        second = now // NS_PER_SECOND
         self._samples.append((second, count))
-        self.next_sample = (second + 1) * _NS
+        self.next_sample = (second + 1) * NS_PER_SECOND
 
     def per_second(self, now: int) -> float:
         """Mean from the oldest sample within the window to ``now`` (ns)."""
-        begin = now // _NS - self._seconds
+        begin = now // NS_PER_SECOND - self._seconds
         for second, before in self._samples:
             if second >= begin:
-                return (self._count() - before) * _NS / max(now - second * _NS, _NS)
+                return (
+                    (self._count() - before)
+                    * NS_PER_SECOND
+                    / max(now - second * NS_PER_SECOND, NS_PER_SECOND)
+                )
         return 0.0

@@ -36,7 +36,7 @@ from ordertape.tape.marks import Mark
 from ordertape.tape.open_file import OpenFile
 from ordertape.tape.segment import Position
 from ordertape.tape.snapshot import Snapshot
-from ordertape.tape.times import SECOND, day_end
+from ordertape.times import NS_PER_SECOND, day_end
 
 __all__ = ["ArchiveWriter"]
 
@@ -66,7 +66,7 @@ class ArchiveWriter:
         self.folder = folder
         self._file_rows_max = file_rows_max
         self._row_group_rows = row_group_rows
-        self._base_ns = base_seconds_max * SECOND
+        self._base_ns = base_seconds_max * NS_PER_SECOND
         folder.archive.mkdir(parents=True, exist_ok=True)
         finish_commit(folder.archive)
         newest = last_file(folder.archive)

@@ -10,7 +10,7 @@ from ordertape.tape.archive_files import list_files
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
-from ordertape.tape.times import SECOND, format_time
+from ordertape.times import NS_PER_SECOND, iso_from_ns
 
 __all__ = ["History", "history_of"]
 
@@ -111,7 +111,7 @@ class History:
             first = max(gap["from_ns"], start if start is not None else gap["from_ns"])
             last = now if gap["to_ns"] is None else gap["to_ns"]
             total += max(0, (last if end is None else min(last, end)) - first)
-        return total / SECOND
+        return total / NS_PER_SECOND
 
     @property
     def gap_count(self) -> int:
@@ -145,8 +145,8 @@ def _archived_eras(folder: MarketFolder) -> list[tuple[int, int]]:
 
 def _shown(fields: dict[str, Any]) -> dict[str, Any]:
     return {
-        "from": format_time(fields["from_ns"]),
-        "to": None if fields["to_ns"] is None else format_time(fields["to_ns"]),
+        "from": iso_from_ns(fields["from_ns"]),
+        "to": None if fields["to_ns"] is None else iso_from_ns(fields["to_ns"]),
         "reason": fields["reason"],
         "healed_by": fields["healed_by"],
     }

@@ -18,7 +18,7 @@ from ordertape.events import EventKind, Flag
 from ordertape.tape.archive import ArchiveWriter
 from ordertape.tape.foreign import BatchReader
 from ordertape.tape.marks import PLUMBING, Mark, digest_mark, gap_mark
-from ordertape.tape.times import format_time
+from ordertape.times import iso_from_ns
 
 __all__ = ["ImportRun", "ImportSummary", "Progress"]
 
@@ -93,14 +93,14 @@ class ImportRun:
         if start < end:
             raise ImportRefused(
                 f"{self._writer.folder.market}: expected a source that begins after the tape's "
-                f"end {format_time(end)}, found one that begins at {format_time(start)}"
+                f"end {iso_from_ns(end)}, found one that begins at {iso_from_ns(start)}"
             )
         if self._seq:
             gap = gap_mark(
                 self._seq, end, start, "not recorded", era=self._era, healed_by=self._seq + 1
             )
             self._writer.mark(gap)
-        self._summary.first_seq, self._summary.start = self._seq + 1, format_time(start)
+        self._summary.first_seq, self._summary.start = self._seq + 1, iso_from_ns(start)
 
     def _continued(self, batch: EventBatch) -> EventBatch:
         """The batch with the tape's seqs, and times that never decrease."""
@@ -161,7 +161,7 @@ class ImportRun:
         self._mark_digest()
         summary, book = self._summary, self._book
         summary.events = sum(self._kinds)
-        summary.last_seq, summary.end = book.seq, format_time(self._ts_recv)
+        summary.last_seq, summary.end = book.seq, iso_from_ns(self._ts_recv)
         summary.eras = book.era - self._era
         summary.kinds = {kind.name.lower(): self._kinds[kind] for kind in EventKind}
         counted = self._counters.as_dict() if self._counters is not None else {}

@@ -19,7 +19,7 @@ from ordertape.tape.journal_reader import JournalReader
 from ordertape.tape.marks import Mark
 from ordertape.tape.segment import Position, SegmentReader, segments
 from ordertape.tape.snapshot import Snapshot
-from ordertape.tape.times import Time, parse_time
+from ordertape.times import Time, parse_time
 
 __all__ = ["Tail", "TapeReader", "read_tape"]
 

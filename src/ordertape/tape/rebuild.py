@@ -18,7 +18,7 @@ from ordertape.tape.journal_reader import NO_EVENTS, JournalReader
 from ordertape.tape.reader import TapeReader
 from ordertape.tape.segment import SNAPSHOT, Position, Segment, SegmentReader, segments
 from ordertape.tape.snapshot import Snapshot
-from ordertape.tape.times import Time, format_time, parse_time
+from ordertape.times import Time, iso_from_ns, parse_time
 
 __all__ = ["Replay", "rebuild"]
 
@@ -49,7 +49,7 @@ def rebuild(
         if len(rows) < len(batch):
             break
     if replay.book.seq == 0:
-        moment = "yet" if at_ns is None else f"by {format_time(at_ns)}"
+        moment = "yet" if at_ns is None else f"by {iso_from_ns(at_ns)}"
         raise UnknownMarket(f"{reader.folder.market}: nothing was recorded {moment}")
     return replay.book
 

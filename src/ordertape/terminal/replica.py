@@ -18,6 +18,7 @@ from ordertape.tape.history import History
 from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
 from ordertape.tape.rebuild import rebuild
+from ordertape.times import NS_PER_SECOND
 
 __all__ = ["Replica"]
 
@@ -70,7 +71,7 @@ class Replica:
 
         Seconds before the first event count only once that is long enough ago.
         """
-        now = time.time_ns() // 10**9
+        now = time.time_ns() // NS_PER_SECOND
         span = range(now - limits.view_rate_seconds, now)
         if self._first_second is not None:
             span = range(max(span.start, min(self._first_second, now - 1)), now)
@@ -122,7 +123,7 @@ class Replica:
             self.book = OrderBook(codec=item.codec)
         self.faults += self.book.apply(item).faults
         self._recent.append(item)
-        second = item.last_ts_recv // 10**9
+        second = item.last_ts_recv // NS_PER_SECOND
         if self._first_second is None:
             self._first_second = second
         counts = self._per_second.setdefault(second, [0] * 8)

@@ -12,6 +12,7 @@ from rich.live import Live
 from ordertape import limits
 from ordertape.terminal.replica import Replica
 from ordertape.terminal.tables import View, line, screen
+from ordertape.times import NS_PER_MILLISECOND
 
 __all__ = ["show", "view_of"]
 
@@ -30,7 +31,7 @@ def view_of(replica: Replica) -> View:
         if report is not None:
             # The report is up to a second old; the tape itself may know of a later frame.
             seen = max(report.last_frame_at or 0, book.ts_recv if book is not None else 0)
-            age_ms = max(0, time.time_ns() - seen) // 10**6 if seen else None
+            age_ms = max(0, time.time_ns() - seen) // NS_PER_MILLISECOND if seen else None
         bid_orders, ask_orders = book.totals()[:2] if book is not None else (0, 0)
         return View(
             exchange=replica.exchange,

@@ -16,6 +16,7 @@ import msgspec
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook, WindowResolver
 from ordertape.errors import IdRefused, NumberRefused
+from ordertape.times import NS_PER_MILLISECOND
 from ordertape.venues import bitfinex_wire as wire
 from ordertape.venues.bitfinex_control import BOOK_LENGTHS, Control
 from ordertape.venues.capability import Capability
@@ -45,10 +46,9 @@ _UNKNOWN: Final = -1
 """No sequence is expected."""
 _NO_HEAD: Final = b"\0"
 """No frame begins so."""
-_NS_PER_MS: Final = 1_000_000
-_COMMIT_SILENCE_NS: Final = limits.commit_silence_ms * _NS_PER_MS
-_COMMIT_OPEN_NS: Final = limits.commit_open_ms_max * _NS_PER_MS
-_HORIZON_NS: Final = limits.attribution_horizon_ms * _NS_PER_MS
+_COMMIT_SILENCE_NS: Final = limits.commit_silence_ms * NS_PER_MILLISECOND
+_COMMIT_OPEN_NS: Final = limits.commit_open_ms_max * NS_PER_MILLISECOND
+_HORIZON_NS: Final = limits.attribution_horizon_ms * NS_PER_MILLISECOND
 
 
 class _TailError(Exception):
@@ -113,7 +113,7 @@ class BitfinexSession:
 
     def stalled(self, now: int) -> str | None:
         """A book channel without its heartbeat (every 15 s of silence) while others go on."""
-        silent_ms = (now - self._heard()) // _NS_PER_MS
+        silent_ms = (now - self._heard()) // NS_PER_MILLISECOND
         if self._awaits_snapshot or silent_ms <= limits.silence_stale_ms:
             return None
         return f"no frame and no heartbeat of the book for {silent_ms} ms"
@@ -236,7 +236,7 @@ class BitfinexSession:
             return sequence, None
         if first is None:
             raise _TailError("a frame without the time that was granted")
-        return sequence, first * _NS_PER_MS
+        return sequence, first * NS_PER_MILLISECOND
 
     def _failed(self, error: Exception, text: bytes) -> Outcome:
         if isinstance(error, NumberRefused):
@@ -381,6 +381,6 @@ class BitfinexSession:
 
     def _take_trade(self, trade: wire.Trade, ts_recv: int, sequence: int | None) -> None:
         """With the time the trade was made, not the frame's: an end can't come before its trade."""
-        made = trade.milliseconds * _NS_PER_MS
+        made = trade.milliseconds * NS_PER_MILLISECOND
         if self.resolver.trade(trade.trade_id, trade.amount, trade.price, ts_recv, made, sequence):
             self._trades_due = min(self._trades_due, ts_recv + _HORIZON_NS)

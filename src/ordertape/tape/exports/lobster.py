@@ -34,6 +34,7 @@ from ordertape.tape.exports.files import NewFiles
 from ordertape.tape.exports.span import Progress, Range
 from ordertape.tape.folder import slug
 from ordertape.tape.lobster_lines import PRICE_SCALE, SIZE_SCALE, Scales
+from ordertape.times import NS_PER_DAY, NS_PER_SECOND
 
 __all__ = ["LEVELS", "export_lobster"]
 
@@ -45,7 +46,6 @@ _NO_ASK: Final = "9999999999,0"
 _NO_BID: Final = "-9999999999,0"
 _NEW_YORK: Final = ZoneInfo("America/New_York")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND: Final = 1_000_000_000
 
 
 class _Event(NamedTuple):
@@ -211,12 +211,12 @@ class _Writer:
     def _line(self, message: _Message, ts: int) -> None:
         self._ts = max(ts, self._ts)
         local = self._ts + self._offset(self._ts)
-        day, ns = divmod(local, 86_400 * _SECOND)
+        day, ns = divmod(local, NS_PER_DAY)
         if self._pair is not None and self._pair.day != day:
             self.close()
         if self._pair is None:
             self._pair = _Pair(self._span, self._files, day, ns, self._levels)
-        time = f"{ns // _SECOND}.{ns % _SECOND:09d}"
+        time = f"{ns // NS_PER_SECOND}.{ns % NS_PER_SECOND:09d}"
         number = self._number(message.order_id) if message.order_id is not None else 0
         direction = 1 if message.side == Side.BID else -1
         numbers = (message.type, number, message.size, message.price, direction)
@@ -238,11 +238,11 @@ class _Writer:
 
     def _offset(self, ts: int) -> int:
         """ns that New York is ahead of UTC (negative); it changes at full hours only."""
-        hour = ts // (3600 * _SECOND)
+        hour = ts // (3600 * NS_PER_SECOND)
         if hour not in self._offsets:
             moment = (_EPOCH + timedelta(hours=hour)).astimezone(_NEW_YORK)
             offset = moment.utcoffset() or timedelta()
-            self._offsets[hour] = offset // timedelta(seconds=1) * _SECOND
+            self._offsets[hour] = offset // timedelta(seconds=1) * NS_PER_SECOND
         return self._offsets[hour]
 
     def close(self) -> None:

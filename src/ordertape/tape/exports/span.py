@@ -12,7 +12,7 @@ from ordertape.errors import UnknownMarket
 from ordertape.tape.folder import slug
 from ordertape.tape.reader import TapeReader, read_tape
 from ordertape.tape.rebuild import rebuild
-from ordertape.tape.times import Time, day_end, format_time, parse_time
+from ordertape.times import Time, day_end, iso_from_ns, parse_time
 
 __all__ = ["Progress", "Range"]
 
@@ -34,7 +34,7 @@ class Range:
 
     def name(self, day_ns: int, suffix: str) -> str:
         """The name of the file of a day (any moment of it), for instance of 2026-11-22."""
-        day = format_time(day_ns)[:10]
+        day = iso_from_ns(day_ns)[:10]
         return f"{slug(self.exchange)}_{slug(self.symbol)}_{day}{suffix}"
 
     def days(self) -> Iterator[tuple[int, EventBatch]]:
