@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ordertape import limits
 from ordertape._engine import NULL, EventBatch, IdCodec
 from ordertape.errors import IdRefused
 from ordertape.events import NO_SIDE, EventKind, Side
 
 __all__ = ["Filters", "scaled_ceiling", "scaled_floor"]
 
-_EXACT = Context(prec=200)
-"""No bound that fits a URL is rounded."""
+_GREATEST = 2**63 - 1
+"""Of int64; the least is its opposite, as the one below means that there is no number."""
+_DIGITS = tuple(map(int, str(_GREATEST)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,20 @@ def scaled_floor(number: Decimal, scale: int) -> int:
     return _scaled(number, scale, ROUND_FLOOR)
 
 
+@lru_cache(limits.scaled_bounds_kept)
 def _scaled(number: Decimal, scale: int, rounding: str) -> int:
-    scaled = int(number.scaleb(scale, _EXACT).to_integral_value(rounding))
-    return max(-(2**63) + 1, min(2**63 - 1, scaled))
+    # A bound comes from a URL and may have any exponent and as many digits as fit one: what int64
+    # does not hold, and what is less than the scale's last digit, never becomes an int or is
+    # shifted.  No context has a part in it, so that nothing is rounded but by ``rounding``.
+    if number.copy_abs() >= Decimal((0, _DIGITS, -scale)):
+        return -_GREATEST if number.is_signed() else _GREATEST
+    if not number:
+        return 0
+    if number.adjusted() < -scale - 1:
+        return int(Decimal((number.is_signed(), (1,), -1)).to_integral_value(rounding))
+    sign, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)  # neither NaN nor infinite
+    return int(Decimal((sign, digits, exponent + scale)).to_integral_value(rounding))
 
 
 def _column(batch: EventBatch, name: str, absent: int) -> npt.NDArray[Any]:

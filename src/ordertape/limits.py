@@ -43,6 +43,9 @@ lookup_groups_kept: Final = 3
 """Decoded row groups a market that paging keeps.  Policy: the least used is dropped."""
 lookups_kept: Final = 64
 """Markets whose tapes the server keeps in mind.  Policy: the least used is dropped."""
+scaled_bounds_kept: Final = 256
+"""Bounds of prices and sizes, each at the scale of a market, that a page's batches are compared
+with.  Policy: the least used is scaled anew."""
 lookup_index_bytes: Final = 256 * 2**10
 """Between two points of a journal's index: what a look-up reads in vain at most."""
 base_seconds_max: Final = 3600
