@@ -25,6 +25,7 @@ FLOORS = {
     "errors": 1,
     "events": 1,
     "filters": 1,
+    "kept": 1,
     "limits": 1,
     "models": 1,
     "numbers": 1,

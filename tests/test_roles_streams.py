@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -103,6 +104,25 @@ async def test_a_market_without_a_report_is_known_by_its_tape(tmp_path: Path) ->
     record(tmp_path)
     (info,) = without_collectors(tmp_path).all()
     assert (info.state, info.started_at, info.orders_received) == ("STOPPED", None, 0)
+
+
+async def test_many_markets_are_told_without_reading_their_tapes_again(tmp_path: Path) -> None:
+    for nth in range(200):
+        name = f"X{nth:03}/USDT"
+        root = MarketFolder(tmp_path, "bitfinex", name).root
+        (root / "journal").mkdir(parents=True)
+        (root / "journal" / "1.journal").touch()
+        write_report(root, left_behind("STOPPED", symbol=name))
+        for path in (root / "status.json", root.parent, tmp_path):
+            os.utime(path, ns=(1, 1))
+    streams = without_collectors(tmp_path)
+    assert len(streams.all()) == 200
+    began = time.process_time()
+    for _ in range(5):
+        assert len(streams.all()) == 200
+        assert streams.resolve("bitfinex", "X199/USDT") == ("bitfinex", "X199/USDT")
+    # On the way it was quadratic: two seconds and a half each.
+    assert time.process_time() - began < 5 * 0.25
 
 
 async def test_what_can_t_be_started_is_refused_before_anything_is(tmp_path: Path) -> None:

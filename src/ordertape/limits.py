@@ -43,6 +43,11 @@ lookup_groups_kept: Final = 3
 """Decoded row groups a market that paging keeps.  Policy: the least used is dropped."""
 lookups_kept: Final = 64
 """Markets whose tapes the server keeps in mind.  Policy: the least used is dropped."""
+readings_kept: Final = 16_384
+"""Files and folders (reports, lists of markets) that the server reads again only when they
+changed, of each kind.  Policy: the least used is read anew."""
+reading_settled_ms: Final = 1_000
+"""What changed less than this ago is read each time: the clocks of file systems tick slowly."""
 scaled_bounds_kept: Final = 256
 """Bounds of prices and sizes, each at the scale of a market, that a page's batches are compared
 with.  Policy: the least used is scaled anew."""

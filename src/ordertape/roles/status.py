@@ -15,7 +15,7 @@ import msgspec
 from ordertape import limits
 from ordertape.times import NS_PER_MILLISECOND
 
-__all__ = ["StreamReport", "read_report", "write_report"]
+__all__ = ["StreamReport", "read_report", "report_path", "write_report"]
 
 _NAME = "status.json"
 
@@ -70,12 +70,17 @@ def write_report(folder: Path, report: StreamReport) -> None:
     """Replaces the report in a market's folder."""
     temporary = folder / f"{_NAME}.new"
     temporary.write_bytes(msgspec.json.encode(report))
-    os.replace(temporary, folder / _NAME)
+    os.replace(temporary, report_path(folder))
 
 
 def read_report(folder: Path) -> StreamReport | None:
     """The last report in a market's folder, None where there is none that can be read."""
     try:
-        return msgspec.json.decode((folder / _NAME).read_bytes(), type=StreamReport)
+        return msgspec.json.decode(report_path(folder).read_bytes(), type=StreamReport)
     except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
         return None
+
+
+def report_path(folder: Path) -> Path:
+    """Where the report of a market's folder lies."""
+    return folder / _NAME

@@ -11,11 +11,12 @@ from ordertape.errors import MarketBusy, OrdertapeError, SettingRefused, Unknown
 from ordertape.models import StreamInfo
 from ordertape.roles.control import ControlClient
 from ordertape.roles.control_messages import Start, Stop
-from ordertape.roles.status import StreamReport, read_report
-from ordertape.roles.wanted import is_wanted
+from ordertape.roles.status import StreamReport, read_report, report_path
+from ordertape.roles.wanted import is_wanted, read_wanted
 from ordertape.settings import Settings
 from ordertape.tape.archive_files import last_file
-from ordertape.tape.folder import MarketFolder, markets
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.known import KnownMarkets, KnownReading
 from ordertape.venues.registry import venue_of
 
 __all__ = ["Streams"]
@@ -38,6 +39,11 @@ class Streams:
         self._collectors: dict[str, ControlClient] = {}
         self._simulated: dict[tuple[str, str], ControlClient] = {}
         self._change = asyncio.Event()
+        # All of it is asked for many times a second, in the event loop.
+        self._tapes = KnownMarkets(settings.data)
+        self._reports = KnownReading(lambda path: read_report(path.parent))
+        self._wanted = KnownReading(read_wanted)
+        self._last_files = KnownReading(last_file)
 
     # What there is --------------------------------------------------------------------------------
 
@@ -146,7 +152,9 @@ class Streams:
     def resolve(self, exchange: str, symbol: str) -> tuple[str, str]:
         """(exchange, our symbol) of a market that was ever collected.  Raises UnknownMarket."""
         venue = exchange.strip().lower()
-        known = self._known(venue)
+        if (venue, symbol) in self._tapes.now or (venue, symbol) in self._told():
+            return venue, symbol
+        known = {name for of, name in self._names() if of == venue}
         if symbol in known:
             return venue, symbol
         if not known:
@@ -156,31 +164,34 @@ class Streams:
     def status(self, exchange: str, symbol: str) -> StreamInfo | None:
         """A market's stream; None where it was never collected here."""
         try:
-            exchange, symbol = self.resolve(exchange, symbol)
+            return self._status(*self.resolve(exchange, symbol))
         except UnknownMarket:
             return None
+
+    def all(self) -> list[StreamInfo]:
+        """Every market that was ever collected here, by exchange and symbol."""
+        return [self._status(*name) for name in sorted(self._names())]
+
+    def _status(self, exchange: str, symbol: str) -> StreamInfo:
         client = self._client(exchange, symbol)
         if client is not None and (report := client.reports.get(symbol)) is not None:
             if client.silent_ms > limits.status_stale_ms and _runs(report):
                 return self._info(report, "STALE", "its collector does not answer")
             return self._info(report)
-        return self._from_tape(MarketFolder(self._settings.data, exchange, symbol))
+        folder = self._tapes.now.get((exchange, symbol))
+        return self._from_tape(folder or MarketFolder(self._settings.data, exchange, symbol))
 
-    def all(self) -> list[StreamInfo]:
-        """Every market that was ever collected here, by exchange and symbol."""
-        names = {(folder.exchange, folder.symbol) for folder in markets(self._settings.data)}
-        for exchange, client in self._collectors.items():
-            names |= {(exchange, symbol) for symbol in client.reports}
-        found = (self.status(*name) for name in sorted(names | set(self._simulated)))
-        return [info for info in found if info is not None]
+    def _names(self) -> set[tuple[str, str]]:
+        """(exchange, symbol) of every market; looks whether the data folder changed."""
+        return self._tapes.look().keys() | self._told()
 
-    def _known(self, exchange: str) -> set[str]:
-        data = self._settings.data
-        known = {folder.symbol for folder in markets(data) if folder.exchange == exchange}
-        known |= {symbol for venue, symbol in self._simulated if venue == exchange}
-        if exchange in self._collectors:
-            known |= set(self._collectors[exchange].reports)
-        return known
+    def _told(self) -> set[tuple[str, str]]:
+        """Those that have a collector."""
+        return {
+            (exchange, symbol)
+            for exchange, client in self._collectors.items()
+            for symbol in client.reports
+        } | self._simulated.keys()
 
     def _unknown(self, exchange: str, symbol: str) -> UnknownMarket:
         return UnknownMarket(f"{exchange} {symbol} was never collected in {self._settings.data}")
@@ -190,16 +201,16 @@ class Streams:
 
     def _from_tape(self, folder: MarketFolder) -> StreamInfo:
         """What is known of a stream whose collector tells nothing about it."""
-        report = read_report(folder.root)
+        report = self._reports.of(report_path(folder.root))
         if report is not None and report.fresh:
             return self._info(report)  # collected by a process that this server does not control
         ours = (folder.exchange, folder.symbol) in self._simulated
-        if ours or is_wanted(folder.data, folder.exchange, folder.symbol):
+        if ours or is_wanted(folder.data, folder.exchange, folder.symbol, self._wanted.of):
             state, reason = "CONNECTING", "its collector is being started"
         else:
             state, reason = "STOPPED", "nobody collects it"
         if report is None:
-            newest = last_file(folder.archive)
+            newest = self._last_files.of(folder.archive)
             last_seq = newest.last_seq if newest is not None else 0
             return StreamInfo(
                 exchange=folder.exchange,

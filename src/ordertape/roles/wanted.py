@@ -8,7 +8,7 @@ Whoever starts the collector, it begins with these streams.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -86,10 +86,15 @@ def wanted_exchanges(data: Path, exchanges: Iterable[str]) -> list[str]:
     return found
 
 
-def is_wanted(data: Path, exchange: str, symbol: str) -> bool:
-    """Whether a market's stream is to run."""
+def is_wanted(
+    data: Path,
+    exchange: str,
+    symbol: str,
+    read: Callable[[Path], dict[str, WantedStream]] = read_wanted,
+) -> bool:
+    """Whether a market's stream is to run; ``read`` may know what stands in an unchanged file."""
     try:
-        return symbol in read_wanted(wanted_path(data, exchange))
+        return symbol in read(wanted_path(data, exchange))
     except SettingRefused:
         return False
 

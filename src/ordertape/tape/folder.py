@@ -13,7 +13,15 @@ from urllib.parse import unquote
 
 from ordertape.errors import MarketBusy, TapeError, UnknownMarket
 
-__all__ = ["MarketFolder", "markets", "names_like", "slug", "sync_directory"]
+__all__ = [
+    "MarketFolder",
+    "exchange_folders",
+    "market_folders",
+    "markets",
+    "names_like",
+    "slug",
+    "sync_directory",
+]
 
 _PLAIN = frozenset(string.ascii_letters + string.digits + "._-")
 
@@ -110,14 +118,37 @@ def _is_text(name: str) -> bool:
 
 def markets(data: str | os.PathLike[str]) -> list[MarketFolder]:
     """The markets that have a tape under ``data``, by exchange and symbol."""
+    return [
+        folder
+        for exchange in exchange_folders(Path(data))
+        for folder in market_folders(exchange)
+        if folder.exists
+    ]
+
+
+def exchange_folders(data: Path) -> list[Path]:
+    """The folders in which an exchange's markets may lie."""
+    return [path for path in _folders_in(data) if _is_text(path.name)]
+
+
+def market_folders(exchange: Path) -> list[MarketFolder]:
+    """The folders of an exchange's folder that are named as markets are, with a tape or without."""
     found = []
-    for path in sorted(Path(data).glob("*/*")):
-        if not _is_text(f"{path.parent.name}/{path.name}"):
+    for path in _folders_in(exchange):
+        if not _is_text(path.name):
             continue  # somebody else's folder
-        folder = MarketFolder(data, unquote(path.parent.name), unquote(path.name))
-        if folder.root == path and folder.exists:
+        folder = MarketFolder(exchange.parent, unquote(exchange.name), unquote(path.name))
+        if folder.root == path:
             found.append(folder)
     return found
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(folder / entry.name for entry in entries if entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
 
 
 def names_like(form: re.Pattern[str], folder: Path) -> list[re.Match[str]]:
