@@ -8,15 +8,9 @@ once without, and answers pages of 1,000 events one after the other.
 from __future__ import annotations
 
 import argparse
-import base64
 import http.client
 import json
-import os
 import random
-import re
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -28,7 +22,8 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from bench.postgres import EXCHANGE, PAGE_ROWS, SYMBOL, events, quantiles
+from bench.postgres import EXCHANGE, SYMBOL, events
+from bench.serving import API, quantiles, serving
 from ordertape.database.address import Address
 from ordertape.database.embedded import EmbeddedServer
 from ordertape.database.service import DatabaseFollower
@@ -37,8 +32,8 @@ from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 
-TOP = Path(__file__).resolve().parent.parent
-ROUTE = f"/api/v1/orderbook-heatmap/level3/orders/{EXCHANGE}/{SYMBOL}"
+ROUTE = f"{API}/orders/{EXCHANGE}/{SYMBOL}"
+PAGE_ROWS = 1_000
 BATCH_ROWS = 10_000
 SPAN_NS = 6 * 3600 * 10**9
 SCHEMA = "otc_analysis"
@@ -78,31 +73,17 @@ def copy(data: Path, address: Address, rows: int) -> None:
 
 
 @contextmanager
-def serving(folder: Path, database: bool) -> Iterator[http.client.HTTPConnection]:
-    """The server in a process of its own, and a connection that stays."""
-    log = folder / "uvicorn.log"
+def asking(folder: Path, database: bool) -> Iterator[http.client.HTTPConnection]:
+    """A connection that stays, to a server with or without the database."""
     environment = {
-        **os.environ,
-        "ORDERTAPE_DATA": str(folder / "data"),
-        "ORDERTAPE_LOGS": str(folder / "logs"),
         "L3_PERSIST_ENABLED": str(database).lower(),
         "OTC_SCHEMA": SCHEMA,
         "DATABASE_URL": "",
     }
-    command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0"]
-    with log.open("w") as output:
-        server = subprocess.Popen(command, cwd=TOP, env=environment, stdout=output, stderr=output)
-    try:
-        while (found := re.search(r"running on http://([^:]+):(\d+)", log.read_text())) is None:
-            if server.poll() is not None:
-                raise SystemExit(log.read_text())
-            time.sleep(0.05)
-        connection = http.client.HTTPConnection(found[1], int(found[2]), timeout=60)
+    with serving(folder, environment) as (address, _):
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
         yield connection
         connection.close()
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(30)
 
 
 def get(connection: http.client.HTTPConnection, **parameters: Any) -> tuple[float, bytes]:
@@ -117,13 +98,6 @@ def get(connection: http.client.HTTPConnection, **parameters: Any) -> tuple[floa
     return taken, body
 
 
-def at(cursor: str, seq: int) -> str:
-    """A cursor of the same query at another event."""
-    packed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-    moved = packed[:5] + seq.to_bytes(8, "big")
-    return base64.urlsafe_b64encode(moved).decode().rstrip("=")
-
-
 def sequential(connection: http.client.HTTPConnection, pages: int, ask: Ask) -> list[float]:
     """Pages that follow each other from the first on."""
     found, more = [], {}
@@ -136,22 +110,18 @@ def sequential(connection: http.client.HTTPConnection, pages: int, ask: Ask) -> 
 
 
 def at_random(
-    connection: http.client.HTTPConnection, pages: int, rows: int, ask: Ask
+    connection: http.client.HTTPConnection, pages: int, begin: int, ask: Ask
 ) -> list[float]:
-    """Pages from random events on."""
-    _, body = get(connection, limit=PAGE_ROWS, **ask.parameters)
-    cursor, draw = json.loads(body)["next_cursor"], random.Random(5)
-    if cursor is None:
-        raise SystemExit(f"{ask.name}: too few events for pages at random places")
-    return [
-        get(
-            connection,
-            limit=PAGE_ROWS,
-            cursor=at(cursor, draw.randint(1, rows - 20 * PAGE_ROWS)),
-            **ask.parameters,
-        )[0]
-        for _ in range(pages)
-    ]
+    """Second pages: where their cursors point is as random as the times of the first."""
+    draw, found = random.Random(5), []
+    while len(found) < pages:
+        at = iso_from_ns(begin + draw.randrange(SPAN_NS * 9 // 10))
+        query = {"limit": PAGE_ROWS, "start_time": at, **ask.parameters}
+        cursor = json.loads(get(connection, **query)[1])["next_cursor"]
+        if cursor is None:
+            raise SystemExit(f"{ask.name}: too few events for pages at random places")
+        found.append(get(connection, **query, cursor=cursor)[0])
+    return found
 
 
 def from_times(connection: http.client.HTTPConnection, pages: int, begin: int) -> list[float]:
@@ -176,19 +146,19 @@ def lives(connection: http.client.HTTPConnection, pages: int) -> list[float]:
 
 
 def measured(
-    connection: http.client.HTTPConnection, pages: int, rows: int, begin: int
+    connection: http.client.HTTPConnection, pages: int, begin: int
 ) -> dict[str, list[float]]:
     plain, side = Ask("every event", {}), Ask("one side", {"side": "bid"})
     matches = Ask("matches", {"event_type": "match"})
     price = Ask("a hundredth of the prices", {"min_price": "90500.00", "max_price": "90510.00"})
     get(connection, limit=PAGE_ROWS)
     found = {"in sequence": sequential(connection, pages, plain)}
-    found["at random events"] = at_random(connection, pages, rows, plain)
-    found["from random times"] = from_times(connection, pages, begin)
+    found["second pages, at random"] = at_random(connection, pages, begin, plain)
+    found["first pages, from random times"] = from_times(connection, pages, begin)
     for ask in (side, matches, price):
         found[f"{ask.name}, in sequence"] = sequential(connection, max(10, pages // 10), ask)
         few = max(10, pages // 10)
-        found[f"{ask.name}, at random events"] = at_random(connection, few, rows, ask)
+        found[f"{ask.name}, second pages, at random"] = at_random(connection, few, begin, ask)
     found["one order's life"] = lives(connection, 10)
     return found
 
@@ -206,8 +176,8 @@ def main() -> None:
             copy(data, Address(SCHEMA, embedded=server), options.rows)
             ways = {}
             for way, database in (("PostgreSQL", True), ("tape alone", False)):
-                with serving(Path(name), database) as connection:
-                    ways[way] = measured(connection, options.pages, options.rows, begin)
+                with asking(Path(name), database) as connection:
+                    ways[way] = measured(connection, options.pages, begin)
     print(f"| page of {PAGE_ROWS:,}, {options.rows:,} rows, ms | pages | p50 | p99 |")
     print("|---|---|---|---|")
     for shape in ways["PostgreSQL"]:

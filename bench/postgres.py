@@ -1,4 +1,4 @@
-"""``python -m bench.postgres``: the follower at a pace, its rows' size, their latency, pages.
+"""``python -m bench.postgres``: the follower at a pace, its rows' size, their latency.
 
 A process of its own appends events to a journal at ``--rate``; the follower copies them into an
 embedded PostgreSQL with the index on order_id, in a folder that is removed afterwards.
@@ -7,9 +7,7 @@ embedded PostgreSQL with the index on order_id, in a folder that is removed afte
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import random
 import subprocess
 import sys
 import tempfile
@@ -19,18 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ordertape import EventBatch, L3Repository
+from bench.serving import quantiles
+from ordertape import EventBatch
 from ordertape.database.address import Address, connect
 from ordertape.database.embedded import EmbeddedServer
-from ordertape.database.pages import write_cursor
 from ordertape.database.service import DatabaseFollower
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 
 EXCHANGE, SYMBOL = "bench", "A/B"
 NO_ID = 2**64 - 1
-PAGES = 200
-PAGE_ROWS = 1_000
 
 
 def events(count: int, seq: int, ts: int, uuids: bool, draw: np.random.Generator) -> EventBatch:
@@ -106,23 +102,6 @@ def delays(address: Address, done: threading.Event, found: list[float]) -> None:
                 found.append((time.time_ns() - row[1]) / 1e6)
 
 
-async def pages(address: Address, total: int) -> list[float]:
-    """Milliseconds of pages at random places."""
-    found = []
-    async with L3Repository(address=address, data="nowhere") as repository:
-        for _ in range(PAGES):
-            cursor = write_cursor(random.randint(1, total - PAGE_ROWS), descending=False)
-            began = time.perf_counter()
-            await repository.get_orders(EXCHANGE, SYMBOL, limit=PAGE_ROWS, cursor=cursor)
-            found.append((time.perf_counter() - began) * 1000)
-    return found
-
-
-def quantiles(values: list[float]) -> dict[str, float]:
-    ordered = sorted(values)
-    return {f"p{q}": round(ordered[int(len(ordered) * q / 100)], 1) for q in (50, 99)}
-
-
 def sizes(address: Address, total: int) -> dict[str, float]:
     with connect(address) as connection:
         heap, indexes = connection.execute(
@@ -162,7 +141,6 @@ def measure(seconds: int, rate: int, uuids: bool) -> dict[str, object]:
                 "events_per_second": round(total / paced["seconds"]),
                 "bytes_an_event": sizes(address, total),
                 "receipt_to_row_ms": quantiles(seen),
-                "page_of_1000_ms": quantiles(asyncio.run(pages(address, total))),
             }
 
 

@@ -19,13 +19,12 @@ import argparse
 import json
 import os
 import random
-import re
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -36,14 +35,15 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from bench.peers import Peers
+from bench.serving import API, quantiles, serving
 from bench.streams import make_stream
 from ordertape import EventBatch, read_tape
-from ordertape.events import EventKind, Flag
+from ordertape._engine import NULL
+from ordertape.events import NO_SIDE, EventKind, Flag
 from ordertape.models import iso_from_ns
 from ordertape.tape.archive import ArchiveWriter
 from ordertape.tape.folder import MarketFolder
 
-API = "/api/v1/orderbook-heatmap/level3"
 DAY_START = 1_793_491_200_000_000_000
 DAY_NS = 86_400 * 10**9
 EXCHANGE, PAST, LIVE = "bitfinex", "OLD/USD", "BTC/USDT"
@@ -57,11 +57,11 @@ def write_day(data: Path, events: int, live: int) -> None:
     stream, _ = make_stream(Peers(True), events, live)
     book, rest = stream.batches()
     clear = EventBatch.from_arrays(
-        kind=np.array([5], np.uint8),
-        side=np.array([255], np.uint8),
+        kind=np.array([EventKind.CLEAR], np.uint8),
+        side=np.array([NO_SIDE], np.uint8),
         order_id=np.full((1, 16), 0xFF, np.uint8),
-        price=np.array([np.iinfo(np.int64).min]),
-        size=np.array([np.iinfo(np.int64).min]),
+        price=np.array([NULL]),
+        size=np.array([NULL]),
         ts_event=np.array([DAY_START]),
         seq=np.array([1]),
         price_scale=book.price_scale,
@@ -81,8 +81,8 @@ def write_day(data: Path, events: int, live: int) -> None:
 def _timed(batch: EventBatch, first_seq: int | None, times: np.ndarray[Any, Any]) -> EventBatch:
     """With our times and seqs; ``first_seq`` None: orders that stand in the CLEAR before them."""
     standing = first_seq is None
-    flags = np.full(len(batch), 1 if standing else 2, np.uint16)
-    flags[-1] |= 2
+    flags = np.full(len(batch), Flag.SNAPSHOT if standing else Flag.LAST, np.uint16)
+    flags[-1] |= Flag.LAST
     seq = np.ones(len(batch), np.int64) if standing else np.arange(len(batch)) + (first_seq or 0)
     names = ("kind", "side", "order_id", "price", "size")
     return EventBatch.from_arrays(
@@ -94,38 +94,6 @@ def _timed(batch: EventBatch, first_seq: int | None, times: np.ndarray[Any, Any]
         size_scale=batch.size_scale,
         codec="uuid",
     )
-
-
-@contextmanager
-def serving(folder: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-    """(address, ms to the first answered request) of a server of ``folder/data``."""
-    log = folder / "uvicorn.log"
-    begun = time.perf_counter()
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0"),
-                *("--ws", "websockets-sansio", "--no-access-log"),
-            ],
-            env={
-                **os.environ,
-                **environment,
-                "ORDERTAPE_DATA": str(folder / "data"),
-                "ORDERTAPE_LOGS": str(folder / "logs"),
-            },
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        while (found := re.search(r"running on (http://\S+)", log.read_text())) is None:
-            if server.poll() is not None:
-                raise RuntimeError(log.read_text())
-            time.sleep(0.01)
-        httpx.get(f"{found[1]}{API}/streams").raise_for_status()
-        yield found[1], (time.perf_counter() - begun) * 1000
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 @contextmanager
@@ -226,10 +194,6 @@ def delays(data: Path, start: int, end: int) -> np.ndarray[Any, np.dtype[np.floa
                 ages[opened & (np.asarray(batch.column("flags")) & Flag.SNAPSHOT == 0)] / 1e6
             )
     return np.concatenate(found)
-
-
-def quantiles(values: np.ndarray[Any, Any]) -> dict[str, float]:
-    return {f"p{q}": round(float(np.quantile(values, q / 100)), 2) for q in (50, 99)}
 
 
 def measure(events: int, live: int, seconds: int, rate: int) -> dict[str, Any]:
