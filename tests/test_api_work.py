@@ -42,6 +42,17 @@ async def test_work_does_not_hold_up_the_loop() -> None:
     work.close()
 
 
+async def test_slow_answers_hold_up_nothing_live() -> None:
+    work, finish = Work(1), threading.Event()
+    slow = asyncio.create_task(work.run(request_of(never), lambda _: finish.wait(5)))
+    async with asyncio.timeout(4):
+        assert await asyncio.get_running_loop().run_in_executor(work.live, lambda: 7) == 7
+    assert not slow.done()
+    finish.set()
+    assert await slow
+    work.close()
+
+
 async def test_a_client_that_leaves_ends_its_work() -> None:
     work, ended = Work(1), threading.Event()
 

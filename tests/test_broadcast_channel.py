@@ -36,7 +36,6 @@ async def test_frames_come_in_order_and_a_taker_waits_for_the_first() -> None:
     mailbox.put(Frame("a"))
     mailbox.put(Frame("b"))
     assert [frame.text for frame, _ in await waiting] == ["a", "b"]
-    assert mailbox.waiting_bytes == 0
 
 
 async def test_half_full_warns_once_and_before_what_waits() -> None:
@@ -53,7 +52,6 @@ async def test_full_drops_what_waits_and_ends_the_client() -> None:
     for _ in range(20):
         mailbox.put(Frame("x" * 100))
     assert mailbox.full
-    assert mailbox.waiting_bytes == 0
     with pytest.raises(TooSlow):
         await mailbox.take()
 
@@ -82,13 +80,26 @@ async def test_what_came_before_the_first_book_is_held_and_told_once() -> None:
     reader = Subscription(mailbox)
     reader.deliver(events(8, 9))
     reader.deliver(events(10, 12))
-    assert mailbox.waiting_bytes == 0
     reader.begin(10, [picture(market, 10), events(11, 11)])
     reader.deliver(events(11, 12))
     reader.deliver(events(13, 13))
     found = await taken(mailbox)
     assert [frame["type"] for frame in found] == ["l3_snapshot", *["l3_order"] * 3]
     assert [frame["data"] for frame in found[1:]] == [{"n": 11}, {"n": 12}, {"n": 13}]
+
+
+async def test_what_is_held_before_the_first_book_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ordertape.limits.client_mailbox_bytes_max", 100)
+    reader = Subscription(Mailbox())
+    for first in range(1, 1_000, 10):
+        reader.deliver(events(first, first + 9))
+    assert reader.overran
+    reader.forget_early()
+    reader.deliver(events(1_001, 1_001))
+    reader.begin(1_000, [])
+    assert [frame["data"] for frame in await taken(reader.mailbox)] == [{"n": 1_001}]
 
 
 async def test_a_book_is_told_once_a_place() -> None:

@@ -48,7 +48,13 @@ class Tape:
             self.journal.append(message)
 
     def caught_up(self) -> None:
-        wait_for(lambda: self.replica.sequence == self.market.next_seq - 1, "the replica")
+        last = self.market.next_seq - 1
+        wait_for(lambda: self.sequence == last, "the replica")
+
+    @property
+    def sequence(self) -> int:
+        found = self.replica.statistics()
+        return 0 if found is None else found[1]
 
 
 @pytest.fixture(params=["int", "uuid", "intern"])
@@ -160,10 +166,13 @@ def test_a_tape_that_can_not_be_read_is_told_and_tried_again(
     folder.archive.mkdir(parents=True)
     broken = folder.archive / f"events-{1:020d}-{9:020d}.parquet"
     broken.write_text("no Parquet")
-    replica = ReplicaBook(tmp_path, "bitfinex", "A/B", post=lambda _: None)
+    posted: list[Posted] = []
+    replica = ReplicaBook(tmp_path, "bitfinex", "A/B", post=posted.append)
     replica.start()
     wait_for(lambda: replica.failure != "", "its failure")
     assert "expected a file of our archive" in replica.failure
+    assert replica.state == "STALE"
+    assert posted == [StateTold("STALE", replica.failure)]
     broken.unlink()
     with JournalWriter(folder) as journal:
         for message in Market().messages(5, clear_every=10):

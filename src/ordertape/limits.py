@@ -297,6 +297,9 @@ resume_events_max: Final = 100_000
 client_mailbox_bytes_max: Final = 32 * 2**20
 """What waits for one WebSocket client; half of it warns.
 Policy: closed with the place to resume from."""
+client_begin_tries: Final = 3
+"""Books that are made for one client because more events than a mailbox holds came meanwhile.
+Policy: closed as too slow."""
 client_message_bytes_max: Final = 64 * 2**10
 """One message from a WebSocket client, who has nothing to say.  Policy: closed."""
 client_take_frames: Final = 256
@@ -343,6 +346,9 @@ snapshot_depth_default: Final = 100
 """Orders a side in an answer; 0 shows all."""
 api_threads: Final = 4
 """Answers that read a tape or a database at the same time.  Policy: the next waits."""
+live_threads: Final = 4
+"""First books, and beginnings and ends of streams, that are worked on at the same time.
+Policy: the next waits."""
 api_database_connections_max: Final = 4
 """Connections to PostgreSQL of the server's answers: one a thread.  Policy: the next waits."""
 api_database_connect_ms_max: Final = 2_000

@@ -46,9 +46,7 @@ def create_app(
             work = Work()
             try:
                 streams, kept = server.streams, settings.max_orders_memory
-                async with Hub(
-                    streams.all, streams.changed, server.data, work.executor, kept
-                ) as hub:
+                async with Hub(streams.all, streams.changed, server.data, work.live, kept) as hub:
                     app.state.api = api = Api(server, settings, hub, work)
                     # What is there now stays: a full collection, which comes about every hundred
                     # pages, would look at all of it again and hold up every answer.

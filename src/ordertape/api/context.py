@@ -88,6 +88,10 @@ class Api:
         if self.database is not None:
             self.database.close()
 
+    def streams(self) -> list[StreamInfo]:
+        """Every market that was ever collected here."""
+        return [self.hub.as_read(info) for info in self.server.streams.all()]
+
     async def in_thread(self, task: Callable[[], Result]) -> Result:
         """Short blocking work."""
         return await asyncio.get_running_loop().run_in_executor(self.work.executor, task)
@@ -97,6 +101,7 @@ class Api:
         streams = self.server.streams
         exchange, symbol = streams.resolve(exchange.strip(), symbol.strip())
         info = streams.status(exchange, symbol)
+        info = info if info is None else self.hub.as_read(info)
         data = self.server.data if info is None or info.data is None else info.data
         folder = MarketFolder(data, exchange, symbol)
         return Meant(exchange, symbol, folder, info, self.hub.channel(exchange, symbol))

@@ -47,7 +47,7 @@ _HEAD = (
 
 @router.get("/")
 async def first_page(api: TheApi) -> HTMLResponse:
-    infos = sorted(api.server.streams.all(), key=lambda info: (info.exchange, info.symbol))
+    infos = sorted(api.streams(), key=lambda info: (info.exchange, info.symbol))
     running = sum(info.is_active for info in infos)
     head = "".join(f'<th class="{kind}">{name}</th>' for name, kind in _HEAD)
     rows = "".join(_row(api, info) for info in infos)

@@ -62,13 +62,16 @@ class Leave:
 
 
 class Work:
-    """A bounded number of threads."""
+    """A bounded number of threads for answers, and others for what live readers wait for: slow
+    answers hold up no beginning of a stream and no first book."""
 
     def __init__(self, threads: int = limits.api_threads) -> None:
         self.executor = ThreadPoolExecutor(threads, thread_name_prefix="api")
+        self.live = ThreadPoolExecutor(limits.live_threads, thread_name_prefix="live")
 
     def close(self) -> None:
-        self.executor.shutdown(wait=True, cancel_futures=True)
+        for executor in (self.executor, self.live):
+            executor.shutdown(wait=True, cancel_futures=True)
 
     async def run(self, request: Request, task: Callable[[Leave], Result]) -> Result:
         """What ``task`` returns; it is told to leave when the client does.  Raises Gone."""

@@ -42,10 +42,6 @@ class Mailbox:
         self._warned = False
         self.full = False
 
-    @property
-    def waiting_bytes(self) -> int:
-        return self._bytes
-
     def put(
         self, frame: Frame, whose: Subscription | None = None, *, asked_for: bool = False
     ) -> None:
@@ -60,14 +56,19 @@ class Mailbox:
             self._there.set()
             return
         if self._bytes and self._bytes + len(frame.text) > self._bytes_max:
-            self.full = True
-            self._overflowed.set()
-            self._frames.clear()
-            self._bytes = 0
-        else:
-            self._frames.append((frame, whose, len(frame.text)))
-            self._bytes += len(frame.text)
-            self._warn_if_due()
+            self.overflow()
+            return
+        self._frames.append((frame, whose, len(frame.text)))
+        self._bytes += len(frame.text)
+        self._warn_if_due()
+        self._there.set()
+
+    def overflow(self) -> None:
+        """What waits is dropped, and the client with it."""
+        self.full = True
+        self._overflowed.set()
+        self._frames.clear()
+        self._bytes = 0
         self._there.set()
 
     def _warn_if_due(self) -> None:
@@ -106,8 +107,8 @@ class Mailbox:
 class Subscription:
     """One client's place in one market.
 
-    What is delivered before the client's first book is known is held back; from then on each
-    event comes once, in order.
+    What is delivered before the client's first book is known is held back, as much as a mailbox
+    holds; from then on each event comes once, in order.
     """
 
     def __init__(self, mailbox: Mailbox, depth: int = 0, batch_ms: int = 0) -> None:
@@ -118,7 +119,10 @@ class Subscription:
         """Whether the client knows the book; None before it began."""
         self._beginning = False
         self._sequence: int | None = None
+        self.overran = False
+        """Whether more came before the beginning than is held back; then none of it is."""
         self._early: list[Item] = []
+        self._early_bytes = 0
         self._pictured: tuple[int, int] | None = None
         self._gathered: list[str] = []
         self._gathered_in: Events | None = None
@@ -127,7 +131,8 @@ class Subscription:
     def begin(self, after: int, items: Sequence[Item], has_book: bool = True) -> None:
         """The client stands behind event ``after`` and gets these first, then what was held."""
         self._sequence, self.has_book = after, has_book
-        early, self._early = self._early, []
+        early = self._early
+        self.forget_early()
         self._beginning = True
         for item in items:
             self.deliver(item)
@@ -138,7 +143,7 @@ class Subscription:
 
     def deliver(self, item: Item) -> None:
         if self._sequence is None:
-            self._early.append(item)
+            self._hold(item)
         elif isinstance(item, Events):
             self._events(item)
         elif isinstance(item, BookPicture):
@@ -146,6 +151,19 @@ class Subscription:
         else:
             self.flush()
             self._put(item.frame)
+
+    def _hold(self, item: Item) -> None:
+        if isinstance(item, Events):
+            self._early_bytes += sum(map(len, item.objects))
+        self.overran = self.overran or self._early_bytes > limits.client_mailbox_bytes_max
+        if self.overran:
+            self._early.clear()
+        else:
+            self._early.append(item)
+
+    def forget_early(self) -> None:
+        """For a beginning behind everything that was held back."""
+        self._early, self._early_bytes, self.overran = [], 0, False
 
     def _picture(self, item: BookPicture) -> None:
         assert self._sequence is not None

@@ -10,13 +10,17 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+import structlog
 
 from ordertape import limits
 from ordertape.broadcast.channel import Subscription
 from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Frame, Item, Told
 from ordertape.broadcast.replica import Beginning, Posted, ReplicaBook, StateTold
+from ordertape.errors import OrdertapeError
 from ordertape.models import L3StreamStatus, StreamInfo, iso_from_ns
 
 __all__ = ["Channel", "Hub"]
@@ -61,16 +65,28 @@ class Channel:
         """
         self.readers.add(reader)
         self.replica.wanted = True
-        loop, live = asyncio.get_running_loop(), self._is_live
-        beginning = await loop.run_in_executor(
-            executor, partial(_written, self.replica, since, reader.depth, live)
-        )
+        for _ in range(limits.client_begin_tries):
+            beginning = await self._beginning(reader, executor, since)
+            if not reader.overran:
+                break
+            # More came meanwhile than is held for a client: it begins with a newer book.
+            since = None
+            reader.forget_early()
+        else:
+            reader.mailbox.overflow()
+            return
         if not beginning.items:
             reader.mailbox.put(Frame(self.status_frame()))
         for item in beginning.items:
             if isinstance(item, BookPicture):
                 item.heard = self.info.last_frame_at or 0
         reader.begin(beginning.after, list[Item](beginning.items), beginning.has_book)
+
+    async def _beginning(
+        self, reader: Subscription, executor: Executor, since: tuple[int, int] | None
+    ) -> Beginning:
+        task = partial(_written, self.replica, since, reader.depth, self._is_live)
+        return await asyncio.get_running_loop().run_in_executor(executor, task)
 
     def leave(self, reader: Subscription) -> None:
         reader.close()
@@ -99,9 +115,15 @@ class Channel:
 
     # Telling --------------------------------------------------------------------------------------
 
+    def as_read(self, info: StreamInfo) -> StreamInfo:
+        """As its collector tells it; STALE where the server can't read what that one writes."""
+        if self.replica.failure and info.state == "LIVE":
+            return replace(info, state="STALE", reason=self.replica.failure)
+        return info
+
     def look(self, info: StreamInfo) -> None:
         """What the collector says of itself; the tape tells most of it first, and in order."""
-        self.info = info
+        info = self.info = self.as_read(info)
         if (info.state, info.reason) == self._told:
             self._differs_since = None
         elif self._differs_since is None:
@@ -191,14 +213,15 @@ class Hub:
         """Set, and replaced, whenever a channel comes or goes."""
         self._infos, self._infos_changed = infos, changed
         self._data, self._events_kept, self._executor = data, events_kept, executor
+        self._due = asyncio.Event()
+        self._asked: asyncio.Future[Exception | None] | None = None
+        self._log = structlog.get_logger("broadcast")
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Hub:
-        await self.look()
-        self._tasks = [
-            asyncio.create_task(self._look_forever()),
-            asyncio.create_task(self._tell_forever()),
-        ]
+        await self._look()
+        parts = (self._look_forever(), self._notice_forever(), self._tell_forever())
+        self._tasks = [asyncio.create_task(part) for part in parts]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -211,7 +234,24 @@ class Hub:
     def channel(self, exchange: str, symbol: str) -> Channel | None:
         return self.channels.get((exchange, symbol))
 
+    def as_read(self, info: StreamInfo) -> StreamInfo:
+        """A stream as its collector tells it and as the server can read it."""
+        channel = self.channel(info.exchange, info.symbol)
+        return info if channel is None else channel.as_read(info)
+
     async def look(self) -> None:
+        """Returns when channels are what runs now, or raises what kept them from it.
+
+        One task looks, for whoever asks and whatever becomes of who asked: two looks at a time
+        would begin and end the same channels.
+        """
+        if self._asked is None:
+            self._asked = asyncio.get_running_loop().create_future()
+        self._due.set()
+        if (error := await asyncio.shield(self._asked)) is not None:
+            raise error
+
+    async def _look(self) -> None:
         """Begins the channels of streams that run now, ends those of streams that don't."""
         running = {(info.exchange, info.symbol): info for info in self._infos()}
         changed = False
@@ -250,10 +290,28 @@ class Hub:
 
     async def _look_forever(self) -> None:
         while True:
+            await self._due.wait()
+            self._due.clear()
+            asked, self._asked = self._asked, None
+            failure: Exception | None = None
+            try:
+                await self._look()
+            except (OrdertapeError, OSError) as error:
+                failure = error
+                self._log.error("L3_streams_not_looked_at", reason=str(error))
+            except asyncio.CancelledError:
+                if asked is not None:
+                    asked.cancel()
+                raise
+            if asked is not None:
+                asked.set_result(failure)
+
+    async def _notice_forever(self) -> None:
+        while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(limits.streams_look_ms_max / 1000):
                     await self._infos_changed()
-            await self.look()
+            self._due.set()
             await asyncio.sleep(limits.streams_look_ms_min / 1000)
 
     async def _tell_forever(self) -> None:

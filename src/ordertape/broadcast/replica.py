@@ -66,6 +66,7 @@ class ReplicaBook:
         self.data, self.exchange, self.symbol = data, exchange, symbol
         self.wanted = False
         self.failure = ""
+        """Why the tape can't be followed now; the book stands still, STALE, as long as that is."""
         self.history = History()
         self._post = post
         self._lock = threading.Lock()
@@ -99,14 +100,9 @@ class ReplicaBook:
     # Reading --------------------------------------------------------------------------------------
 
     @property
-    def sequence(self) -> int:
-        """Of the last event in the book, 0 before the first."""
-        return self._replay.book.seq if self._replay is not None else 0
-
-    @property
     def state(self) -> str:
-        """As the tape told it last."""
-        return self.history.state or "STOPPED"
+        """As the tape told it last; STALE while that can't be read."""
+        return "STALE" if self.failure else self.history.state or "STOPPED"
 
     @property
     def has_live_book(self) -> bool:
@@ -206,19 +202,32 @@ class ReplicaBook:
                 self._failed(f"unexpected {type(error).__name__}: {error}")
 
     def _failed(self, reason: str) -> None:
-        self.failure = reason
         self._log.error("L3_replica_failed", reason=reason)
+        failure = f"the server can't read its tape: {reason}"
+        if failure != self.failure:
+            self.failure = failure
+            self._post(StateTold("STALE", failure))
         self._stop.wait(limits.replica_retry_ms / 1000)
 
     def _follow(self) -> None:
         start = self._begin()
         reader = TapeReader(self.data, self.exchange, self.symbol, from_seq=start)
-        self.failure = ""
+        self._recovered()
         for item in reader.follow(self._stop, limits.replica_poll_ms_max):
             if isinstance(item, Mark):
                 self._mark(item)
             else:
                 self._take(item)
+
+    def _recovered(self) -> None:
+        """What readers missed while the tape could not be read is in the book they get."""
+        if not self.failure:
+            return
+        self.failure = ""
+        if self.history.state:
+            self._post(StateTold(self.history.state, self.history.reason))
+        if self._live.is_set():
+            self._post_picture()
 
     def _begin(self) -> int:
         """Rebuilds the book; the seq to follow from."""
@@ -283,7 +292,7 @@ class ReplicaBook:
             self._post_picture()
 
     def _note_state(self) -> None:
-        if self.state not in _WITH_BOOK:
+        if self.history.state not in _WITH_BOOK:
             self._live.clear()
         elif self._replay is not None:
             self._live.set()

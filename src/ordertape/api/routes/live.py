@@ -169,7 +169,7 @@ class _Session:
     async def _join(self, channel: Channel, since: tuple[int, int] | None) -> None:
         reader = Subscription(self.mailbox, self.wish.depth, self.wish.batch_ms)
         self.readers[channel] = reader
-        await channel.join(reader, self.api.work.executor, since)
+        await channel.join(reader, self.api.work.live, since)
 
     async def _send_forever(self) -> None:
         while True:

@@ -69,7 +69,7 @@ async def status(api: TheApi, exchange: Exchange, symbol: Symbol) -> Response:
 
 @router.get("/streams", summary="Every stream", response_class=Response)
 async def streams(api: TheApi) -> Response:
-    infos = api.server.streams.all()
+    infos = api.streams()
     listed = [L3StreamStatus.from_info(info).model_dump_json() for info in infos]
     return written(f'{{"streams":[{",".join(listed)}]}}')
 
