@@ -14,7 +14,6 @@ import typer
 
 from ordertape.commands.common import DataOption, command_name, out, prepare
 from ordertape.commands.help import WordedCommand, WordedGroup
-from ordertape.errors import DatabaseError
 
 if TYPE_CHECKING:
     import psycopg
@@ -55,16 +54,10 @@ def _missing(data: DataOption) -> str | None:
 
 @contextmanager
 def _connection(data: DataOption) -> Iterator[tuple[psycopg.Connection, Address]]:
-    import psycopg
+    from ordertape.database.address import connect, errors_of
 
-    from ordertape.database.address import connect, sentence
-
-    with _address(data) as address:
-        try:
-            with connect(address) as connection:
-                yield connection, address
-        except psycopg.Error as error:
-            raise DatabaseError(f"{address.shown}: {sentence(error)}") from None
+    with _address(data) as address, errors_of(address), connect(address) as connection:
+        yield connection, address
 
 
 def _tell(text: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -14,7 +16,15 @@ from ordertape.database.embedded import EmbeddedServer
 from ordertape.errors import DatabaseError, DatabaseUnavailable, SettingRefused
 from ordertape.settings import Settings
 
-__all__ = ["OLDEST_VERSION", "Address", "address_of", "connect", "read_url", "sentence"]
+__all__ = [
+    "OLDEST_VERSION",
+    "Address",
+    "address_of",
+    "connect",
+    "errors_of",
+    "read_url",
+    "sentence",
+]
 
 OLDEST_VERSION = 15
 _SCHEMES = ("postgresql", "postgres")
@@ -109,12 +119,10 @@ def connect(
     info = address.conninfo()
     if timeout_ms is not None:
         info = make_conninfo(info, connect_timeout=max(2, timeout_ms // 1000))
-    try:
+    with errors_of(address):
         connection = psycopg.connect(
             info, autocommit=True, application_name=name, prepare_threshold=None
         )
-    except psycopg.OperationalError as error:
-        raise DatabaseUnavailable(f"{address.shown}: {sentence(error)}") from None
     version = connection.info.server_version // 10_000
     if version < OLDEST_VERSION:
         connection.close()
@@ -122,12 +130,33 @@ def connect(
             f"{address.shown} is version {version}, expected {OLDEST_VERSION} or newer"
         )
     # Our names are said without the schema; compiling queries costs more than it saves here.
-    connection.execute(
-        "SELECT set_config('search_path', %s, false), set_config('timezone', 'UTC', false), "
-        "set_config('jit', 'off', false)",
-        (address.schema,),
-    )
+    with errors_of(address):
+        connection.execute(
+            "SELECT set_config('search_path', %s, false), set_config('timezone', 'UTC', false), "
+            "set_config('jit', 'off', false)",
+            (address.schema,),
+        )
     return connection
+
+
+@contextmanager
+def errors_of(address: Address, timeout_ms: int | None = None) -> Iterator[None]:
+    """Inside, an error of the driver is ours, in one sentence that names the server.
+
+    DatabaseUnavailable where the connection ended or may be asked again, else DatabaseError.
+    ``timeout_ms``: after which a statement is canceled; one that was would be so again.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        if timeout_ms is not None and isinstance(error, psycopg.errors.QueryCanceled):
+            raise DatabaseError(
+                f"{address.shown}: the query took longer than {timeout_ms} ms and was canceled: "
+                "ask for less"
+            ) from None
+        away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        kind = DatabaseUnavailable if away else DatabaseError
+        raise kind(f"{address.shown}: {sentence(error)}") from None
 
 
 def sentence(error: psycopg.Error) -> str:

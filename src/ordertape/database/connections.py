@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 import psycopg
 
 from ordertape import limits
-from ordertape.database.address import Address, connect, sentence
+from ordertape.database.address import Address, connect, errors_of
 from ordertape.errors import DatabaseError, DatabaseUnavailable
 
 __all__ = ["Canceling", "Connections"]
@@ -65,18 +65,13 @@ class Connections:
             )
         kept: _Kept | None = None
         try:
-            kept = self._ready(timeout_ms)
-            with canceling(kept.connection.cancel_safe):
-                yield kept.connection
-        except psycopg.errors.QueryCanceled:
-            raise DatabaseError(
-                f"{self.address.shown}: the query took longer than {timeout_ms} ms and was canceled"
-            ) from None
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            with errors_of(self.address, timeout_ms):
+                kept = self._ready(timeout_ms)
+                with canceling(kept.connection.cancel_safe):
+                    yield kept.connection
+        except DatabaseUnavailable:
             self._close_idle()
-            raise DatabaseUnavailable(f"{self.address.shown}: {sentence(error)}") from None
-        except psycopg.Error as error:
-            raise DatabaseError(f"{self.address.shown}: {sentence(error)}") from None
+            raise
         finally:
             if kept is not None:
                 self._let_go(kept)

@@ -20,7 +20,7 @@ from psycopg import sql
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
-from ordertape.database.address import Address, sentence
+from ordertape.database.address import Address, errors_of
 from ordertape.database.books import save_book
 from ordertape.database.copy import FOOTER, HEADER, Rows, events_of, needs_of, rows_of
 from ordertape.database.markets import (
@@ -34,7 +34,7 @@ from ordertape.database.partitions import DAY_NS, Leaf, day_of, ensure_leaf, tod
 from ordertape.database.rows import Generation
 from ordertape.database.schema import renew_view
 from ordertape.database.thinning import part_rows
-from ordertape.errors import DatabaseError, DatabaseUnavailable, MarketBusy, TapeDiffers
+from ordertape.errors import DatabaseUnavailable, MarketBusy, TapeDiffers
 from ordertape.events import EventKind, Flag
 from ordertape.tape.archive_files import list_files
 from ordertape.tape.folder import MarketFolder
@@ -93,7 +93,7 @@ class MarketFollower:
         self._part_rows_max = part_rows(simulated_rows_max)
         self._connection = connection
         self._order_index = order_index
-        with _as_ours(address):
+        with errors_of(address):
             self.market = ensure_market(
                 connection, folder.exchange, folder.symbol, origin="tape", keep=keep
             )
@@ -221,7 +221,7 @@ class MarketFollower:
         # What is not durable may be cut off the tape and be written anew with other events.
         self._tail.make_durable()
         before = self.cursor
-        with _as_ours(self._address):
+        with errors_of(self._address):
             copies, gaps, books, after = self._prepared(items)
             with self._connection.transaction():
                 for copy in copies:
@@ -419,19 +419,3 @@ def _days(times: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         end = int(np.searchsorted(times, next_day))
         yield start, end
         start = end
-
-
-class _as_ours:  # noqa: N801 - used as a function
-    """Errors of the driver as ours, in one sentence."""
-
-    def __init__(self, address: Address) -> None:
-        self._address = address
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-            raise DatabaseUnavailable(f"{self._address.shown}: {sentence(error)}") from error
-        if isinstance(error, psycopg.Error):
-            raise DatabaseError(f"{self._address.shown}: {sentence(error)}") from error

@@ -6,8 +6,7 @@ import psycopg
 
 from ordertape.database.copy import Needs
 from ordertape.database.partitions import make_table
-from ordertape.database.rows import Generation
-from ordertape.database.schema import generations
+from ordertape.database.rows import Generation, generations_of
 from ordertape.errors import TapeDiffers
 
 __all__ = ["Cursor", "ensure_market", "newest_generation", "next_generation", "read_cursor"]
@@ -52,7 +51,7 @@ def ensure_market(
 
 def newest_generation(connection: psycopg.Connection, market: int) -> Generation | None:
     """The one that a market's next events go to."""
-    found = [row for row in generations(connection) if row.market == market]
+    found = generations_of(connection, market)
     return found[-1] if found else None
 
 
@@ -72,7 +71,7 @@ def next_generation(
             (market, from_seq, *needs.widen(before)),
         ).fetchone()
         assert row is not None
-        made = next(found for found in generations(connection) if found.number == row[0])
+        made = next(found for found in generations_of(connection, market) if found.number == row[0])
         make_table(connection, made)
     return made
 

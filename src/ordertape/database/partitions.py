@@ -15,8 +15,8 @@ import psycopg
 from psycopg import sql
 
 from ordertape import limits
-from ordertape.database.rows import Generation, event_table
-from ordertape.database.schema import OURS, generations
+from ordertape.database.rows import Generation, event_table, generations_of
+from ordertape.database.schema import OURS
 
 __all__ = [
     "DAY_NS",
@@ -161,7 +161,7 @@ def drop_before(connection: psycopg.Connection, generation: int, day: date) -> l
 def make_ahead(connection: psycopg.Connection, *, order_index: bool) -> list[Leaf]:
     """Leaves of the days to come, for the generations that events are copied into; the new ones."""
     newest: dict[int, Generation] = {}
-    for generation in generations(connection):
+    for generation in generations_of(connection):
         newest[generation.market] = generation
     there = leaves(connection)
     made = []

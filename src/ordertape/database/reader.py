@@ -17,7 +17,7 @@ from psycopg import sql
 
 from ordertape import limits
 from ordertape.database.batches import Rows, read_rows
-from ordertape.database.rows import KIND_LETTERS, SIDE_LETTERS, Generation
+from ordertape.database.rows import GENERATION_COLUMNS, KIND_LETTERS, SIDE_LETTERS, Generation
 from ordertape.filters import Filters, scaled_ceiling, scaled_floor
 
 __all__ = [
@@ -29,15 +29,14 @@ __all__ = [
     "received_at",
 ]
 
-_LEAVES = """
-    SELECT g.generation, g.market, m.exchange, m.symbol, g.price_scale, g.size_scale,
-        g.order_form, g.trade_form, c.oid::bigint, c.relname
+_LEAVES = sql.SQL("""
+    SELECT {}, c.oid::bigint, c.relname
     FROM markets m JOIN generations g USING (market)
     LEFT JOIN pg_inherits i ON i.inhparent = to_regclass('events_' || g.generation)
     LEFT JOIN pg_class c ON c.oid = i.inhrelid
     WHERE m.exchange = %s AND m.symbol = %s AND m.origin = 'tape'
     ORDER BY g.generation, c.relname
-"""
+""").format(GENERATION_COLUMNS)
 
 
 class Stretch(NamedTuple):

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+import psycopg
 from psycopg import sql
 
 from ordertape.events import REASONS, EventKind, Flag
 
-__all__ = ["KIND_LETTERS", "SIDE_LETTERS", "Generation", "event_table", "orders_view"]
+__all__ = [
+    "GENERATION_COLUMNS",
+    "KIND_LETTERS",
+    "SIDE_LETTERS",
+    "Generation",
+    "event_table",
+    "generations_of",
+    "orders_view",
+]
 
 KIND_LETTERS: Final = {
     EventKind.OPEN: "O",
@@ -46,6 +55,22 @@ class Generation(NamedTuple):
     @property
     def table(self) -> str:
         return f"events_{self.number}"
+
+
+GENERATION_COLUMNS: Final = sql.SQL(
+    "generation, market, exchange, symbol, price_scale, size_scale, order_form, trade_form"
+)
+"""Of ``generations JOIN markets``: the fields of ``Generation``."""
+_GENERATIONS: Final = sql.SQL("""
+    SELECT {} FROM generations JOIN markets USING (market)
+    WHERE %s::int IS NULL OR market = %s ORDER BY exchange, symbol, generation
+""").format(GENERATION_COLUMNS)
+
+
+def generations_of(connection: psycopg.Connection, market: int | None = None) -> list[Generation]:
+    """A market's generations, oldest first; without one those of every market, by its names."""
+    rows = connection.execute(_GENERATIONS, (market, market))
+    return [Generation(*row) for row in rows]
 
 
 def event_table(generation: Generation) -> sql.Composed:

@@ -17,7 +17,8 @@ from ordertape._engine import NULL, EventBatch, IdCodec, parse_number
 from ordertape.database.copy import FOOTER, HEADER, events_of, needs_of, rows_of
 from ordertape.database.markets import ensure_market, newest_generation, next_generation
 from ordertape.database.partitions import DAY_NS, Leaf, day_of, ensure_leaf
-from ordertape.database.schema import generations, renew_view
+from ordertape.database.rows import generations_of
+from ordertape.database.schema import renew_view
 from ordertape.errors import NumberRefused, SaveRefused, TapeDiffers
 from ordertape.events import REASONS, Flag
 from ordertape.models import L3Order, L3Orderbook, L3Side, L3Snapshot
@@ -104,11 +105,10 @@ def _is_collected(folder: MarketFolder) -> bool:
 def _known(connection: psycopg.Connection, market: int, sequences: list[int]) -> set[int]:
     """Which of the sequences are there, at whatever scale."""
     found: set[int] = set()
-    for generation in generations(connection):
-        if generation.market == market:
-            query = sql.SQL("SELECT seq FROM {} WHERE seq = ANY (%s)")
-            table = sql.Identifier(generation.table)
-            found |= {row[0] for row in connection.execute(query.format(table), (sequences,))}
+    for generation in generations_of(connection, market):
+        query = sql.SQL("SELECT seq FROM {} WHERE seq = ANY (%s)")
+        table = sql.Identifier(generation.table)
+        found |= {row[0] for row in connection.execute(query.format(table), (sequences,))}
     return found
 
 

@@ -9,10 +9,10 @@ import psycopg
 from psycopg import sql
 
 from ordertape import limits
-from ordertape.database.rows import Generation, orders_view
+from ordertape.database.rows import Generation, generations_of, orders_view
 from ordertape.errors import SchemaRefused
 
-__all__ = ["check", "create", "drop", "generations", "is_current", "renew_view", "require"]
+__all__ = ["check", "create", "drop", "is_current", "renew_view", "require"]
 
 OURS: Final = "ordertape:"
 """How the comment of every relation of ours begins."""
@@ -207,7 +207,7 @@ def check(connection: psycopg.Connection, schema: str) -> list[str]:
     if not found:
         found += [
             f"{generation.table} is missing"
-            for generation in generations(connection)
+            for generation in generations_of(connection)
             if generation.table not in relations
         ]
     if not found and not _view_is_current(connection):
@@ -271,15 +271,6 @@ def drop(connection: psycopg.Connection, schema: str) -> list[str]:
 # The view -----------------------------------------------------------------------------------------
 
 
-def generations(connection: psycopg.Connection) -> list[Generation]:
-    """Every generation of every market, in the order of the view."""
-    rows = connection.execute("""
-        SELECT generation, market, exchange, symbol, price_scale, size_scale, order_form, trade_form
-        FROM generations JOIN markets USING (market) ORDER BY exchange, symbol, generation
-    """)
-    return [Generation(*row) for row in rows]
-
-
 def renew_view(connection: psycopg.Connection) -> bool:
     """Makes ``level3_orders`` show every generation; False where readers did not let go in time."""
     if _view_is_current(connection):
@@ -296,11 +287,11 @@ def renew_view(connection: psycopg.Connection) -> bool:
 
 def _view_is_current(connection: psycopg.Connection) -> bool:
     found = connection.execute("SELECT obj_description('level3_orders'::regclass)").fetchone()
-    return found is not None and found[0] == _view_comment(generations(connection))
+    return found is not None and found[0] == _view_comment(generations_of(connection))
 
 
 def _renew_view(connection: psycopg.Connection) -> None:
-    shown = generations(connection)
+    shown = generations_of(connection)
     query = orders_view(shown)
     connection.execute(sql.SQL("CREATE OR REPLACE VIEW level3_orders AS {}").format(query))
     comment = sql.Literal(_view_comment(shown))

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from ordertape.database.rows import Generation
 
-__all__ = ["Stored", "generations_of", "seq_after", "seqs_of", "stored_market"]
+__all__ = ["Stored", "seq_after", "seqs_of", "stored_market"]
 
 _NAMED = """
     SELECT market, exchange, symbol, origin, simulated, coalesce(era, 0)
@@ -21,10 +21,6 @@ _MEANT = """
     SELECT market, exchange, symbol, origin, simulated, coalesce(era, 0)
     FROM markets LEFT JOIN cursors USING (market)
     WHERE lower(exchange) = lower(%s) AND upper(replace(symbol, '-', '/')) = upper(%s) LIMIT 2
-"""
-_GENERATIONS = """
-    SELECT generation, market, exchange, symbol, price_scale, size_scale, order_form, trade_form
-    FROM generations JOIN markets USING (market) WHERE market = %s ORDER BY generation
 """
 
 
@@ -47,11 +43,6 @@ def stored_market(connection: psycopg.Connection, exchange: str, symbol: str) ->
     if not found:
         found = connection.execute(_MEANT, (exchange, symbol.replace("-", "/"))).fetchall()
     return Stored(*found[0]) if len(found) == 1 else None
-
-
-def generations_of(connection: psycopg.Connection, stored: Stored) -> list[Generation]:
-    """A market's generations, oldest first."""
-    return [Generation(*row) for row in connection.execute(_GENERATIONS, (stored.market,))]
 
 
 def seqs_of(

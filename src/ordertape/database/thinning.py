@@ -19,7 +19,8 @@ from ordertape.database.partitions import (
     leaves,
     make_ahead,
 )
-from ordertape.database.schema import generations, renew_view
+from ordertape.database.rows import generations_of
+from ordertape.database.schema import renew_view
 
 __all__ = [
     "Maintained",
@@ -113,7 +114,7 @@ def drop_old_days(connection: psycopg.Connection, *, days: int, now_ns: int | No
     """
     oldest = day_of((now_ns or time.time_ns()) - days * DAY_NS)
     kept = {row[0] for row in connection.execute("SELECT market FROM markets WHERE keep")}
-    known = [found for found in generations(connection) if found.market not in kept]
+    known = [found for found in generations_of(connection) if found.market not in kept]
     dropped = sum(len(drop_before(connection, found.number, oldest)) for found in known)
     used = {leaf.generation for leaf in leaves(connection)}
     newest = {found.market: found.number for found in known}
