@@ -15,8 +15,10 @@ from ordertape.api.work import Leave
 from ordertape.database.address import Address
 from ordertape.database.connections import Connections
 from ordertape.database.reader import Held, Stretch, first_since, received_at
-from ordertape.database.stored import Stored, generations_of, seqs_of, stored_market
+from ordertape.database.rows import generations_of
+from ordertape.database.stored import Stored, seqs_of, stored_market
 from ordertape.errors import DatabaseError, DatabaseUnavailable, TapeDiffers
+from ordertape.kept import Kept
 
 __all__ = ["Database"]
 
@@ -33,8 +35,8 @@ class Database:
         self.connections = Connections(address, name="ordertape api")
         self._held = Held()
         self._lock = threading.Lock()
-        self._told: dict[tuple[str, str], tuple[float, list[Stretch]]] = {}
-        self._same: dict[tuple[str, str], tuple[int, bool]] = {}
+        self._told: Kept[tuple[str, str], tuple[float, list[Stretch]]] = Kept(limits.lookups_kept)
+        self._same: Kept[tuple[str, str], tuple[int, bool]] = Kept(limits.lookups_kept)
         self._complaint: DatabaseError | None = None
         self._log = structlog.stdlib.get_logger("ordertape.api")
 
@@ -92,7 +94,7 @@ class Database:
         with self.connections.use(
             limits.database_statement_timeout_ms, leave.calling
         ) as connection:
-            generations = generations_of(connection, stored)
+            generations = generations_of(connection, stored.market)
             first, last = seqs_of(connection, stored, generations, query.start, query.end)
         source = Saved(self.connections, generations, leave.calling)
         return Part(source, max(first, query.first), min(last, query.last))
@@ -102,13 +104,11 @@ class Database:
     def _stretches(self, tape: Tape, leave: Leave) -> list[Stretch]:
         folder = tape.lookup.folder
         key, now = (folder.exchange, folder.symbol), time.monotonic()
-        with self._lock:
-            told = self._told.get(key)
+        told = self._told.get(key)
         if told is not None and now - told[0] < limits.api_stretches_ms / 1000:
             return told[1]
         found = self._asked(tape, key, leave)
-        with self._lock:
-            self._told[key] = now, found
+        self._told.put(key, (now, found))
         return found
 
     def _asked(self, tape: Tape, key: tuple[str, str], leave: Leave) -> list[Stretch]:
@@ -117,13 +117,11 @@ class Database:
             if not found:
                 return []
             newest = found[-1]
-            with self._lock:
-                checked = self._same.get(key)
+            checked = self._same.get(key)
             if checked is None or checked[0] != newest.oid:
                 ts_recv = received_at(connection, newest, newest.last)
                 checked = (newest.oid, _is_on(tape, newest.last, ts_recv))
-                with self._lock:
-                    self._same[key] = checked
+                self._same.put(key, checked)
         if not checked[1]:
             raise TapeDiffers(f"{' '.join(key)}: the database's rows are those of another tape")
         return found
