@@ -19,9 +19,8 @@ from ordertape.models import (
     L3Snapshot,
     datetime_from_ns,
     iso_from_ns,
-    orders_of,
 )
-from support.events import TS, batch
+from support.events import TS, batch, orders_of
 
 ORDER = {
     "exchange": "bitfinex",

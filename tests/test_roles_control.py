@@ -71,7 +71,8 @@ async def serving(path: Path, markets: Markets) -> AsyncIterator[ControlServer]:
 async def test_requests_are_answered_and_refusals_keep_their_kind(tmp_path: Path) -> None:
     path, markets = tmp_path / "control.sock", Markets()
     async with serving(path, markets), ControlClient(path) as client:
-        assert await client.wait_connected() == HELLO
+        await client.wait_told()
+        assert client.hello == HELLO
         (started,) = await client.ask(Start(symbol="BTC/USDT"))
         assert started == report("BTC/USDT")
         assert client.reports["BTC/USDT"].state == "LIVE"
@@ -91,7 +92,7 @@ async def test_a_path_longer_than_an_address_works_and_is_the_owner_s_alone(
     path = folder / "control.sock"
     assert len(str(path)) > 200
     async with serving(path, Markets()), ControlClient(path) as client:
-        await client.wait_connected()
+        await client.wait_told()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert [entry.name for entry in folder.iterdir()] == ["control.sock"]
 
@@ -104,7 +105,7 @@ async def test_a_socket_that_a_killed_collector_left_is_no_hindrance(tmp_path: P
     with pytest.raises(ConnectionRefusedError):
         await connect_unix(path)
     async with serving(path, Markets()), ControlClient(path) as client:
-        await client.wait_connected()
+        await client.wait_told()
 
 
 async def test_a_request_whose_collector_ends_is_asked_of_the_next_one(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ async def test_streams_are_started_told_and_stopped(tmp_path: Path, venue: dict[
     assert (begun.symbol, begun.is_active, begun.persist) == (SYMBOL, True, True)
     live = await collecting.until("LIVE", sequence=50)
     assert (live.era, live.orders_received) == (1, live.sequence)
-    assert live.written_seq >= live.durable_seq
+    assert live.orders_received >= live.orders_persisted
     with pytest.raises(UnknownMarket, match="lists no market 'QQQ/YYY'"):
         await streams.start("bitfinex", "QQQ/YYY")
     assert [info.symbol for info in streams.all()] == [SYMBOL]
@@ -186,7 +186,7 @@ async def test_streams_are_started_told_and_stopped(tmp_path: Path, venue: dict[
     assert (again.started_at, again.persist) == (begun.started_at, True)
     stopped = await streams.stop("bitfinex", "btcust")
     assert (stopped.state, stopped.reason) == ("STOPPED", "asked to stop")
-    assert stopped.durable_seq == stopped.written_seq >= 50
+    assert stopped.orders_persisted == stopped.orders_received >= 50
     folder = MarketFolder(tmp_path / "data", "bitfinex", SYMBOL)
     busy = pytest.raises(MarketBusy, match=f"is being written by process {os.getpid()}")
     with folder.writing(), busy:

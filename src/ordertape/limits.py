@@ -344,6 +344,8 @@ figures_ids_kept: Final = 4_000_000
 Policy: the market asked longest ago is counted anew; files beyond are counted each time."""
 snapshot_depth_default: Final = 100
 """Orders a side in an answer; 0 shows all."""
+depth_max: Final = 2**31
+"""Orders a side that may be asked for.  Policy: refused."""
 api_threads: Final = 4
 """Answers that read a tape or a database at the same time.  Policy: the next waits."""
 live_threads: Final = 4

@@ -61,13 +61,18 @@ async def live(
     """
     place = _Place(_address(server, symbol), exchange, batch_ms)
     reader = _Reader()
-    gone_since: float | None = None
+    gone_since, gone = time.monotonic(), 0.0
     wait_ms = limits.live_reconnect_ms_min
     while True:
+        connected = False
         try:
             async with place.connection(reader.since) as socket:
-                place.reached, gone_since, wait_ms = True, None, limits.live_reconnect_ms_min
+                # A server that lets in and says nothing may be about to end each time: only the
+                # time that a connection stands does not count against it.
+                place.reached = connected = True
+                gone += time.monotonic() - gone_since
                 async for text in socket:
+                    gone, wait_ms = 0.0, limits.live_reconnect_ms_min
                     for batch in reader.take(text):
                         yield batch
             problem = "it ended the connection"
@@ -76,8 +81,8 @@ async def live(
         except (msgspec.MsgspecError, KeyError) as error:
             raise ServerGone(f"{server} sent a frame that can't be read: {error}") from None
         now = time.monotonic()
-        gone_since = now if gone_since is None else gone_since
-        if not place.reached or now - gone_since > patience_ms / 1000:
+        gone_since = now if connected else gone_since
+        if not place.reached or gone + now - gone_since > patience_ms / 1000:
             raise ServerGone(f"{server} does not answer: {problem}")
         await asyncio.sleep(wait_ms / 1000)
         wait_ms = min(wait_ms * 2, limits.live_reconnect_ms_max)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from ordertape.api.work import Work
 from ordertape.broadcast.hub import Channel, Hub
 from ordertape.database.stored import Stored
 from ordertape.errors import DatabaseError, UnknownMarket
+from ordertape.kept import Kept
 from ordertape.models import StreamInfo
 from ordertape.settings import Settings
 from ordertape.tape.folder import MarketFolder
@@ -82,7 +81,8 @@ class Api:
         self.server, self.settings, self.hub, self.work = server, settings, hub, work
         self.database = None if server.database is None else Database(server.database)
         self.figures = KnownFigures()
-        self._kept = _Kept()
+        self._lookups: Kept[Path, TapeLookup] = Kept(limits.lookups_kept)
+        self._histories: Kept[Path, tuple[object, History]] = Kept(limits.lookups_kept)
 
     def close(self) -> None:
         if self.database is not None:
@@ -125,44 +125,21 @@ class Api:
     def lookup(self, meant: Meant) -> TapeLookup:
         """Blocking work: the market's tape."""
         meant.folder.require()
-        return self._kept.lookup(meant.folder)
+        return self._lookups.first(meant.folder.root, TapeLookup(meant.folder))
 
     def history(self, meant: Meant) -> History:
         """Blocking work: what the market's marks say; no tape, no marks."""
         if meant.channel is not None and meant.channel.replica.wait(0):
             return meant.channel.replica.history
-        return self._kept.history(meant.folder)
-
-
-class _Kept:
-    """What was read of tapes and may be asked for again; the least used goes first."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lookups: OrderedDict[Path, TapeLookup] = OrderedDict()
-        self._histories: OrderedDict[Path, tuple[object, History]] = OrderedDict()
-
-    def lookup(self, folder: MarketFolder) -> TapeLookup:
-        with self._lock:
-            found = self._lookups.setdefault(folder.root, TapeLookup(folder))
-            self._lookups.move_to_end(folder.root)
-            while len(self._lookups) > limits.lookups_kept:
-                self._lookups.popitem(last=False)
-            return found
-
-    def history(self, folder: MarketFolder) -> History:
+        folder = meant.folder
         if not folder.exists:
             return History()
         written = _written(folder)
-        with self._lock:
-            found = self._histories.get(folder.root)
+        found = self._histories.get(folder.root)
         if found is None or found[0] != written:
             history = history_of(TapeReader(folder.data, folder.exchange, folder.symbol))
             found = (written, history)
-            with self._lock:
-                self._histories[folder.root] = found
-                while len(self._histories) > limits.lookups_kept:
-                    self._histories.popitem(last=False)
+            self._histories.put(folder.root, found)
         return found[1]
 
 

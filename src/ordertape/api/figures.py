@@ -78,16 +78,17 @@ class Figures:
         self._ids.append(_different(keys[~(keys == NO_ID).all(axis=1)]))
         self._gathered += len(self._ids[-1])
         if self._gathered > limits.figures_ids_gathered:
-            self._merge()
+            self.merge()
 
-    def _merge(self) -> None:
+    def merge(self) -> None:
+        """Each order id stays once: less memory, and quick copies."""
         if len(self._ids) > 1:
             self._ids = [_different(np.concatenate(self._ids))]
         self._gathered = 0
 
     def copy(self) -> Figures:
         """To go on with, while this one stays as it is; what is large is shared."""
-        self._merge()
+        self.merge()
         return replace(
             self,
             by_kind=dict(self.by_kind),
@@ -102,8 +103,8 @@ class Figures:
     @property
     def unique(self) -> int:
         """Orders with an id of their own."""
-        self._merge()
-        return sum(map(len, self._ids))
+        different = self._ids if len(self._ids) < 2 else [_different(np.concatenate(self._ids))]
+        return sum(map(len, different))
 
     def as_dict(self) -> dict[str, Any]:
         """The counting part of ``GET /statistics``."""
@@ -146,7 +147,7 @@ class KnownFigures:
                     break
                 figures = begun.figures.copy()
                 _count(figures, lookup, file.first_seq, file.last_seq, leave)
-                figures.unique  # noqa: B018 - merged once, not in every copy
+                figures.merge()  # once, not in every copy
                 begun.figures, begun.last_seq = figures, file.last_seq
             figures, counted = begun.figures.copy(), begun.last_seq
         self._forget()

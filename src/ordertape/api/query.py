@@ -6,10 +6,11 @@ from typing import Annotated
 
 from fastapi import Query
 
+from ordertape import limits
 from ordertape.errors import SettingRefused
 from ordertape.tape.times import parse_time
 
-__all__ = ["EndTime", "StartTime", "moment", "period"]
+__all__ = ["EndTime", "StartTime", "moment", "period", "whole_number"]
 
 StartTime = Annotated[
     str | None,
@@ -25,6 +26,16 @@ EndTime = Annotated[
         examples=["2026-11-22T08:00:00Z"],
     ),
 ]
+
+
+def whole_number(name: str, given: str, highest: int) -> int:
+    """A parameter that is a whole number, 0 or more.  Raises SettingRefused, which names it."""
+    # Its length first: Python makes no int of more than 4,300 digits, and needs long for fewer.
+    digits = given.lstrip("0") or given[:1]
+    if not given.isdecimal() or len(digits) > len(str(highest)) or int(digits) > highest:
+        shown = given[: limits.shown_text_max]
+        raise SettingRefused(f"{name}: expected a whole number to {highest}, found {shown!r}")
+    return int(digits)
 
 
 def moment(name: str, given: str | None) -> int | None:

@@ -209,12 +209,6 @@ class ControlClient:
         """Since the collector's last word, where one is connected: it speaks once a second."""
         return (time.monotonic() - self._heard_at) * 1000 if self.connected else 0.0
 
-    async def wait_connected(self) -> Hello:
-        """Returns once a collector answers."""
-        await self._connected.wait()
-        assert self.hello is not None
-        return self.hello
-
     async def wait_told(self, timeout_ms: int = limits.control_answer_ms_max) -> None:
         """Returns once ``reports`` is what the collector says.  Raises ChildFailed after a time."""
         try:

@@ -47,7 +47,6 @@ _KEEPER = "the keeper"
 class Server:
     """What the routes of a running server use."""
 
-    settings: Settings
     streams: Streams
     database: Address | None
     """None where nothing persists."""
@@ -81,7 +80,7 @@ async def running_server(
             streams.collector(exchange)
         database = await roles.begin_database()
         roles.begin_keeper(forgets=demonstration is not None)
-        yield Server(settings, streams, database, settings.data, roles.supervisor)
+        yield Server(streams, database, settings.data, roles.supervisor)
 
 
 def control_path(data: Path, exchange: str, *, simulated: bool = False) -> Path:

@@ -219,8 +219,6 @@ class Streams:
                 reason=reason,
                 era=newest.info.era if newest is not None else 0,
                 sequence=last_seq,
-                written_seq=last_seq,
-                durable_seq=last_seq,
             )
         if report.state in _ENDED and state == "STOPPED":
             state, reason = report.state, report.reason
@@ -244,8 +242,6 @@ class Streams:
             last_frame_at=report.last_frame_at,
             errors=tuple(report.errors),
             sequence=report.sequence,
-            written_seq=report.sequence,
-            durable_seq=report.synced_sequence,
             data=None if report.persist else Path(report.data),
         )
 

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 from ordertape import limits
 from ordertape.api.answers import refusal, status_of
 from ordertape.api.context import Api, TheApi
+from ordertape.api.query import whole_number
 from ordertape.broadcast.channel import Mailbox, Subscription, TooSlow
 from ordertape.broadcast.hub import Channel
 from ordertape.errors import OrdertapeError, SettingRefused, UnknownMarket
@@ -22,6 +23,7 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["live"])
 TRY_AGAIN_LATER = 1013
+_SEQUENCE_MAX = 2**63 - 1
 REASON_BYTES_MAX = 123
 """RFC 6455 5.5: a control frame holds 125 bytes, two of them the code."""
 
@@ -39,8 +41,8 @@ async def live(
     try:
         wish = _Wish(
             _markets(api, exchange, symbol),
-            _number("depth", depth, 2**31),
-            _number("batch_ms", batch_ms, limits.client_batch_ms_max),
+            whole_number("depth", depth, limits.depth_max),
+            whole_number("batch_ms", batch_ms, limits.client_batch_ms_max),
             _place(since, exchange),
         )
     except OrdertapeError as error:
@@ -83,12 +85,6 @@ def _resolved(api: Api, exchange: str, symbol: str) -> tuple[str, str]:
         return venue.name, venue.resolve(symbol)
 
 
-def _number(name: str, given: str, highest: int) -> int:
-    if not given.isdecimal() or int(given) > highest:
-        raise SettingRefused(f"{name}: expected a whole number to {highest}, found {given!r}")
-    return int(given)
-
-
 def _place(since: str | None, exchange: str | None) -> tuple[int, int] | None:
     """(era, sequence) of ``era:sequence``.  Raises SettingRefused."""
     if since is None:
@@ -96,9 +92,13 @@ def _place(since: str | None, exchange: str | None) -> tuple[int, int] | None:
     if exchange is None:
         raise SettingRefused("since: expected an exchange with it, a sequence is one market's")
     era, colon, sequence = since.partition(":")
-    if not (colon and era.isdecimal() and sequence.isdecimal()):
-        raise SettingRefused(f"since: expected era:sequence, found {since!r}")
-    return int(era), int(sequence)
+    if not colon:
+        shown = since[: limits.shown_text_max]
+        raise SettingRefused(f"since: expected era:sequence, found {shown!r}")
+    return (
+        whole_number("the era of since", era, _SEQUENCE_MAX),
+        whole_number("the sequence of since", sequence, _SEQUENCE_MAX),
+    )
 
 
 @dataclass(slots=True)

@@ -30,7 +30,7 @@ async def snapshot(
     exchange: Exchange,
     symbol: Symbol,
     depth: Annotated[
-        int, Query(ge=0, description="orders a side, 0 all")
+        int, Query(ge=0, le=limits.depth_max, description="orders a side, 0 all")
     ] = limits.snapshot_depth_default,
     at: Annotated[
         str | None,
