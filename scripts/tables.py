@@ -39,17 +39,27 @@ def limits_table() -> str:
 
 
 def _limits_and_texts() -> list[tuple[str, str]]:
-    """Names in the order of the module; a name without a docstring shares the next one's."""
+    """Names in the order of the module; the first of a pair ``_min`` and ``_max`` shares the
+    docstring of the second."""
     found: list[tuple[str, str]] = []
     waiting: list[str] = []
     for statement in ast.parse(Path(limits.__file__).read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             waiting.append(statement.target.id)
         elif waiting and isinstance(statement, ast.Expr):
+            if len(waiting) > 1 and not _are_pair(waiting):
+                sys.exit(f"limits.py: expected a docstring below {waiting[0]}")
             text = " ".join(str(ast.literal_eval(statement.value)).split())
             found += [(name, text) for name in waiting]
             waiting.clear()
+    if waiting:
+        sys.exit(f"limits.py: expected a docstring below {waiting[-1]}")
     return found
+
+
+def _are_pair(names: list[str]) -> bool:
+    first, second = names[0], names[-1]
+    return len(names) == 2 and first == f"{second.removesuffix('_max')}_min"
 
 
 TABLES: dict[str, Callable[[], str]] = {"settings": settings_table, "limits": limits_table}

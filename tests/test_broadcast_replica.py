@@ -11,11 +11,11 @@ import pytest
 from ordertape.broadcast.encode import order_objects
 from ordertape.broadcast.frames import BookPicture, Events
 from ordertape.broadcast.replica import Posted, ReplicaBook, StateTold
-from ordertape.models import L3Snapshot
+from ordertape.models import L3Snapshot, orders_of
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import Mark
-from support.events import batch, orders_of
+from support.events import batch
 from support.processes import wait_for
 from support.tape import Market
 

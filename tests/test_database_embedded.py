@@ -197,6 +197,28 @@ def test_after_kill_9_of_everybody_it_recovers(server: EmbeddedServer, data: Pat
             assert answer(server, "SELECT n FROM kept") == 43
 
 
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        ('echo $$ > "$PID"; exec sleep 60', "did not begin within 0.5 s"),
+        ('echo $$ > "$PID"; echo no memory >&2', "did not start: no memory"),
+    ],
+)
+def test_a_guard_that_does_not_begin_is_no_guard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, problem: str
+) -> None:
+    guard = tmp_path / "guard"
+    guard.write_text(f"#!/bin/sh\n{script}\n")
+    guard.chmod(0o755)
+    monkeypatch.setenv("PID", str(tmp_path / "pid"))
+    monkeypatch.setattr("ordertape.limits.database_guard_ms", 500)
+    monkeypatch.setattr("ordertape.database.embedded.sys.executable", str(guard))
+    with pytest.raises(DatabaseError, match=problem):
+        EmbeddedServer(tmp_path / "data").acquire()
+    if (tmp_path / "pid").exists():
+        assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+
+
 def test_a_server_that_lost_its_guard_and_user_gets_another_guard(
     server: EmbeddedServer, data: Path
 ) -> None:

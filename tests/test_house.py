@@ -245,6 +245,28 @@ def test_a_silenced_check_names_its_rule() -> None:
     assert found(blanket, ".py", ".pyi", ".rs") == []
 
 
+# Limits -------------------------------------------------------------------------------------------
+
+
+ENGINES_OWN = {"dictionary_terms_max"}
+"""Limits that the engine has as numbers of its own."""
+
+
+def test_every_limit_is_one_for_something() -> None:
+    limits = importlib.import_module("ordertape.limits")
+    names = {name for name in vars(limits) if name.islower() and name[0] != "_"} - {"annotations"}
+    used = {
+        node.attr
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "limits"
+    }
+    assert names - used == ENGINES_OWN
+    assert used - names == set()
+
+
 # Names and versions -------------------------------------------------------------------------------
 
 

@@ -19,8 +19,9 @@ from ordertape.models import (
     L3Snapshot,
     datetime_from_ns,
     iso_from_ns,
+    orders_of,
 )
-from support.events import TS, batch, orders_of
+from support.events import TS, batch
 
 ORDER = {
     "exchange": "bitfinex",

@@ -36,6 +36,9 @@ archive_row_group_rows: Final = 131_072
 """Rows a Parquet row group holds: what a reader decodes at once."""
 demo_archive_bytes_max: Final = 256 * 2**20
 """The archive of a demonstration's market.  Policy: the oldest files are dropped."""
+archive_files_known: Final = 512
+"""Files of archives whose metadata and row groups stay in mind.  Policy: the least used is read
+again."""
 archive_batch_rows: Final = 16_000
 """Rows a reader hands out at once: columns that stay in the processor's cache, in memory that the
 allocator keeps.  131,072 rows at once took 1.3 times the processor time a rebuild."""
@@ -53,12 +56,19 @@ scaled_bounds_kept: Final = 256
 with.  Policy: the least used is scaled anew."""
 lookup_index_bytes: Final = 256 * 2**10
 """Between two points of a journal's index: what a look-up reads in vain at most."""
+marks_told_again_max: Final = 50
+"""How many marks back one that is told again is looked for: archive and journal overlap.
+Policy: an older one would count twice."""
 base_seconds_max: Final = 3600
 """A base (a whole book) is written at least this often while events come.  Policy: write one."""
 
 # Imports -----------------------------------------------------------------------------------------
 import_digest_events: Final = 100_000
 """Events of an import between marks with the book's digest; the end has one too."""
+import_line_bytes_max: Final = 2**20
+"""One line of a text.  Policy: the file is refused."""
+import_metadata_bytes_max: Final = 256 * 2**20
+"""What a Databento file says of itself before its records.  Policy: the file is refused."""
 
 # Streams -----------------------------------------------------------------------------------------
 snapshot_interval_seconds_default: Final = 60
@@ -94,8 +104,9 @@ frame_parts_max: Final = 10_000
 """Frames that one message may come in: millions without a byte in them would keep the event loop
 from everything else.  Policy: as a message that is too long."""
 frames_before_subscribed_max: Final = 10_000
+"""Frames of channels that came before their `subscribed`.  Policy: reconnect."""
 frames_before_subscribed_bytes_max: Final = 64 * 2**20
-"""Frames of a channel that came before its `subscribed`.  Policy: reconnect."""
+"""Bytes of such frames.  Policy: reconnect."""
 channels_max: Final = 10_000
 """Channels that one connection was told of.  Policy: reconnect."""
 unsent_bytes_max: Final = 2**20
@@ -120,9 +131,9 @@ shown_text_max: Final = 400
 
 # Captures ----------------------------------------------------------------------------------------
 capture_frame_bytes_max: Final = 2**20
+"""Text in one piece of compressed data of a capture.  Policy: it is closed, the next begun."""
 capture_frame_seconds_max: Final = 10
-"""Text and time in one piece of compressed data of a capture.
-Policy: it is closed, the next begun."""
+"""Time that one such piece spans.  Policy: it is closed, the next begun."""
 capture_line_bytes_max: Final = 128 * 2**20
 """One line of a capture.  Policy: the file is refused."""
 
@@ -162,8 +173,16 @@ database_start_seconds_max: Final = 3_600
 """Until the embedded server answers: recovery after a crash may take long.  Policy: give up."""
 database_stop_ms: Final = 6_000
 """For the embedded server to end in order.  Policy: at once, it recovers at its next start."""
+database_look_ms: Final = 50
+"""Between two looks whether the embedded server answers."""
+database_log_bytes_max: Final = 10 * 2**20
+"""server.log of the embedded server, looked at when it starts.  Policy: kept as server.log.1."""
+database_socket_path_bytes_max: Final = 100
+"""Path of the embedded server's socket, of the 107 bytes that an address holds.
+Policy: another folder."""
 database_guard_ms: Final = 20_000
-"""For the process that ends the embedded server to begin its watch.  Policy: the start failed."""
+"""For the process that ends the embedded server to begin its watch.
+Policy: it is ended, the start has failed."""
 database_leftover_ms_max: Final = 20_000
 """For what a killed server left running to end.  Policy: it is ended."""
 database_connect_timeout_ms: Final = 10_000
@@ -179,6 +198,8 @@ database_pool_wait_ms: Final = 5_000
 """To wait for one of them.  Policy: refused."""
 database_batch_rows: Final = 50_000
 """Events in one COPY and one transaction.  Policy: the next begins."""
+database_idle_ms: Final = 10
+"""Between two looks of the follower at the tapes while nothing comes."""
 database_flush_ms: Final = 200
 """Events that are durable wait at most this long for more of them.  Policy: they are copied."""
 database_backoff_ms_min: Final = 250
@@ -194,21 +215,24 @@ database_leaves_known: Final = 4_096
 """Partitions whose first and last event a reader keeps in mind.  Policy: the least used is
 dropped."""
 demo_database_rows_max: Final = 2_000_000
+"""Events of a demonstration's market in PostgreSQL.  Policy: the oldest part is dropped."""
 database_simulated_parts: Final = 4
-"""Events of a demonstration's market in PostgreSQL, and the parts that they come in.
-Policy: the oldest part is dropped."""
+"""Parts that those events come in."""
 database_snapshots_last: Final = 10
+"""Newest whole books of a market that stay.  Policy: older ones are thinned."""
 database_snapshots_hours: Final = 24
-"""Whole books of a market that stay: the last ones, one an hour for so many hours, then one a
-day."""
+"""Hours of which one whole book each stays.  Policy: of the days before, one each."""
 database_snapshot_orders_max: Final = 1_000_000
 """Orders of a whole book in one row: JSONB holds 256 MiB.
 Policy: no row, the tape has the book."""
 page_rows_default: Final = 1_000
+"""Events in one page where the request does not say."""
 page_rows_max: Final = 10_000
 """Events in one page.  Policy: refused."""
 page_scan_rows_max: Final = 50_000
-"""Events that one filtered page looks at.  Policy: the page is short and has a cursor."""
+"""Events that one filtered page of ``L3Repository`` looks at, and that one query looks at for a
+page of the interface where PostgreSQL alone has them.
+Policy: the page is short and has a cursor; the interface asks the next query."""
 
 # Roles -------------------------------------------------------------------------------------------
 lock_patience_ms: Final = 1_000
@@ -230,9 +254,10 @@ role_silence_ms: Final = 10_000
 database_begin_ms: Final = 5_000
 """What a server that begins waits for its database.  Policy: it answers without it meanwhile."""
 role_stop_ms: Final = 6_000
+"""From the wish that the roles end to the end of all, so that a server ends within
+stop_timeout_ms.  Policy: then they are ended."""
 keeper_stop_ms_min: Final = 2_000
-"""From the wish that the roles end to the end of all, and what the keeper gets at the least, so
-that a server ends within stop_timeout_ms.  Policy: then they are ended."""
+"""What the keeper, which ends last, gets of it at the least.  Policy: then it is ended."""
 server_drain_ms: Final = 1_000
 """What requests under way get to be answered when the server ends.  Policy: they are canceled."""
 collector_streams_max: Final = 100
@@ -242,8 +267,9 @@ wanted_retry_ms: Final = 1_000
 products_seconds_max: Final = 600
 """A venue's list of markets is fetched again when it is older.  Policy: fetched when next asked."""
 memory_segment_bytes: Final = 8 * 2**20
+"""A segment of the journal of a stream that does not persist.  Policy: roll."""
 memory_segments_kept: Final = 4
-"""The journal of a stream that does not persist.  Policy: the oldest segment is removed."""
+"""Segments of such a journal.  Policy: the oldest is removed."""
 control_line_bytes_max: Final = 4 * 2**20
 """One message on a control socket.  Policy: the connection is closed."""
 control_request_bytes_max: Final = 64 * 2**10
@@ -272,16 +298,19 @@ Policy: refused in a sentence."""
 
 # The terminal ------------------------------------------------------------------------------------
 view_levels_shown: Final = 20
+"""Levels a side of the live view, where the terminal is high enough."""
 view_events_shown: Final = 25
-"""Levels a side and events of the live view, where the terminal is high enough."""
+"""Events of the live view, where the terminal is high enough."""
 view_wide_columns: Final = 136
 """From this width on, book and events stand side by side."""
 view_rate_seconds: Final = 5
 """Rates are means over this many whole seconds."""
 view_picture_ms: Final = 200
+"""Between two pictures of the live view."""
 view_line_ms: Final = 1_000
+"""Between two of its lines where it is written into a pipe."""
 view_wait_ms: Final = 100
-"""Pause between two pictures, two lines in a pipe, two looks for a market that has no tape yet."""
+"""Between two looks for a market that has no tape yet."""
 progress_after_ms: Final = 2_000
 """What takes no longer than this shows no progress bar."""
 progress_picture_ms: Final = 100
@@ -292,6 +321,7 @@ live_events_kept_default: Final = 100_000
 """Events of a stream in memory for live readers; see L3_MAX_ORDERS_MEMORY.
 Policy: older ones are read from the tape."""
 live_events_kept_min: Final = 1_000
+"""The least that L3_MAX_ORDERS_MEMORY may be.  Policy: refused."""
 resume_events_max: Final = 100_000
 """Events read from the tape for a reader who resumes.  Policy: a whole book instead."""
 client_mailbox_bytes_max: Final = 32 * 2**20
@@ -333,8 +363,6 @@ replica_catch_up_ms: Final = 2_000
 Policy: its status comes first."""
 replica_retry_ms: Final = 1_000
 """A replica that failed begins anew after this long."""
-page_orders_default: Final = 1_000
-"""Events in one answer where the request does not say; at most page_rows_max."""
 page_scan_ms_max: Final = 1_000
 """How long one page may look for events that pass its filters.  Policy: a short page."""
 figures_ids_gathered: Final = 2_000_000
@@ -354,8 +382,9 @@ Policy: the next waits."""
 api_database_connections_max: Final = 4
 """Connections to PostgreSQL of the server's answers: one a thread.  Policy: the next waits."""
 api_database_connect_ms_max: Final = 2_000
+"""For an answer's connection to be let in.  Policy: the tape answers."""
 api_database_retry_ms: Final = 2_000
-"""To be let in, and until the next try where that failed.  Policy: the tape answers meanwhile."""
+"""Until the next try where that failed.  Policy: the tape answers meanwhile."""
 api_stretches_ms: Final = 200
 """How long what PostgreSQL holds of a market is believed: newer rows are on the tape, and a
 partition that is gone is noticed."""
@@ -383,6 +412,8 @@ simulator_channels_max: Final = 25
 """Channels of one connection, as at the venue.  Policy: error 10305."""
 simulator_request_bytes_max: Final = 64 * 2**10
 """One message from a client of the simulated venue.  Policy: it is disconnected."""
+simulator_texts_kept: Final = 65_536
+"""Prices whose texts stay in mind.  Policy: the least used is written anew."""
 simulator_lag_ms_max: Final = 1_000
 """How far the simulated venue may fall behind the wall clock.  Policy: its time stands still."""
 simulator_segment_bytes: Final = 1_448

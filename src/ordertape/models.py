@@ -9,7 +9,7 @@ the exact nanoseconds stand beside them and are what JSON shows.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,7 +21,7 @@ import msgspec
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ordertape import limits
-from ordertape._engine import OrderBook
+from ordertape._engine import EventBatch, OrderBook
 from ordertape.events import REASONS, EventKind, Flag, Side
 from ordertape.numbers import plain
 from ordertape.times import datetime_from_ns, iso_from_ns, ns_from_datetime
@@ -39,6 +39,7 @@ __all__ = [
     "StreamInfo",
     "datetime_from_ns",
     "iso_from_ns",
+    "orders_of",
 ]
 
 
@@ -196,6 +197,22 @@ def _metadata(row: Mapping[str, Any], era: int | None) -> dict[str, Any]:
         "reentry": True if flags & Flag.REENTRY else None,
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+def orders_of(
+    batch: EventBatch, exchange: str, symbol: str, era: int | None = None
+) -> Iterator[L3Order]:
+    """The events of a batch one by one.  Rows flagged SNAPSHOT are state, not events: left out.
+
+    ``era`` is that of the first row where known; each CLEAR met begins the next.
+    """
+    for index in range(len(batch)):
+        row = batch[index]
+        if row["flags"] & Flag.SNAPSHOT:
+            continue
+        if row["kind"] == EventKind.CLEAR and era is not None and index > 0:
+            era += 1
+        yield L3Order.from_row(exchange, symbol, row, era)
 
 
 class L3BookOrder(_Edge):

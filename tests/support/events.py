@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from ordertape._engine import NULL, EventBatch
-from ordertape.events import EventKind, Flag
-from ordertape.models import L3Order
 
 TS = 1_792_000_000_123_456_789
 
@@ -33,19 +29,3 @@ def batch(**columns: object) -> EventBatch:
         "size_scale": 1,
     }
     return EventBatch.from_arrays(**{**made, **columns})  # type: ignore[arg-type]
-
-
-def orders_of(
-    batch: EventBatch, exchange: str, symbol: str, era: int | None = None
-) -> Iterator[L3Order]:
-    """The events of a batch one by one.  Rows flagged SNAPSHOT are state, not events: left out.
-
-    ``era`` is that of the first row where known; each CLEAR met begins the next.
-    """
-    for index in range(len(batch)):
-        row = batch[index]
-        if row["flags"] & Flag.SNAPSHOT:
-            continue
-        if row["kind"] == EventKind.CLEAR and era is not None and index > 0:
-            era += 1
-        yield L3Order.from_row(exchange, symbol, row, era)

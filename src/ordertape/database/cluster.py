@@ -35,9 +35,6 @@ PORT: Final = 5432
 _HERE = "/proc/self/cwd"
 _NOBODY_PID = 2**22 + 1
 """No Linux gives a process this number."""
-_SOCKET_PATH_MAX = 100
-"""Of the 107 bytes that a socket's address holds."""
-_LOG_BYTES_MAX = 10 * 2**20
 _CONFIGURATION = """
 # ordertape
 listen_addresses = ''
@@ -106,7 +103,7 @@ class Cluster:
         self._clear_leftovers()
         sockets = self.socket_folder()
         log = self.path / "server.log"
-        if log.exists() and log.stat().st_size > _LOG_BYTES_MAX:
+        if log.exists() and log.stat().st_size > limits.database_log_bytes_max:
             log.rename(self.path / "server.log.1")
         seconds = str(limits.database_start_seconds_max)
         options = f"-c listen_addresses='' -c unix_socket_directories={sockets} -c port={PORT}"
@@ -255,7 +252,10 @@ class Cluster:
             if not base or not os.path.isabs(base) or not base.replace("/", "").isalnum():
                 continue
             folder = Path(base) / f"ordertape-{self._uid}-{key}"
-            if len(os.fsencode(folder / f".s.PGSQL.{PORT}.lock")) > _SOCKET_PATH_MAX:
+            if (
+                len(os.fsencode(folder / f".s.PGSQL.{PORT}.lock"))
+                > limits.database_socket_path_bytes_max
+            ):
                 continue
             if base == os.environ.get("XDG_RUNTIME_DIR") and self._account is not None:
                 continue  # root's own; the server's account can't enter it

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -38,7 +39,6 @@ from ordertape.errors import DatabaseError, DatabaseUnavailable
 __all__ = ["DATABASE", "EmbeddedServer"]
 
 DATABASE = "ordertape"
-_LOOK_SECONDS = 0.05
 _guards: list[subprocess.Popen[bytes]] = []
 """Those that this process started; some outlive it, for other users of their servers."""
 
@@ -202,7 +202,7 @@ class EmbeddedServer:
                 )
             if progress is not None:
                 progress(f"PostgreSQL does not answer yet: {problem}")
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(limits.database_look_ms / 1000)
 
     def _problem(self) -> str | None:
         """Why the server does not answer a query; None where it does."""
@@ -232,9 +232,26 @@ class EmbeddedServer:
             start_new_session=True,
         )
         with guard.stdout as said, guard.stderr as complaint:  # type: ignore[union-attr]
-            if said.readline().strip() != b"watching":
+            if not _speaks(said, limits.database_guard_ms):
+                guard.kill()
+                guard.wait()
                 raise DatabaseError(
-                    f"the guard of the embedded PostgreSQL did not start: "
-                    f"{complaint.read().decode('utf-8', 'replace').strip()[-400:]}"
+                    "the guard of the embedded PostgreSQL did not begin within "
+                    f"{limits.database_guard_ms / 1000:g} s"
+                )
+            if said.readline().strip() != b"watching":
+                guard.kill()
+                guard.wait()
+                words = complaint.read().decode("utf-8", "replace").strip()
+                raise DatabaseError(
+                    "the guard of the embedded PostgreSQL did not start: "
+                    f"{words[-limits.shown_text_max :]}"
                 )
         _guards.append(guard)
+
+
+def _speaks(pipe: IO[bytes], timeout_ms: int) -> bool:
+    """Whether its process wrote something, or ended, within the time."""
+    looking = select.poll()
+    looking.register(pipe, select.POLLIN)
+    return bool(looking.poll(timeout_ms))

@@ -21,9 +21,6 @@ from ordertape.tape.folder import MarketFolder, markets
 
 __all__ = ["DatabaseFollower", "copy_tape"]
 
-_IDLE_SECONDS = 0.01
-"""Between two looks at the tapes while nothing comes."""
-
 
 class DatabaseFollower:
     """Follows every market that is or was collected.  Imports are copied by ``copy_tape`` alone.
@@ -112,7 +109,7 @@ class DatabaseFollower:
                     connection.execute("SELECT 1")
                     self._look_for_markets(connection)
                 if not self._round(final=False):
-                    stop.wait(_IDLE_SECONDS)
+                    stop.wait(limits.database_idle_ms / 1000)
             while self._round(final=True):
                 pass
         self._forget_followers()

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from ordertape import limits
 from ordertape.simulator.markets import SIZE_SCALE
 from ordertape.simulator.matching import ID_MASK, Matching, key_price
 
@@ -55,7 +56,7 @@ def number_text(value: int, scale: int) -> str:
     return f"{sign}{digits[:-scale]}.{fraction}" if fraction else sign + digits[:-scale]
 
 
-_price_text = lru_cache(maxsize=1 << 16)(number_text)
+_price_text = lru_cache(limits.simulator_texts_kept)(number_text)
 
 
 def checksum(bids: list[str], asks: list[str]) -> int:

@@ -18,6 +18,7 @@ import msgspec
 import pyarrow.parquet as pq
 import structlog
 
+from ordertape import limits
 from ordertape._engine import IdCodec
 from ordertape.errors import TapeCorrupt
 from ordertape.tape.codecs import MarketCodecs
@@ -117,7 +118,7 @@ def information(path: Path, kind: Any) -> Any:
     return _information(path, kind, (status.st_ino, status.st_size, status.st_mtime_ns))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(limits.archive_files_known)
 def _information(path: Path, kind: Any, _: tuple[int, int, int]) -> Any:
     with damage_told(path):
         metadata = pq.read_metadata(path).metadata or {}

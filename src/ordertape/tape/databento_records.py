@@ -15,6 +15,7 @@ import databento_dbn as dbn
 import numpy as np
 import numpy.typing as npt
 
+from ordertape import limits
 from ordertape.tape.foreign import SourceFile
 
 __all__ = [
@@ -46,7 +47,6 @@ WANTED: Final = (
     "sequence",
 )
 _MBO_RTYPE: Final = 160
-_METADATA_BYTES_MAX: Final = 256 * 2**20
 FOREVER: Final = 2**64
 _NAMES_SHOWN: Final = 5
 
@@ -149,7 +149,7 @@ class DbnFile(RecordFile):
         for block in self.source.blocks():
             head += block
             size = 8 + int.from_bytes(head[4:8], "little")
-            if size > _METADATA_BYTES_MAX:
+            if size > limits.import_metadata_bytes_max:
                 raise self.source.fault(
                     "byte 4", f"expected DBN metadata, found {size} bytes of it"
                 )

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol, Self
 import numpy as np
 import zstandard
 
+from ordertape import limits
 from ordertape._engine import NULL, EventBatch, IdCodec
 from ordertape.errors import BadFile
 from ordertape.events import NO_SIDE, Flag
@@ -20,7 +21,6 @@ __all__ = ["BatchReader", "EventRow", "EventRows", "SourceFile"]
 
 _READ_BYTES: Final = 256 * 1024
 _TEXT_BLOCK_BYTES: Final = 2 * 2**20
-_LINE_BYTES_MAX: Final = 2**20
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 
@@ -102,8 +102,9 @@ class SourceFile:
                 continue
             joined = b"".join(rest)
             cut, lines = joined.rfind(b"\n") + 1, joined.count(b"\n")
-            if size - cut > _LINE_BYTES_MAX:
-                problem = f"expected lines of text, found one of over {_LINE_BYTES_MAX} bytes"
+            if size - cut > limits.import_line_bytes_max:
+                most = limits.import_line_bytes_max
+                problem = f"expected lines of text, found one of over {most} bytes"
                 raise self.fault(f"after line {line - 1 + lines}", problem)
             if not cut:
                 continue

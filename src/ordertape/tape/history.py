@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
 
+from ordertape import limits
 from ordertape.tape.archive_files import list_files
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.marks import Mark
@@ -13,9 +14,6 @@ from ordertape.tape.reader import TapeReader
 from ordertape.times import NS_PER_SECOND, iso_from_ns
 
 __all__ = ["History", "history_of"]
-
-_TOLD_AGAIN_MAX = 50
-"""How far back a mark that is told again is looked for."""
 
 
 class History:
@@ -42,7 +40,7 @@ class History:
         elif mark.kind == "simulated":
             self.simulated = True
         elif mark.kind == "digest":
-            if mark.ts not in self._digests[-_TOLD_AGAIN_MAX:]:
+            if mark.ts not in self._digests[-limits.marks_told_again_max :]:
                 self._digests.append(mark.ts)
         elif mark.kind == "era":
             self.begin_era(mark.seq, int(mark.fields["era"]))
@@ -52,7 +50,7 @@ class History:
 
     def _take_state(self, mark: Mark) -> None:
         told = (mark.ts, str(mark.fields["to"]))
-        if told not in self._states[-_TOLD_AGAIN_MAX:]:
+        if told not in self._states[-limits.marks_told_again_max :]:
             self._states.append(told)
             self.state, self.reason = told[1], str(mark.fields.get("reason") or "")
 

@@ -281,7 +281,7 @@ def _load_terms(reader: SegmentReader, offset: int, codecs: MarketCodecs) -> Non
         codecs.load(Mark.from_json(found[1]))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(limits.archive_files_known)
 def _groups(file: ArchiveFile) -> list[_Group]:
     """The row groups of a file, which never changes."""
     meta = pq.read_metadata(file.path)
