@@ -1,180 +1,112 @@
-"""Pages of events: what a page may read, its query, opaque cursors."""
+"""Pages of events by seq, from one store or across several, in either direction."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
 
-from psycopg import AsyncConnection, sql
+import numpy as np
 
 from ordertape import limits
-from ordertape.database.statistics import seq_bounds
-from ordertape.errors import SettingRefused
-from ordertape.filters import Filters
-from ordertape.tape.times import Time, parse_time
+from ordertape.api.sources import Query, Source
+from ordertape.broadcast.encode import order_objects
+from ordertape.database.batches import Rows
+from ordertape.errors import DatabaseError
+from ordertape.events import EventKind
 
-__all__ = [
-    "Bounds",
-    "behind",
-    "bounded",
-    "bounds_of",
-    "page_query",
-    "read_cursor_text",
-    "write_cursor",
-]
+__all__ = ["Page", "Part", "read_page"]
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Which events a page may look at: first and last seq, and ts_recv (ns) from and before."""
+class Part(NamedTuple):
+    """The seqs from ``first`` to ``last`` that a page may take from a source, or, where that
+    fails, from another one."""
 
-    first_seq: int | None = None
-    last_seq: int | None = None
-    start_ns: int | None = None
-    end_ns: int | None = None
+    source: Source
+    first: int
+    last: int
+    instead: Source | None = None
 
-    def conditions(self) -> tuple[list[str], list[Any]]:
-        wanted = (
-            ("sequence >= %s", self.first_seq),
-            ("sequence <= %s", self.last_seq),
-            ("ts_recv >= %s", self.start_ns),
-            ("ts_recv < %s", self.end_ns),
-        )
-        given = [(text, value) for text, value in wanted if value is not None]
-        return [text for text, _ in given], [value for _, value in given]
+    def settled(self) -> Part:
+        """From the other source where there is one."""
+        return self if self.instead is None else Part(self.instead, self.first, self.last)
 
 
-def conditions_of(filters: Filters) -> tuple[list[str], list[Any]]:
-    """SQL conditions on ``level3_orders``, and their parameters."""
-    side, kind = filters.side, filters.kind
-    wanted = (
-        ("side = %s", None if side is None else side.name.lower()),
-        ("event_type = %s", None if kind is None else kind.name.lower()),
-        ("order_id = %s", filters.order_id),
-        ("price >= %s", filters.min_price),
-        ("price <= %s", filters.max_price),
-        ("size >= %s", filters.min_size),
-    )
-    given = [(text, value) for text, value in wanted if value is not None]
-    return [text for text, _ in given], [value for _, value in given]
+@dataclass(slots=True)
+class Page:
+    """Events as JSON objects, and the seq to go on with, None at the end."""
+
+    orders: list[str] = field(default_factory=list)
+    next_seq: int | None = None
 
 
-def page_query(
-    exchange: str,
-    symbol: str,
-    bounds: Bounds,
-    filters: Filters,
+def read_page(
+    parts: Iterable[Part],
+    query: Query,
     *,
-    descending: bool,
-    rows: int,
-) -> tuple[sql.Composed, list[Any]]:
-    """The SQL of a page and its parameters."""
-    texts, values = ["exchange = %s", "symbol = %s"], [exchange, symbol]
-    for part in (bounds.conditions(), conditions_of(filters)):
-        texts += part[0]
-        values += part[1]
-    source = sql.SQL("level3_orders")
-    if filters.order_id is not None:
-        # The function finds the rows of an order by the index; the view can't.
-        source = sql.SQL("order_history(%s, %s, %s)")
-        values = [exchange, symbol, filters.order_id, *values]
-    query = sql.SQL(
-        "SELECT order_id, sequence, side, price, size, event_type, metadata "
-        "FROM {} WHERE {} ORDER BY sequence {} LIMIT %s"
-    ).format(
-        source,
-        sql.SQL(" AND ").join(sql.SQL(text) for text in texts),
-        sql.SQL("DESC" if descending else "ASC"),
-    )
-    return query, [*values, rows]
+    start: str,
+    leave: Callable[[], None],
+    failed: Callable[[DatabaseError], None],
+) -> Page:
+    """At most ``query.limit`` events of the parts, which meet without a seam and are by rising
+    seq; ``start``: how each object begins.
 
-
-async def bounds_of(
-    connection: AsyncConnection[Any],
-    exchange: str,
-    symbol: str,
-    start_time: Time | None,
-    end_time: Time | None,
-) -> Bounds:
-    """Times, and as sequences, which the index finds."""
-    start = None if start_time is None else parse_time(start_time)
-    end = None if end_time is None else parse_time(end_time)
-    if start is None and end is None:
-        return Bounds()
-    first, after = await seq_bounds(connection, exchange, symbol, start, end)
-    return Bounds(first, None if after is None else after - 1, start, end)
-
-
-def behind(bounds: Bounds, seq: int | None, *, descending: bool) -> Bounds:
-    """The bounds of the page that follows an event."""
-    if seq is None:
-        return bounds
-    first, last = bounds.first_seq, bounds.last_seq
-    if descending:
-        last = seq - 1 if last is None else min(last, seq - 1)
-    else:
-        first = seq + 1 if first is None else max(first, seq + 1)
-    return Bounds(first, last, bounds.start_ns, bounds.end_ns)
-
-
-async def bounded(
-    connection: AsyncConnection[Any],
-    exchange: str,
-    symbol: str,
-    bounds: Bounds,
-    *,
-    descending: bool,
-) -> tuple[Bounds, int | None]:
-    """Bounds of a filtered page, so that rare events can't make it read everything.
-
-    Also the seq that it reaches, None where that is the end.
+    A page that took too long to look for its events is short and still has a next.  ``failed`` is
+    told why a part, and all that follow, come from the other source.
     """
-    query, values = page_query(exchange, symbol, bounds, Filters(), descending=descending, rows=1)
-    found = await (await connection.execute(query, values)).fetchone()
-    if found is None:
-        return bounds, None
-    begin = int(found[1])
-    if descending:
-        reached = begin - limits.page_scan_rows_max + 1
-        first = reached if bounds.first_seq is None else max(reached, bounds.first_seq)
-        ends = reached <= (bounds.first_seq or 1)
-        limited = Bounds(first, bounds.last_seq, bounds.start_ns, bounds.end_ns)
-        return limited, None if ends else reached
-    reached = begin + limits.page_scan_rows_max - 1
-    query, values = page_query(
-        exchange,
-        symbol,
-        Bounds(reached + 1, bounds.last_seq, bounds.start_ns, bounds.end_ns),
-        Filters(),
-        descending=False,
-        rows=1,
+    page, deadline = Page(), time.monotonic() + limits.page_scan_ms_max / 1000
+    waiting = deque(parts)
+    if query.descending:
+        waiting.reverse()
+    while waiting:
+        part = waiting.popleft()
+        asked = query._replace(first=part.first, last=part.last)
+        low, high = part.first, part.last
+        try:
+            for low, high in part.source.stretches(asked):
+                leave()
+                room = query.limit - len(page.orders)
+                reached = _add(page, part.source.rows(asked, low, high, room), query, start)
+                if reached is None and time.monotonic() > deadline:
+                    reached = low if query.descending else high
+                if reached is not None:
+                    following = reached + (-1 if query.descending else 1)
+                    page.next_seq = following if query.first <= following <= query.last else None
+                    return page
+        except DatabaseError as error:
+            leave()  # it was canceled where the client left
+            if part.instead is None:
+                raise
+            failed(error)
+            rest = Part(part.instead, part.first if query.descending else low, part.last)
+            waiting.appendleft(rest._replace(last=high) if query.descending else rest)
+            waiting = deque(later.settled() for later in waiting)
+    return page
+
+
+def _add(page: Page, found: Sequence[Rows], query: Query, start: str) -> int | None:
+    """Takes in as many events as there is room for; the last one's seq where there is no more."""
+    events = sorted(
+        (pair for rows in found for pair in _objects(rows, start)), key=lambda pair: pair[0]
     )
-    more = await (await connection.execute(query, values)).fetchone()
-    if more is None:
-        return bounds, None
-    return Bounds(bounds.first_seq, reached, bounds.start_ns, bounds.end_ns), reached
+    if query.descending:
+        events.reverse()
+    taken = events[: query.limit - len(page.orders)]
+    page.orders += [text for _, text in taken]
+    return taken[-1][0] if len(page.orders) == query.limit else None
 
 
-def write_cursor(seq: int, *, descending: bool) -> str:
-    """An opaque, URL-safe text for the place behind an event."""
-    text = f"{'d' if descending else 'a'}{seq}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def read_cursor_text(cursor: str, *, descending: bool) -> int:
-    """The seq of the last event before the page.  Raises SettingRefused."""
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, UnicodeError):
-        text = ""
-    if re.fullmatch(r"[ad]\d{1,19}", text) is None or int(text[1:]) >= 2**63:
-        raise SettingRefused(
-            f"cursor is {cursor[: limits.shown_text_max]!r}: expected the next_cursor of a page"
-        )
-    if (text[0] == "d") != descending:
-        raise SettingRefused("cursor is of a page in the other order: expected the same order")
-    return int(text[1:])
+def _objects(rows: Rows, start: str) -> Iterator[tuple[int, str]]:
+    """(seq, JSON object) of events, an era at a time: each is written with its own."""
+    batch, eras = rows
+    seqs: list[int] = np.asarray(batch.column("seq")).tolist()
+    clears = np.asarray(batch.column("kind")) == EventKind.CLEAR
+    begins = np.flatnonzero((eras[1:] != eras[:-1]) | clears[1:]) + 1
+    cuts = [0, *begins.tolist(), len(batch)]
+    for first, end in pairwise(cuts):
+        era = int(eras[first]) or None
+        objects = order_objects(batch[first:end], era, start)
+        yield from zip(seqs[first:end], objects, strict=True)
