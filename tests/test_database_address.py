@@ -28,12 +28,23 @@ def test_usual_forms_are_read(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["mysql://u:secret@h/db", "host=h dbname=db password=secret", "postgresql", "h:5432"]
+    "text",
+    [
+        "mysql://u:secret@h/db",
+        "host=h dbname=db password=secret",
+        "postgresql",
+        "h:5432",
+        "postgresql://u:secret%zz@h/db",
+        "postgresql://u:pass@secret/x@h/db",
+        "postgresql://u:secret@[::1/db",
+        "postgresql://u:sec/ret@h:5432/db",
+    ],
 )
 def test_other_forms_are_refused_without_showing_a_password(text: str) -> None:
     with pytest.raises(SettingRefused, match="expected postgresql://") as refusal:
         read_url(text)
     assert "secret" not in str(refusal.value)
+    assert "ret@" not in str(refusal.value)
 
 
 def test_a_server_that_is_away_is_named_without_its_password() -> None:

@@ -128,6 +128,12 @@ stream_tick_ms: Final = 10
 
 shown_text_max: Final = 400
 """Characters of a text from outside that a sentence shows.  Policy: cut."""
+name_text_max: Final = 64
+"""Characters of a symbol or of a venue's name as somebody gives it.  Policy: refused."""
+start_exchanges_max: Final = 64
+"""Venues that one start names.  Policy: refused."""
+request_body_bytes_max: Final = 64 * 2**10
+"""The body of one request.  Policy: refused."""
 
 # Captures ----------------------------------------------------------------------------------------
 capture_frame_bytes_max: Final = 2**20
@@ -192,10 +198,8 @@ database_lock_timeout_ms: Final = 2_000
 Policy: given up, tried next round."""
 database_statement_timeout_ms: Final = 10_000
 """A reader's query.  Policy: it is canceled."""
-database_pool_connections_max: Final = 8
-"""Connections of one repository.  Policy: the next query waits."""
 database_pool_wait_ms: Final = 5_000
-"""To wait for one of them.  Policy: refused."""
+"""To wait for one of several connections.  Policy: refused."""
 database_batch_rows: Final = 50_000
 """Events in one COPY and one transaction.  Policy: the next begins."""
 database_idle_ms: Final = 10
@@ -380,7 +384,8 @@ live_threads: Final = 4
 """First books, and beginnings and ends of streams, that are worked on at the same time.
 Policy: the next waits."""
 api_database_connections_max: Final = 4
-"""Connections to PostgreSQL of the server's answers: one a thread.  Policy: the next waits."""
+"""Connections to PostgreSQL of the server's answers, or of one repository.  Policy: the next
+waits."""
 api_database_connect_ms_max: Final = 2_000
 """For an answer's connection to be let in.  Policy: the tape answers."""
 api_database_retry_ms: Final = 2_000

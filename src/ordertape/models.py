@@ -384,8 +384,14 @@ class StartL3Request(BaseModel):
         },
     )
 
-    symbol: str = Field(min_length=1, description="in any usual form: BTC/USDT, BTC-USDT, tBTCUST")
-    exchanges: list[str] = Field(min_length=1, description="names of venues")
+    symbol: str = Field(
+        min_length=1,
+        max_length=limits.name_text_max,
+        description="in any usual form: BTC/USDT, BTC-USDT, tBTCUST",
+    )
+    exchanges: list[Annotated[str, Field(max_length=limits.name_text_max)]] = Field(
+        min_length=1, max_length=limits.start_exchanges_max, description="names of venues"
+    )
     persist: bool = Field(True, description="whether the stream leaves a tape")
     snapshot_interval_seconds: int | None = Field(
         None,

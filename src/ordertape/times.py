@@ -6,9 +6,12 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
+from ordertape import limits
 from ordertape.errors import SettingRefused
 
 __all__ = [
+    "FIRST_NS",
+    "LAST_NS",
     "NS_PER_DAY",
     "NS_PER_MILLISECOND",
     "NS_PER_SECOND",
@@ -26,6 +29,9 @@ Time: TypeAlias = str | datetime | int
 NS_PER_MILLISECOND: Final = 1_000_000
 NS_PER_SECOND: Final = 1_000_000_000
 NS_PER_DAY: Final = 86_400 * NS_PER_SECOND
+FIRST_NS: Final = -(2**63) + 1
+LAST_NS: Final = 2**63 - 2
+"""What an int64 holds, but for null, and with room for the one behind the last."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXT = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)"
@@ -42,20 +48,30 @@ def parse_time(value: Time) -> int:
     if isinstance(value, bool):
         raise SettingRefused(f"expected a time, found {value!r}")
     if isinstance(value, int):
-        return value
+        return _held(value)
     if isinstance(value, datetime):
-        return ns_from_datetime(value)
+        return _held(ns_from_datetime(value))
     found = _TEXT.fullmatch(value.strip())
     if found is None:
+        shown = value[: limits.name_text_max]
         raise SettingRefused(
-            f"expected a time like 2026-11-22T07:00:00.123456789Z, found {value!r}"
+            f"expected a time like 2026-11-22T07:00:00.123456789Z, found {shown!r}"
         )
     zone = (found["zone"] or "Z").upper().replace("Z", "+00:00")
     try:
         moment = datetime.fromisoformat(f"{found['date']}T{found['time'] or '00:00'}{zone}")
     except ValueError as error:
         raise SettingRefused(f"expected a time, found {value!r}: {error}") from None
-    return ns_from_datetime(moment) + int((found["fraction"] or "0").ljust(9, "0"))
+    return _held(ns_from_datetime(moment) + int((found["fraction"] or "0").ljust(9, "0")))
+
+
+def _held(ns: int) -> int:
+    """A time that every column and query can hold.  Raises SettingRefused."""
+    if not FIRST_NS <= ns <= LAST_NS:
+        raise SettingRefused(
+            f"expected a time from {iso_from_ns(FIRST_NS)} to {iso_from_ns(LAST_NS)}"
+        )
+    return ns
 
 
 def ns_from_datetime(moment: datetime) -> int:

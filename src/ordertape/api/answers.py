@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from ordertape import limits
 from ordertape.api.work import Gone
 from ordertape.broadcast.encode import text
 from ordertape.errors import (
@@ -89,5 +90,6 @@ def _sentence(found: Mapping[str, Any]) -> str:
     message = str(found["msg"])
     problem = message[:1].lower() + message[1:]
     given = found.get("input")
-    shown = f", found {given!r}" if isinstance(given, str | int | float | bool) else ""
+    found_text = repr(given)[: limits.name_text_max]
+    shown = f", found {found_text}" if isinstance(given, str | int | float | bool) else ""
     return f"{where}: {problem}{shown}"

@@ -11,6 +11,7 @@ from fastapi_offline import FastAPIOffline
 
 from ordertape.api import page, routes
 from ordertape.api.answers import speak_in_sentences
+from ordertape.api.bodies import BodyBound
 from ordertape.api.context import Api
 from ordertape.api.documents import show_examples
 from ordertape.api.ending import EndsInTime
@@ -67,6 +68,7 @@ def create_app(
     app.include_router(routes.router)
     show_examples(app)
     speak_in_sentences(app)
+    app.add_middleware(BodyBound)
     app.add_middleware(StartupInASentence)
     app.add_middleware(EndsInTime)
     return app

@@ -19,7 +19,7 @@ from ordertape.api.ports import Server
 from ordertape.api.work import Work
 from ordertape.broadcast.hub import Channel, Hub
 from ordertape.database.stored import Stored
-from ordertape.errors import DatabaseError, UnknownMarket
+from ordertape.errors import DatabaseError, NameRefused, UnknownMarket
 from ordertape.kept import Kept
 from ordertape.models import StreamInfo
 from ordertape.settings import Settings
@@ -98,6 +98,11 @@ class Api:
 
     def find(self, exchange: str, symbol: str) -> Meant:
         """The market in any usual form.  Raises UnknownMarket where none was ever collected."""
+        if max(len(exchange), len(symbol)) > limits.name_text_max:
+            raise NameRefused(
+                f"expected names of at most {limits.name_text_max} characters, "
+                f"found {max(len(exchange), len(symbol))}"
+            )
         streams = self.server.streams
         exchange, symbol = streams.resolve(exchange.strip(), symbol.strip())
         info = streams.status(exchange, symbol)

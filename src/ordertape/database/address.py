@@ -28,6 +28,10 @@ __all__ = [
 
 OLDEST_VERSION = 15
 _SCHEMES = ("postgresql", "postgres")
+_UNREADABLE = (
+    "DATABASE_URL can't be read: expected postgresql://user:password@host:5432/name, "
+    "where a password's @ is written %40, its / %2F, its : %3A and its % %25"
+)
 _SSL_OF_ASYNCPG = {"true": "require", "false": "disable"}
 
 
@@ -84,7 +88,10 @@ def read_url(text: str) -> str:
 
     Raises SettingRefused; no password is in its text.
     """
-    parts = urlsplit(text.strip())
+    try:
+        parts = urlsplit(text.strip())
+    except ValueError:
+        raise SettingRefused(_UNREADABLE) from None
     scheme, _, driver = parts.scheme.partition("+")
     if scheme not in _SCHEMES or not text.strip()[len(parts.scheme) :].startswith("://"):
         shown = f"{parts.scheme}:…" if parts.scheme else "something else"
@@ -102,9 +109,12 @@ def read_url(text: str) -> str:
     if not parts.netloc:
         url = url.replace("postgresql:", "postgresql://", 1) if "//" not in url else url
     try:
-        conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        raise SettingRefused(f"DATABASE_URL can't be used: {error}") from None
+        read = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:  # whose text may hold a part of the password
+        raise SettingRefused(_UNREADABLE) from None
+    # A password's own @ or / makes the rest of it look like a host or a name.
+    if any("@" in str(read.get(part, "")) for part in ("host", "dbname", "port")):
+        raise SettingRefused(_UNREADABLE)
     return url
 
 

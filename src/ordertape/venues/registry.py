@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ordertape import limits
 from ordertape._engine import OrderBook
 from ordertape.errors import NameRefused
 from ordertape.venues import bitfinex_wire
@@ -62,5 +63,6 @@ def venue_of(exchange: str) -> Venue:
     venue = VENUES.get(exchange.strip().lower())
     if venue is None:
         known = ", ".join(sorted(VENUES))
-        raise NameRefused(f"there is no venue {exchange!r}; there is {known}")
+        shown = exchange[: limits.name_text_max]
+        raise NameRefused(f"there is no venue {shown!r}; there is {known}")
     return venue

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+from ordertape import limits
 from ordertape.errors import NameRefused, UnknownMarket
 
 __all__ = ["Products", "resolve"]
@@ -34,6 +35,10 @@ def resolve(
     Raises UnknownMarket where the venue lists none, NameRefused where the text can mean none or
     several; in one sentence.
     """
+    if len(text) > limits.name_text_max:  # before every cut of it is tried
+        raise NameRefused(
+            f"expected a symbol of at most {limits.name_text_max} characters, found {len(text)}"
+        )
     candidates = list(dict.fromkeys(_candidates(text.strip(), native, join, products)))
     if products is not None and candidates:
         listed = [symbol for symbol in candidates if symbol in products]
