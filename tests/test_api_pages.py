@@ -15,13 +15,15 @@ from structlog.testing import capture_logs
 from ordertape import EventBatch
 from ordertape._engine import BatchBuilder
 from ordertape.api.database import Database
-from ordertape.api.pages import Page, Part, read_page
-from ordertape.api.sources import Leaf, Query, Tape
+from ordertape.api.tape import Tape
 from ordertape.api.work import Leave
+from ordertape.broadcast.encode import order_objects
 from ordertape.database.address import Address, connect
 from ordertape.database.follower import MarketFollower
+from ordertape.database.pages import Page, Part, read_page
 from ordertape.database.partitions import drop_before, leaves
 from ordertape.database.schema import create
+from ordertape.database.sources import Leaf, Query
 from ordertape.errors import DatabaseError
 from ordertape.events import EventKind, Side
 from ordertape.filters import Filters
@@ -111,21 +113,21 @@ def bounded(tape: Tape, query: Query) -> Query:
     return query._replace(first=max(query.first, tape.lookup.first_seq()), last=last)
 
 
-def from_tape(tape: Tape, query: Query) -> Page:
+def from_tape(tape: Tape, query: Query) -> Page[str]:
     query = bounded(tape, query)
     parts = [] if query.first > query.last else [part_of(tape, query)]
-    return read_page(parts, query, start="{", leave=Leave(), failed=never)
+    return read_page(parts, query, make=order_objects, leave=Leave(), failed=never)
 
 
 def part_of(tape: Tape, query: Query) -> Part:
     return Part(tape, query.first, query.last)
 
 
-def from_both(store: Database, tape: Tape, query: Query) -> Page:
+def from_both(store: Database, tape: Tape, query: Query) -> Page[str]:
     leave = Leave()
     query = bounded(tape, query)
     parts = store.parts(tape, query, leave)
-    return read_page(parts, query, start="{", leave=leave, failed=store.failed)
+    return read_page(parts, query, make=order_objects, leave=leave, failed=store.failed)
 
 
 def never(error: DatabaseError) -> None:
@@ -244,7 +246,7 @@ def test_a_day_that_retention_drops_between_two_pages_and_inside_one_leaves_no_h
     assert [type(part.source) for part in parts] == [Leaf] * 4
     connection.execute(f"DROP TABLE {leaves(connection)[1].name}".encode())
     failures: list[DatabaseError] = []
-    page = read_page(parts, whole, start="{", leave=Leave(), failed=failures.append)
+    page = read_page(parts, whole, make=order_objects, leave=Leave(), failed=failures.append)
     assert page.orders == expected
     assert len(failures) == 1
 

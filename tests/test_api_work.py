@@ -12,8 +12,8 @@ from starlette.requests import Request
 
 from ordertape import errors
 from ordertape.api.answers import status_of
-from ordertape.api.cursor import decode_cursor, encode_cursor
 from ordertape.api.work import Gone, Leave, Work
+from ordertape.database.cursor import decode_cursor, encode_cursor
 from ordertape.errors import SettingRefused
 
 

@@ -104,10 +104,9 @@ async def test_a_query_that_takes_too_long_is_said_as_the_page_shows_it(
     from ordertape import L3Repository
 
     monkeypatch.setattr(limits, "database_statement_timeout_ms", 50)
-    with pytest.raises(DatabaseError) as refused:
-        async with (
-            L3Repository(address=database, data="nowhere") as repository,
-            repository.connection() as opened,
-        ):
-            await opened.execute("SELECT pg_sleep(5)")
+    async with L3Repository(address=database, data="nowhere") as repository:
+        with connect(database) as opened, opened.transaction():
+            opened.execute("LOCK TABLE markets IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(DatabaseError) as refused:
+                await repository.get_orders("nowhere", "X")
     assert stands_in("Database errors", str(refused.value))

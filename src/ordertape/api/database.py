@@ -9,14 +9,14 @@ import numpy as np
 import structlog
 
 from ordertape import limits
-from ordertape.api.pages import Part
-from ordertape.api.sources import Leaf, Query, Saved, Tape
+from ordertape.api.tape import Tape
 from ordertape.api.work import Leave
 from ordertape.database.address import Address
 from ordertape.database.connections import Connections
+from ordertape.database.pages import Part, saved_part
 from ordertape.database.reader import Held, Stretch, first_since, received_at
-from ordertape.database.rows import generations_of
-from ordertape.database.stored import Stored, seqs_of, stored_market
+from ordertape.database.sources import Leaf, Query
+from ordertape.database.stored import Stored, stored_market
 from ordertape.errors import DatabaseError, DatabaseUnavailable, TapeDiffers
 from ordertape.kept import Kept
 
@@ -91,13 +91,7 @@ class Database:
 
     def saved_part(self, stored: Stored, query: Query, leave: Leave) -> Part:
         """The same for a market that no tape here has.  Raises DatabaseError."""
-        with self.connections.use(
-            limits.database_statement_timeout_ms, leave.calling
-        ) as connection:
-            generations = generations_of(connection, stored.market)
-            first, last = seqs_of(connection, stored, generations, query.start, query.end)
-        source = Saved(self.connections, generations, leave.calling)
-        return Part(source, max(first, query.first), min(last, query.last))
+        return saved_part(self.connections, stored, query, leave.calling)
 
     # What may be believed -------------------------------------------------------------------------
 

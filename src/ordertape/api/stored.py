@@ -1,22 +1,24 @@
-"""What PostgreSQL alone knows of a market: books, figures and gaps, by ``L3Repository``."""
+"""What PostgreSQL alone knows of a market: books, figures and gaps."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from contextlib import AbstractContextManager
+from typing import Any
 
+import psycopg
+
+from ordertape import limits
 from ordertape.api.context import Api, Meant
 from ordertape.api.work import Leave
+from ordertape.database.books import latest_book
+from ordertape.database.gaps import gaps_between
 from ordertape.database.replay import replayed
-from ordertape.database.repository import L3Repository
+from ordertape.database.statistics import market_statistics
 from ordertape.models import L3Snapshot
 from ordertape.numbers import json_text
-from ordertape.tape.times import format_time
+from ordertape.times import iso_from_ns
 
 __all__ = ["stored_book", "stored_figures", "stored_gaps"]
-
-Result = TypeVar("Result")
 
 
 def stored_book(api: Api, meant: Meant, at: int | None, depth: int, leave: Leave) -> str:
@@ -25,18 +27,11 @@ def stored_book(api: Api, meant: Meant, at: int | None, depth: int, leave: Leave
 
     Raises UnknownMarket where nothing was saved by then, DatabaseError.
     """
-
-    async def read(repository: L3Repository) -> L3Snapshot:
-        newest = None
-        if at is None:
-            newest = await repository.get_latest_snapshot(meant.exchange, meant.symbol)
-        if newest is not None:
-            return newest
-        async with repository.connection() as connection:
-            book = await replayed(connection, meant.exchange, meant.symbol, at)
-        return L3Snapshot.from_book(meant.exchange, meant.symbol, book)
-
-    book = _asked(api, leave, read)
+    names = (meant.exchange, meant.symbol)
+    with _connection(api, leave) as connection:
+        book = latest_book(connection, *names) if at is None else None
+        if book is None:
+            book = L3Snapshot.from_book(*names, replayed(connection, *names, at))
     if depth:
         book = book.model_copy(update={"bids": book.bids[:depth], "asks": book.asks[:depth]})
     text = book.model_dump_json(exclude={"ts_recv_ns", "era"})
@@ -47,8 +42,8 @@ def stored_figures(
     api: Api, meant: Meant, times: tuple[int | None, int | None], leave: Leave
 ) -> str:
     """Blocking work: the answer of ``GET /statistics`` as JSON text."""
-    names = (meant.exchange, meant.symbol)
-    found = _asked(api, leave, lambda repository: repository.get_statistics(*names, *times))
+    with _connection(api, leave) as connection:
+        found = market_statistics(connection, meant.exchange, meant.symbol, *times)
     return json_text({**found, **meant.envelope()})
 
 
@@ -56,38 +51,20 @@ def stored_gaps(
     api: Api, meant: Meant, times: tuple[int | None, int | None], leave: Leave
 ) -> list[dict[str, Any]]:
     """Blocking work: gaps as ``History.gaps`` shows them."""
-    names = (meant.exchange, meant.symbol)
-    found = _asked(api, leave, lambda repository: repository.get_gaps(*names, *times))
+    with _connection(api, leave) as connection:
+        found = gaps_between(connection, meant.exchange, meant.symbol, *times)
     return [
         {
-            "from": format_time(gap["from_ns"]),
-            "to": None if gap["to_ns"] is None else format_time(gap["to_ns"]),
-            "reason": gap["reason"],
-            "healed_by": gap["healed_by"],
+            "from": iso_from_ns(gap.from_ns),
+            "to": None if gap.to_ns is None else iso_from_ns(gap.to_ns),
+            "reason": gap.reason,
+            "healed_by": gap.healed_by,
         }
         for gap in found
     ]
 
 
-def _asked(api: Api, leave: Leave, read: Callable[[L3Repository], Awaitable[Result]]) -> Result:
-    """What the repository says, in a loop of this thread's own: rows made into objects would hold
-    up the server's.  A client that leaves cancels the query with the task."""
+def _connection(api: Api, leave: Leave) -> AbstractContextManager[psycopg.Connection]:
+    """For the only one that can answer; a client that leaves cancels its query."""
     assert api.database is not None
-    address = api.database.address
-
-    async def run() -> Result:
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
-        assert task is not None
-
-        def cancel() -> None:
-            loop.call_soon_threadsafe(task.cancel)
-
-        with leave.calling(cancel):
-            async with L3Repository(address=address, settings=api.settings) as repository:
-                return await read(repository)
-
-    try:
-        return asyncio.run(run())
-    except asyncio.CancelledError:
-        leave()
-        raise
+    return api.database.connections.use(limits.database_statement_timeout_ms, leave.calling)

@@ -18,7 +18,7 @@ from psycopg import sql
 from ordertape._engine import NULL, EventBatch
 from ordertape.arrow import NO_ID
 from ordertape.database.copy import FOOTER, HEADER
-from ordertape.database.rows import KIND_LETTERS, REASON_BITS, SIDE_LETTERS, TAKER_BITS, Generation
+from ordertape.database.rows import KINDS, REASON_BITS, SIDES, TAKER_BITS, Generation
 from ordertape.errors import DatabaseError
 from ordertape.events import NO_SIDE
 
@@ -38,9 +38,9 @@ _NUMBERS: Final = ("price", "size", "ts_event", "venue_seq", "price_before", "si
 _IDS: Final = ("order_id", "trade_id", "taker_order_id")
 _ALL_ONES: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 _KINDS = np.zeros(256, np.uint8)
-_KINDS[[ord(letter) for letter in KIND_LETTERS.values()]] = [int(kind) for kind in KIND_LETTERS]
+_KINDS[[ord(letter) for letter in KINDS]] = [int(kind) for kind in KINDS.values()]
 _SIDES = np.full(256, NO_SIDE, np.uint8)
-_SIDES[[ord(letter) for letter in SIDE_LETTERS[:2]]] = [0, 1]
+_SIDES[[ord(letter) for letter in SIDES]] = [int(side) for side in SIDES.values()]
 _TAKERS = np.array([NO_SIDE, 0, 1, NO_SIDE], np.uint8)
 
 

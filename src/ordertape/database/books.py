@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -14,8 +15,17 @@ from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.arrow import number_type
 from ordertape.events import Side
+from ordertape.models import L3BookOrder, L3Snapshot, L3Statistics, datetime_from_ns
 
-__all__ = ["save_book", "side_json"]
+__all__ = ["latest_book", "listed_orders", "save_book", "side_json"]
+
+_exact: Final = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
+_LATEST = """
+    SELECT sequence, ts_recv, era, bids::text, asks::text, total_bid_orders, total_ask_orders,
+        total_bid_volume, total_ask_volume
+    FROM level3_snapshots WHERE exchange = %s AND symbol = %s
+    ORDER BY ts_recv DESC, sequence DESC LIMIT 1
+"""
 
 _SAVE = """
     INSERT INTO level3_snapshots (
@@ -54,6 +64,41 @@ def save_book(
         ),
     )
     return done.rowcount == 1
+
+
+def latest_book(connection: psycopg.Connection, exchange: str, symbol: str) -> L3Snapshot | None:
+    """The newest whole book of a market, None where there is none."""
+    found = connection.execute(_LATEST, (exchange, symbol)).fetchone()
+    if found is None:
+        return None
+    sequence, ts_recv, era, bids, asks, bid_count, ask_count, bid_volume, ask_volume = found
+    sides = [
+        [
+            L3BookOrder.model_construct(order_id=order_id, price=price, size=size)
+            for order_id, price, size in listed_orders(side)
+        ]
+        for side in (bids, asks)
+    ]
+    best = [side[0].price if side else None for side in sides]
+    return L3Snapshot(
+        exchange=exchange,
+        symbol=symbol,
+        sequence=sequence,
+        timestamp=datetime_from_ns(ts_recv),
+        ts_recv_ns=ts_recv,
+        era=era,
+        bids=sides[0],
+        asks=sides[1],
+        statistics=L3Statistics.of(bid_count, ask_count, bid_volume, ask_volume, *best),
+    )
+
+
+def listed_orders(side: str) -> list[tuple[str, Decimal, Decimal]]:
+    """(order_id, price, size) of each order of a side's JSON, with every digit."""
+    return [
+        (order["order_id"], Decimal(order["price"]), Decimal(order["size"]))
+        for order in _exact.decode(side)
+    ]
 
 
 def side_json(rows: EventBatch, side: Side) -> str:

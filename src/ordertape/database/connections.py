@@ -20,7 +20,7 @@ from ordertape import limits
 from ordertape.database.address import Address, connect, errors_of
 from ordertape.errors import DatabaseError, DatabaseUnavailable
 
-__all__ = ["Canceling", "Connections"]
+__all__ = ["Canceling", "Connections", "reading_all"]
 
 Canceling: TypeAlias = Callable[[Callable[[], None]], AbstractContextManager[None]]
 """Given what cancels a query, a context in which that is called where nobody waits any more."""
@@ -34,11 +34,15 @@ of a table that grows the planner would at times read and sort all of it: 130 ms
 class Connections:
     """At most ``limits.api_database_connections_max``; any thread may use them."""
 
-    def __init__(self, address: Address, *, name: str = "ordertape reader") -> None:
+    def __init__(
+        self, address: Address, *, name: str = "ordertape reader", patient: bool = False
+    ) -> None:
+        """``patient``: nothing else could answer, so that being let in may take longer."""
         self.address = address
         self.opened = 0
         """Grows with every new connection: what was learnt over the ones before may be over."""
         self._name = name
+        self._patient = patient
         self._lock = threading.Lock()
         self._room = threading.BoundedSemaphore(limits.api_database_connections_max)
         self._idle: list[_Kept] = []
@@ -50,6 +54,11 @@ class Connections:
         with self._lock:
             self._closed = True
         self._close_idle()
+
+    def try_again(self) -> None:
+        """Whoever asks next tries at once: the server was started meanwhile."""
+        with self._lock:
+            self._refused_until = 0.0
 
     @contextmanager
     def use(
@@ -99,9 +108,8 @@ class Connections:
             if time.monotonic() < self._refused_until:
                 raise DatabaseUnavailable(self._reason)
         try:
-            made = connect(
-                self.address, name=self._name, timeout_ms=limits.api_database_connect_ms_max
-            )
+            timeout_ms = None if self._patient else limits.api_database_connect_ms_max
+            made = connect(self.address, name=self._name, timeout_ms=timeout_ms)
         except DatabaseError as error:
             with self._lock:
                 self._reason = str(error)
@@ -124,6 +132,14 @@ class Connections:
             idle, self._idle = self._idle, []
         for kept in idle:
             kept.connection.close()
+
+
+@contextmanager
+def reading_all(connection: psycopg.Connection) -> Iterator[None]:
+    """Inside, queries that read most of a table, in whatever order."""
+    with connection.transaction():
+        connection.execute(b"SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on")
+        yield
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""``next_cursor``: where a reader of pages stands; opaque, safe in a URL, good for one query."""
+"""Where a reader of pages stands: opaque, safe in a URL, good for one query."""
 
 from __future__ import annotations
 
@@ -7,12 +7,27 @@ import binascii
 import struct
 import zlib
 
+from ordertape.database.sources import Query
 from ordertape.errors import SettingRefused
 
-__all__ = ["decode_cursor", "encode_cursor"]
+__all__ = ["behind", "decode_cursor", "encode_cursor", "text_of"]
 
 _LAYOUT = struct.Struct(">BIq")
 _VERSION = 1
+
+
+def text_of(exchange: str, symbol: str, query: Query) -> str:
+    """What a page is asked by, apart from where it begins and how long it is."""
+    order = "desc" if query.descending else "asc"
+    return f"{exchange} {symbol} {query.start} {query.end} {order} {query.filters}"
+
+
+def behind(query: Query, cursor: str | None, text: str) -> Query:
+    """The query from a cursor on; ``text``: of ``text_of``.  Raises SettingRefused."""
+    if cursor is None:
+        return query
+    seq = decode_cursor(cursor, text)
+    return query._replace(last=seq) if query.descending else query._replace(first=seq)
 
 
 def encode_cursor(seq: int, query: str) -> str:

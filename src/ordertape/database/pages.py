@@ -7,18 +7,25 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
 from ordertape import limits
-from ordertape.api.sources import Query, Source
-from ordertape.broadcast.encode import order_objects
+from ordertape._engine import EventBatch
 from ordertape.database.batches import Rows
+from ordertape.database.connections import Canceling, Connections
+from ordertape.database.rows import generations_of
+from ordertape.database.sources import Query, Saved, Source
+from ordertape.database.stored import Stored, seqs_of
 from ordertape.errors import DatabaseError
 from ordertape.events import EventKind
 
-__all__ = ["Page", "Part", "read_page"]
+__all__ = ["Page", "Part", "read_page", "saved_part"]
+
+Made = TypeVar("Made")
+Making: TypeAlias = Callable[[EventBatch, int | None], Iterable[Made]]
+"""Makes something of each event of a batch whose events are of one era, None where unknown."""
 
 
 class Part(NamedTuple):
@@ -35,11 +42,22 @@ class Part(NamedTuple):
         return self if self.instead is None else Part(self.instead, self.first, self.last)
 
 
-@dataclass(slots=True)
-class Page:
-    """Events as JSON objects, and the seq to go on with, None at the end."""
+def saved_part(
+    connections: Connections, stored: Stored, query: Query, canceling: Canceling
+) -> Part:
+    """What a page may take of a market that no tape here has.  Raises DatabaseError."""
+    with connections.use(limits.database_statement_timeout_ms, canceling) as connection:
+        generations = generations_of(connection, stored.market)
+        first, last = seqs_of(connection, stored, generations, query.start, query.end)
+    source = Saved(connections, generations, canceling)
+    return Part(source, max(first, query.first), min(last, query.last))
 
-    orders: list[str] = field(default_factory=list)
+
+@dataclass(slots=True)
+class Page(Generic[Made]):
+    """What was made of the events, and the seq to go on with, None at the end."""
+
+    orders: list[Made] = field(default_factory=list)
     next_seq: int | None = None
 
 
@@ -47,17 +65,18 @@ def read_page(
     parts: Iterable[Part],
     query: Query,
     *,
-    start: str,
+    make: Making[Made],
     leave: Callable[[], None],
-    failed: Callable[[DatabaseError], None],
-) -> Page:
+    failed: Callable[[DatabaseError], None] = lambda _error: None,
+) -> Page[Made]:
     """At most ``query.limit`` events of the parts, which meet without a seam and are by rising
-    seq; ``start``: how each object begins.
+    seq; ``make``: what the page has of them.
 
     A page that took too long to look for its events is short and still has a next.  ``failed`` is
     told why a part, and all that follow, come from the other source.
     """
-    page, deadline = Page(), time.monotonic() + limits.page_scan_ms_max / 1000
+    page: Page[Made] = Page()
+    deadline = time.monotonic() + limits.page_scan_ms_max / 1000
     waiting = deque(parts)
     if query.descending:
         waiting.reverse()
@@ -69,7 +88,7 @@ def read_page(
             for low, high in part.source.stretches(asked):
                 leave()
                 room = query.limit - len(page.orders)
-                reached = _add(page, part.source.rows(asked, low, high, room), query, start)
+                reached = _add(page, part.source.rows(asked, low, high, room), query, make)
                 if reached is None and time.monotonic() > deadline:
                     reached = low if query.descending else high
                 if reached is not None:
@@ -87,20 +106,20 @@ def read_page(
     return page
 
 
-def _add(page: Page, found: Sequence[Rows], query: Query, start: str) -> int | None:
+def _add(page: Page[Made], found: Sequence[Rows], query: Query, make: Making[Made]) -> int | None:
     """Takes in as many events as there is room for; the last one's seq where there is no more."""
     events = sorted(
-        (pair for rows in found for pair in _objects(rows, start)), key=lambda pair: pair[0]
+        (pair for rows in found for pair in _events(rows, make)), key=lambda pair: pair[0]
     )
     if query.descending:
         events.reverse()
     taken = events[: query.limit - len(page.orders)]
-    page.orders += [text for _, text in taken]
+    page.orders += [made for _, made in taken]
     return taken[-1][0] if len(page.orders) == query.limit else None
 
 
-def _objects(rows: Rows, start: str) -> Iterator[tuple[int, str]]:
-    """(seq, JSON object) of events, an era at a time: each is written with its own."""
+def _events(rows: Rows, make: Making[Made]) -> Iterator[tuple[int, Made]]:
+    """(seq, what is made) of events, an era at a time: each is made with its own."""
     batch, eras = rows
     seqs: list[int] = np.asarray(batch.column("seq")).tolist()
     clears = np.asarray(batch.column("kind")) == EventKind.CLEAR
@@ -108,5 +127,4 @@ def _objects(rows: Rows, start: str) -> Iterator[tuple[int, str]]:
     cuts = [0, *begins.tolist(), len(batch)]
     for first, end in pairwise(cuts):
         era = int(eras[first]) or None
-        objects = order_objects(batch[first:end], era, start)
-        yield from zip(seqs[first:end], objects, strict=True)
+        yield from zip(seqs[first:end], make(batch[first:end], era), strict=True)

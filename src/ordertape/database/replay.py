@@ -5,23 +5,22 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from psycopg import AsyncConnection, sql
+import psycopg
+from psycopg import sql
 
 from ordertape import limits
 from ordertape._engine import OrderBook
-from ordertape.database.rows import KIND_LETTERS, SIDE_LETTERS, Generation
-from ordertape.database.statistics import market_generations
+from ordertape.database.books import listed_orders
+from ordertape.database.rows import KINDS, SIDES, Generation, generations_of
+from ordertape.database.stored import stored_market
 from ordertape.errors import DatabaseError, UnknownMarket
 from ordertape.events import EventKind, Flag, Side
 from ordertape.models import iso_from_ns
 
 __all__ = ["replayed"]
 
-_KINDS = {letter: int(kind) for kind, letter in KIND_LETTERS.items()}
-_SIDES = {SIDE_LETTERS[0]: int(Side.BID), SIDE_LETTERS[1]: int(Side.ASK)}
-
 _NEAREST = """
-    SELECT sequence, ts_recv, era, bids, asks FROM level3_snapshots
+    SELECT sequence, ts_recv, era, bids::text, asks::text FROM level3_snapshots
     WHERE exchange = %s AND symbol = %s AND (%s::bigint IS NULL OR ts_recv <= %s)
     ORDER BY sequence DESC LIMIT 1
 """
@@ -31,8 +30,8 @@ _EVENTS = """
 """
 
 
-async def replayed(
-    connection: AsyncConnection[Any], exchange: str, symbol: str, at: int | None
+def replayed(
+    connection: psycopg.Connection, exchange: str, symbol: str, at: int | None
 ) -> OrderBook:
     """The book at ``at`` (ns, inclusive; None: now), after the last complete message.
 
@@ -40,28 +39,22 @@ async def replayed(
     an era began with is not kept any more.
     """
     book = OrderBook()
-    nearest = await (await connection.execute(_NEAREST, (exchange, symbol, at, at))).fetchone()
+    nearest = connection.execute(_NEAREST, (exchange, symbol, at, at)).fetchone()
     seq, ts_recv = 0, 0
     if nearest is not None:
         seq, ts_recv, era, bids, asks = nearest
         for side, orders in ((Side.BID, bids), (Side.ASK, asks)):
-            for order in orders:
-                _apply(
-                    book,
-                    int(EventKind.OPEN),
-                    int(side),
-                    order["order_id"],
-                    Decimal(order["price"]),
-                    Decimal(order["size"]),
-                )
+            for order in listed_orders(orders):
+                _apply(book, int(EventKind.OPEN), int(side), *order)
         book.era = era or 0
     replay = _Replay(book, seq, ts_recv)
-    for generation in await _generations(connection, exchange, symbol, nearest is not None):
+    market = stored_market(connection, exchange, symbol, exactly=True)
+    for generation in [] if market is None else generations_of(connection, market.market):
         query = sql.SQL(_EVENTS).format(sql.Identifier(generation.table))
-        async with connection.transaction(), connection.cursor(name="replay") as cursor:
+        with connection.transaction(), connection.cursor(name="replay") as cursor:
             cursor.itersize = limits.page_rows_max
-            await cursor.execute(query, (seq, at, at))
-            async for row in cursor:
+            cursor.execute(query, (seq, at, at))
+            for row in cursor:
                 replay.take(row, generation)
     if replay.seq == 0:
         moment = "yet" if at is None else f"by {iso_from_ns(at)}"
@@ -72,17 +65,6 @@ async def replayed(
             "kept in the database any more; the tape has it (`ordertape book`)"
         )
     return replay.finished()
-
-
-async def _generations(
-    connection: AsyncConnection[Any], exchange: str, symbol: str, has_book: bool
-) -> list[Generation]:
-    try:
-        return await market_generations(connection, exchange, symbol)
-    except UnknownMarket:
-        if has_book:
-            return []
-        raise
 
 
 class _Replay:
@@ -96,7 +78,7 @@ class _Replay:
 
     def take(self, row: tuple[Any, ...], generation: Generation) -> None:
         seq, ts_recv, kind, side, order_id, price, size, bits = row
-        code = _KINDS[kind]
+        code = int(KINDS[kind])
         if code == EventKind.CLEAR and self._begun:
             # Its orders are no rows; its own whole book would have been the nearest.
             self.missing = seq
@@ -105,7 +87,7 @@ class _Replay:
             self._waiting.append(
                 (
                     code,
-                    _SIDES.get(side),
+                    SIDES.get(side),
                     order_id,
                     _decimal(price, generation.price_scale),
                     _decimal(size, generation.size_scale),

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import msgspec
 import psycopg
-from psycopg import AsyncConnection
-from psycopg.types.json import set_json_loads
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ordertape import limits
 from ordertape.database import saving
-from ordertape.database.address import Address, address_of, connect, sentence
-from ordertape.database.edge import order_of, snapshot_of
-from ordertape.database.pages import (
-    behind,
-    bounded,
-    bounds_of,
-    page_query,
-    read_cursor_text,
-    write_cursor,
-)
+from ordertape.database.address import Address, address_of, connect, errors_of
+from ordertape.database.books import latest_book
+from ordertape.database.connections import Connections
+from ordertape.database.cursor import behind, encode_cursor, text_of
+from ordertape.database.pages import read_page, saved_part
 from ordertape.database.replay import replayed
 from ordertape.database.schema import create, require
+from ordertape.database.sources import LAST_SEQ, Query
 from ordertape.database.statistics import market_statistics
-from ordertape.errors import DatabaseError, DatabaseUnavailable, SettingRefused
+from ordertape.database.stored import stored_market
+from ordertape.errors import DatabaseError, DatabaseUnavailable, OrdertapeError, SettingRefused
 from ordertape.filters import Filters
 from ordertape.models import (
     L3EventType,
@@ -43,26 +37,11 @@ from ordertape.models import (
 from ordertape.settings import Settings, load_settings
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.rebuild import rebuild
-from ordertape.tape.times import Time, parse_time
+from ordertape.times import Time, parse_time
 
 __all__ = ["L3Repository"]
 
 _T = TypeVar("_T")
-_exact = msgspec.json.Decoder(float_hook=Decimal)
-
-_LATEST = """
-    SELECT sequence, ts_recv, era, bids, asks, total_bid_orders, total_ask_orders,
-        total_bid_volume, total_ask_volume
-    FROM level3_snapshots WHERE exchange = %s AND symbol = %s
-    ORDER BY ts_recv DESC, sequence DESC LIMIT 1
-"""
-_GAPS = """
-    SELECT from_ns, to_ns, reason, healed_by FROM level3_gaps
-    WHERE exchange = %s AND symbol = %s
-        AND (%s::bigint IS NULL OR to_ns IS NULL OR to_ns > %s)
-        AND (%s::bigint IS NULL OR from_ns < %s)
-    ORDER BY from_ns
-"""
 
 
 class L3Repository:
@@ -92,35 +71,11 @@ class L3Repository:
             )
         self._settings = settings
         self.address = address if address is not None else address_of(settings)
-        self._pool: AsyncConnectionPool[AsyncConnection[Any]] | None = None
+        self._connections: Connections | None = None
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._ready)
-        address = self.address
-        options = (
-            f"-c search_path={address.schema} -c jit=off -c timezone=UTC "
-            f"-c statement_timeout={limits.database_statement_timeout_ms}"
-        )
-        self._pool = AsyncConnectionPool(
-            address.conninfo(),
-            min_size=1,
-            max_size=limits.database_pool_connections_max,
-            timeout=limits.database_pool_wait_ms / 1000,
-            kwargs={
-                "autocommit": True,
-                "options": options,
-                "application_name": "ordertape repository",
-                # Prepared, a query would be planned for any market, and so read all of them.
-                "prepare_threshold": None,
-            },
-            configure=_configure,
-            open=False,
-        )
-        try:
-            await self._pool.open(wait=True, timeout=limits.database_connect_timeout_ms / 1000)
-        except PoolTimeout as error:
-            await self._close()
-            raise DatabaseUnavailable(f"{address.shown}: {error}") from None
+        self._connections = Connections(self.address, name="ordertape repository", patient=True)
         return self
 
     async def __aexit__(
@@ -145,38 +100,44 @@ class L3Repository:
             raise
 
     async def _close(self) -> None:
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            await pool.close()
+        if self._connections is not None:
+            connections, self._connections = self._connections, None
+            await asyncio.to_thread(connections.close)
         await asyncio.to_thread(self.address.release)
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """A connection of the pool, our schema on its search path; errors are ours."""
-        if self._pool is None:
+    async def _read(self, work: Callable[[Connections, _Waiting], _T]) -> _T:
+        """Work in a thread: rows are made into objects there.  Who stops waiting ends its query."""
+        if (connections := self._connections) is None:
             raise DatabaseError("the repository is not open: use `async with L3Repository() as …`")
-        try:
-            async with self._pool.connection() as connection:
-                yield connection
-        except PoolTimeout:
-            await self._revive()
-            raise DatabaseUnavailable(
-                f"{self.address.shown}: no connection within {limits.database_pool_wait_ms} ms"
-            ) from None
-        except psycopg.errors.QueryCanceled:
-            raise DatabaseError(
-                f"{self.address.shown}: the query took longer than "
-                f"{limits.database_statement_timeout_ms} ms and was canceled: ask for less"
-            ) from None
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            await self._revive()
-            raise DatabaseUnavailable(f"{self.address.shown}: {sentence(error)}") from None
-        except psycopg.Error as error:
-            raise DatabaseError(f"{self.address.shown}: {sentence(error)}") from None
+        waiting = _Waiting()
 
-    async def _revive(self) -> None:
-        """An embedded server that was killed is started again, for the next query."""
-        await asyncio.to_thread(self.address.ensure)
+        def run() -> _T:
+            try:
+                return work(connections, waiting)
+            except DatabaseUnavailable:
+                # An embedded server that was killed is started again, for the next query.
+                self.address.ensure()
+                connections.try_again()
+                raise
+
+        running = asyncio.ensure_future(asyncio.to_thread(run))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.to_thread(waiting.end)
+            with suppress(OrdertapeError):
+                await running
+            raise
+
+    async def _asked(self, work: Callable[[psycopg.Connection], _T]) -> _T:
+        """Work over one connection."""
+
+        def run(connections: Connections, waiting: _Waiting) -> _T:
+            timeout_ms = limits.database_statement_timeout_ms
+            with connections.use(timeout_ms, waiting.calling) as connection:
+                return work(connection)
+
+        return await self._read(run)
 
     # Reading --------------------------------------------------------------------------------------
 
@@ -215,32 +176,41 @@ class L3Repository:
             max_price=max_price,
             min_size=min_size,
         )
-        descending = order == "desc"
-        after = None if cursor is None else read_cursor_text(cursor, descending=descending)
-        async with self.connection() as connection:
-            bounds = await bounds_of(connection, exchange, symbol, start_time, end_time)
-            bounds = behind(bounds, after, descending=descending)
-            scanned: int | None = None
-            if filters.any and order_id is None:
-                bounds, scanned = await bounded(
-                    connection, exchange, symbol, bounds, descending=descending
-                )
-            query, values = page_query(
-                exchange, symbol, bounds, filters, descending=descending, rows=limit + 1
+        wanted = Query(
+            1,
+            LAST_SEQ,
+            limit,
+            order == "desc",
+            filters,
+            None if start_time is None else parse_time(start_time),
+            None if end_time is None else parse_time(end_time),
+        )
+        text = text_of(exchange, symbol, wanted)
+        wanted = behind(wanted, cursor, text)
+
+        def read(connections: Connections, waiting: _Waiting) -> tuple[list[L3Order], str | None]:
+            timeout_ms = limits.database_statement_timeout_ms
+            with connections.use(timeout_ms, waiting.calling) as connection:
+                stored = stored_market(connection, exchange, symbol, exactly=True)
+            if stored is None:
+                return [], None
+            part = saved_part(connections, stored, wanted, waiting.calling)
+            page = read_page(
+                [part],
+                wanted._replace(first=part.first, last=part.last),
+                make=lambda batch, era: [
+                    L3Order.from_row(exchange, symbol, batch[row], era) for row in range(len(batch))
+                ],
+                leave=waiting,
             )
-            rows = await (await connection.execute(query, values)).fetchall()
-        orders = [order_of(exchange, symbol, row) for row in rows[:limit]]
-        if len(rows) > limit:
-            return orders, write_cursor(orders[-1].sequence, descending=descending)
-        if scanned is not None:
-            return orders, write_cursor(scanned, descending=descending)
-        return orders, None
+            following = page.next_seq
+            return page.orders, None if following is None else encode_cursor(following, text)
+
+        return await self._read(read)
 
     async def get_latest_snapshot(self, exchange: str, symbol: str) -> L3Snapshot | None:
         """The newest whole book of a market, None where there is none."""
-        async with self.connection() as connection:
-            found = await (await connection.execute(_LATEST, (exchange, symbol))).fetchone()
-        return None if found is None else snapshot_of(exchange, symbol, found)
+        return await self._asked(lambda connection: latest_book(connection, exchange, symbol))
 
     async def rebuild_orderbook(
         self, exchange: str, symbol: str, at: Time | None = None
@@ -256,8 +226,7 @@ class L3Repository:
             book = await asyncio.to_thread(rebuild, data, exchange, symbol, at)
             return L3Orderbook.from_book(exchange, symbol, book)
         at_ns = None if at is None else parse_time(at)
-        async with self.connection() as connection:
-            book = await replayed(connection, exchange, symbol, at_ns)
+        book = await self._asked(lambda connection: replayed(connection, exchange, symbol, at_ns))
         return L3Orderbook.from_book(exchange, symbol, book)
 
     async def get_statistics(
@@ -273,45 +242,9 @@ class L3Repository:
         """
         start = None if start_time is None else parse_time(start_time)
         end = None if end_time is None else parse_time(end_time)
-        async with self.connection() as connection:
-            found = await market_statistics(connection, exchange, symbol, start, end)
-        newest = await self.get_latest_snapshot(exchange, symbol)
-        live = None if newest is None else newest.statistics.model_dump()
-        return {
-            **found,
-            "gaps": await self._gap_figures(exchange, symbol, start, end),
-            "live": live,
-        }
-
-    async def get_gaps(
-        self,
-        exchange: str,
-        symbol: str,
-        start_time: Time | None = None,
-        end_time: Time | None = None,
-    ) -> list[dict[str, Any]]:
-        """Noticed losses that touch an interval: from_ns, to_ns, reason, healed_by of each."""
-        start = None if start_time is None else parse_time(start_time)
-        end = None if end_time is None else parse_time(end_time)
-        async with self.connection() as connection:
-            rows = await (
-                await connection.execute(_GAPS, (exchange, symbol, start, start, end, end))
-            ).fetchall()
-        names = ("from_ns", "to_ns", "reason", "healed_by")
-        return [dict(zip(names, row, strict=True)) for row in rows]
-
-    async def _gap_figures(
-        self, exchange: str, symbol: str, start: int | None, end: int | None
-    ) -> dict[str, Any]:
-        gaps = await self.get_gaps(exchange, symbol, start, end)
-        lost = 0
-        for gap in gaps:
-            if gap["to_ns"] is None:
-                continue
-            first = gap["from_ns"] if start is None else max(start, gap["from_ns"])
-            last = gap["to_ns"] if end is None else min(end, gap["to_ns"])
-            lost += max(0, last - first)
-        return {"count": len(gaps), "seconds": Decimal(lost).scaleb(-9)}
+        return await self._asked(
+            lambda connection: market_statistics(connection, exchange, symbol, start, end)
+        )
 
     # Saving ---------------------------------------------------------------------------------------
 
@@ -354,20 +287,44 @@ class L3Repository:
         """Work over a connection of its own: COPY from columns is not asynchronous."""
 
         def run() -> _T:
-            try:
-                with connect(self.address, name="ordertape saver") as connection:
-                    return work(connection)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                raise DatabaseUnavailable(f"{self.address.shown}: {sentence(error)}") from None
-            except psycopg.Error as error:
-                raise DatabaseError(f"{self.address.shown}: {sentence(error)}") from None
+            saver = connect(self.address, name="ordertape saver")
+            with errors_of(self.address), saver as connection:
+                return work(connection)
 
         return await asyncio.to_thread(run)
 
 
-async def _configure(connection: AsyncConnection[Any]) -> None:
-    # JSON numbers keep their digits.
-    set_json_loads(_exact.decode, connection)
+class _Waiting:
+    """Whether somebody still waits for what a thread reads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended = False
+        self._cancel: Callable[[], None] | None = None
+
+    def __call__(self) -> None:
+        """Asked between two steps.  Raises DatabaseError where nobody does."""
+        if self._ended:
+            raise DatabaseError("nobody waits for the answer any more")
+
+    def end(self) -> None:
+        """Cancels the query that runs."""
+        with self._lock:
+            self._ended = True
+            if self._cancel is not None:
+                self._cancel()
+
+    @contextmanager
+    def calling(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """As ``Connections.use`` has it."""
+        with self._lock:
+            self()
+            self._cancel = cancel
+        try:
+            yield
+        finally:
+            with self._lock:  # a cancel that is under way ends nothing else
+                self._cancel = None
 
 
 def _member(kind: type[_T], name: str, text: Any) -> _T:

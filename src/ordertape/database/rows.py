@@ -11,11 +11,13 @@ from typing import Final, NamedTuple
 import psycopg
 from psycopg import sql
 
-from ordertape.events import REASONS, EventKind, Flag
+from ordertape.events import REASONS, EventKind, Flag, Side
 
 __all__ = [
     "GENERATION_COLUMNS",
+    "KINDS",
     "KIND_LETTERS",
+    "SIDES",
     "SIDE_LETTERS",
     "Generation",
     "event_table",
@@ -34,6 +36,8 @@ KIND_LETTERS: Final = {
 }
 SIDE_LETTERS: Final = ("b", "a", "-")
 """Of Side.BID, Side.ASK and of none."""
+KINDS: Final = {letter: kind for kind, letter in KIND_LETTERS.items()}
+SIDES: Final = {SIDE_LETTERS[side]: side for side in Side}
 REASON_BITS: Final = 8
 """``bits``: flags in the low eight, the reason in the next five, the taker's side above."""
 TAKER_BITS: Final = 13

@@ -37,10 +37,13 @@ class Stored(NamedTuple):
     """Of its last event where it is copied from a tape, else 0."""
 
 
-def stored_market(connection: psycopg.Connection, exchange: str, symbol: str) -> Stored | None:
-    """The market of that name, in any case and with a slash or a hyphen; None: there is none."""
+def stored_market(
+    connection: psycopg.Connection, exchange: str, symbol: str, *, exactly: bool = False
+) -> Stored | None:
+    """The market of that name, else in any case and with a slash or a hyphen (``exactly``: not);
+    None: there is none."""
     found = connection.execute(_NAMED, (exchange, symbol)).fetchall()
-    if not found:
+    if not found and not exactly:
         found = connection.execute(_MEANT, (exchange, symbol.replace("-", "/"))).fetchall()
     return Stored(*found[0]) if len(found) == 1 else None
 

@@ -12,12 +12,14 @@ from starlette.responses import Response
 from ordertape import limits
 from ordertape.api.answers import written
 from ordertape.api.context import Api, Exchange, Meant, Symbol, TheApi
-from ordertape.api.cursor import decode_cursor, encode_cursor
-from ordertape.api.pages import Page, Part, read_page
 from ordertape.api.query import EndTime, StartTime, period
-from ordertape.api.sources import Query as EventQuery
-from ordertape.api.sources import Tape
+from ordertape.api.tape import Tape
 from ordertape.api.work import Leave
+from ordertape.broadcast.encode import order_objects
+from ordertape.database.cursor import behind, encode_cursor, text_of
+from ordertape.database.pages import Part, read_page
+from ordertape.database.sources import LAST_SEQ
+from ordertape.database.sources import Query as EventQuery
 from ordertape.errors import DatabaseError, MarketBusy, SettingRefused
 from ordertape.filters import Filters
 from ordertape.models import L3EventType, L3Side, iso_from_ns
@@ -26,7 +28,6 @@ from ordertape.numbers import json_text
 __all__ = ["router"]
 
 router = APIRouter(tags=["orders"])
-_LAST = 2**63 - 1
 Number = Annotated[
     Decimal | None, Query(allow_inf_nan=False, description="exact to the last digit, with it")
 ]
@@ -72,10 +73,9 @@ async def orders(
         max_price=max_price,
         min_size=min_size,
     )
-    query = f"{meant.exchange} {meant.symbol} {start} {end} {order} {filters}"
-    begin = None if cursor is None else decode_cursor(cursor, query)
-    first, last = (None, begin) if order == "desc" else (begin, None)
-    wanted = EventQuery(first or 1, last or _LAST, limit, order == "desc", filters, start, end)
+    wanted = EventQuery(1, LAST_SEQ, limit, order == "desc", filters, start, end)
+    query = text_of(meant.exchange, meant.symbol, wanted)
+    wanted = behind(wanted, cursor, query)
     return written(
         await api.work.run(request, lambda leave: _answer(api, meant, wanted, query, leave))
     )
@@ -91,13 +91,23 @@ def _answer(api: Api, meant: Meant, wanted: EventQuery, query: str, leave: Leave
         assert api.database is not None
         parts = [api.database.saved_part(meant.stored, wanted, leave)]
         asked = wanted._replace(first=parts[0].first, last=parts[0].last)
-    page = read_page(parts, asked, start=f"{head},", leave=leave, failed=_failed(api))
+    page = read_page(
+        parts,
+        asked,
+        make=lambda batch, era: order_objects(batch, era, f"{head},"),
+        leave=leave,
+        failed=_failed(api),
+    )
+    following = page.next_seq
     shown = {
         "start_time": None if wanted.start is None else iso_from_ns(wanted.start),
         "end_time": None if wanted.end is None else iso_from_ns(wanted.end),
         "count": len(page.orders),
     }
-    rest = {"next_cursor": _cursor(page, query), **meant.envelope(history)}
+    rest = {
+        "next_cursor": None if following is None else encode_cursor(following, query),
+        **meant.envelope(history),
+    }
     listed = ",".join(page.orders)
     return f'{head},{json_text(shown)[1:-1]},"orders":[{listed}],{json_text(rest)[1:]}'
 
@@ -126,7 +136,3 @@ def _of_tape(
 def _failed(api: Api) -> Callable[[DatabaseError], None]:
     database = api.database
     return (lambda _error: None) if database is None else database.failed
-
-
-def _cursor(page: Page, query: str) -> str | None:
-    return None if page.next_seq is None else encode_cursor(page.next_seq, query)
