@@ -10,7 +10,11 @@ import pytest
 
 from ordertape import cli
 from ordertape.replay.capture_file import CaptureWriter
+from ordertape.roles.status import StreamReport, write_report
 from ordertape.simulator.bitfinex_frames import frames
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.journal import JournalWriter
+from ordertape.tape.marks import Mark
 
 MESSAGES = (
     "34200.1,1,11,100,5853300,1\n"
@@ -48,6 +52,31 @@ def test_a_lobster_file_becomes_a_tape_once(capsys: pytest.CaptureFixture[str]) 
     assert '"bids":[{"order_id":"11","price":585.33,"size":60}],"asks":[]' in out
     assert json.loads(out)["simulated"] is False
     assert run(capsys, "verify", "nasdaq", "AAPL")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "command", [("import", "lobster", "m.csv", *AAPL), ("collect", "bitfinex", "ETH/USD")]
+)
+def test_nothing_real_is_added_to_the_folder_of_a_demonstration(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("m.csv").write_text(MESSAGES)
+    market = MarketFolder(Path("data-demo"), "bitfinex", "BTC/USDT")
+    with JournalWriter(market) as journal:
+        journal.mark(Mark("simulated", 0, 0, {"simulated": True}))
+    write_report(
+        market.root,
+        StreamReport(
+            exchange="bitfinex", symbol="BTC/USDT", pid=1, simulated=True, state="STOPPED"
+        ),
+    )
+    status, out, err = run(capsys, *command, "--data", "data-demo")
+    assert (status, out) == (1, "")
+    assert err == (
+        "ordertape: data-demo is a demonstration's (bitfinex BTC/USDT is simulated), nothing real "
+        "is added to it: choose another --data\n"
+    )
+    assert sorted(path.name for path in Path("data-demo").iterdir()) == ["bitfinex"]
 
 
 def test_json_is_one_line_and_says_whether_it_was_a_repeat(

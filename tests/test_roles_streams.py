@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from ordertape import limits
-from ordertape.errors import MarketBusy, SettingRefused, TapeError, UnknownMarket
+from ordertape.errors import MarketBusy, NameRefused, SettingRefused, TapeError, UnknownMarket
 from ordertape.models import StreamInfo
 from ordertape.roles.children import Child
 from ordertape.roles.control import ControlClient
@@ -47,6 +47,18 @@ def record(data: Path, symbol: str = SYMBOL, report: StreamReport | None = None)
     if report is not None:
         write_report(folder.root, report)
     return folder
+
+
+async def test_a_symbol_that_was_not_collected_here_is_no_word_about_the_venue(
+    tmp_path: Path,
+) -> None:
+    record(tmp_path)
+    streams = without_collectors(tmp_path)
+    with pytest.raises(UnknownMarket) as refused:
+        streams.resolve("Bitfinex", "LTC/USD")
+    assert str(refused.value) == f"bitfinex LTC/USD was never collected in {tmp_path}"
+    with pytest.raises(NameRefused, match="is no symbol for bitfinex"):
+        streams.resolve("bitfinex", "!")
 
 
 def left_behind(state: str, **known: object) -> StreamReport:

@@ -14,6 +14,7 @@ from ordertape.errors import TransitionRefused
 from ordertape.events import EventKind, Flag
 from ordertape.stream import MarketStream, Step, StreamState, Wish
 from ordertape.tape.marks import Mark
+from ordertape.times import iso_from_ns
 from ordertape.venues import venue_of
 from support.bitfinex import START_MS, NaiveVenue
 
@@ -304,6 +305,23 @@ def test_a_hole_in_the_sequence_reconnects_and_is_a_gap() -> None:
     assert healed["to_ns"] >= opened["from_ns"]
     assert life.stream.counters["frames_of_a_connection_given_up"] == 1
     assert life.stream.book.era == 2
+
+
+def test_an_error_that_comes_again_and_again_is_one_line_with_its_last_time() -> None:
+    life = Life(live=False)
+    life.stream.start(T)
+    assert life.stream.integrity.summary == "not connected yet"
+    for second in range(10):
+        life.stream.on_connect_failed("refused", T + second * SECOND)
+    assert list(life.stream.errors) == [
+        f"{iso_from_ns(T + 9 * SECOND)} can't connect: refused (10 times)"
+    ]
+    life.stream.on_connect_failed("no route", T + 10 * SECOND)
+    life.stream.on_connect_failed("refused", T + 11 * SECOND)
+    assert [text.partition(" ")[2] for text in life.stream.errors][1:] == [
+        "can't connect: no route",
+        "can't connect: refused",
+    ]
 
 
 def test_a_lost_connection_keeps_the_book_until_the_next_snapshot() -> None:

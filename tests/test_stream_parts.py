@@ -35,6 +35,10 @@ def test_a_rate_is_the_mean_over_the_window_and_falls_to_nothing() -> None:
 def test_a_book_is_proven_by_sequence_and_an_equal_checksum() -> None:
     integrity = Integrity()
     assert not integrity.proven
+    assert integrity.summary == "not connected yet"
+    integrity.connected = True
+    assert integrity.summary == "no book yet"
+    integrity.new_book(Proofs(sequence=False, checksum=False, venue_time=False))
     assert integrity.summary == (
         "unproven: the venue gives no sequence, the venue gives no checksum"
     )

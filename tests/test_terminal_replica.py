@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from ordertape.roles.status import StreamReport, write_report
+from ordertape.stream.integrity import Integrity
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import Mark, gap_mark
 from ordertape.terminal.replica import Replica
+from ordertape.terminal.tables import line, screen
 from ordertape.terminal.view import show, view_of
 from support.processes import wait_for
 from support.tape import Market
@@ -51,6 +56,53 @@ def test_a_replica_waits_for_a_tape_and_then_follows_it(tmp_path: Path) -> None:
     assert shown.bids == market.book.depth(20)[0]
     assert [row["seq"] for row in shown.events[:3]] == [market.book.seq - n for n in range(3)]
     assert replica.failure is None
+
+
+def test_beside_a_collector_that_can_not_connect_the_view_says_so(tmp_path: Path) -> None:
+    folder = MarketFolder(tmp_path, "bitfinex", "A/B")
+    folder.root.mkdir(parents=True)
+    waiting = StreamReport(
+        exchange="bitfinex",
+        symbol="A/B",
+        pid=os.getpid(),
+        simulated=False,
+        state="CONNECTING",
+        reason="can't connect: refused",
+        written_at=time.time_ns(),
+        integrity=Integrity().as_dict(),
+    )
+    write_report(folder.root, waiting)
+    replica = Replica(tmp_path, "bitfinex", "A/B")
+    shown = view_of(replica)
+    assert (shown.state, shown.reason) == ("CONNECTING", "can't connect: refused")
+    text = line(shown)
+    assert "CONNECTING" in text
+    assert "(can't connect: refused)" in text
+    assert "– events/s  age –" in text
+    for wrong in ("WAITING", "pending", "unproven"):
+        assert wrong not in text
+    written = io.StringIO()
+    Console(file=written, width=100).print(screen(shown, width=100, height=30))
+    assert "CONNECTING (can't connect: refused)" in written.getvalue()
+    assert "events/s –" in written.getvalue()
+
+
+def test_a_rate_is_told_of_whole_seconds_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000 * 10**9]
+    monkeypatch.setattr("ordertape.terminal.replica.time.time_ns", lambda: now[0])
+    market = Market()
+    with JournalWriter(MarketFolder(tmp_path, "bitfinex", "A/B")) as journal:
+        for batch in market.messages(20, clear_every=20):
+            journal.append(batch)
+    replica = Replica(tmp_path, "bitfinex", "A/B")
+    assert replica.rates() == {}
+    assert replica._begin() is not None
+    now[0] += 10**9
+    assert replica.rates() == {}
+    now[0] += 10**9
+    assert set(replica.rates().values()) == {0.0}
 
 
 def test_a_replica_starts_in_the_middle_of_a_long_tape(tmp_path: Path) -> None:

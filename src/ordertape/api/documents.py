@@ -140,7 +140,10 @@ _EXAMPLES: Final[dict[str, dict[str, Any]]] = {
 _REFUSALS: Final[dict[str, dict[int, str]]] = {
     "start": {
         404: "there is no venue 'nowhere'; there is bitfinex",
-        409: "bitfinex BTC/USDT is a simulated market here, a real one can't have its name",
+        409: (
+            "bitfinex BTC/USDT is a simulated market here, a real one can't have its name: it runs "
+            "already"
+        ),
         422: "snapshot_interval_seconds: input should be greater than or equal to 10, found 5",
         502: "the venue can't be reached",
         503: "the collector of bitfinex does not answer",

@@ -20,6 +20,7 @@ from ordertape.commands.common import (
 )
 from ordertape.roles.children import Child, Children
 from ordertape.roles.collector import Collector
+from ordertape.roles.demonstration import refuse_demonstration
 from ordertape.roles.logs import logger
 from ordertape.roles.markets import Market
 from ordertape.settings import Settings
@@ -40,6 +41,7 @@ def collect(
 ) -> None:
     """Collect markets into the tape, in the foreground, a live line a market; Ctrl-C ends it."""
     settings = prepare(data)
+    refuse_demonstration(settings.data)
     with Children() as children, _Lines(Console()) as lines:
         keeper = _Keeper(children, settings)
 

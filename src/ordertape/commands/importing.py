@@ -17,6 +17,7 @@ from ordertape.commands.progress import counting
 from ordertape.errors import SettingRefused
 from ordertape.numbers import counted, plain
 from ordertape.replay.capture import CaptureReplay
+from ordertape.roles.demonstration import refuse_demonstration
 from ordertape.settings import Settings
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.imports import (
@@ -62,7 +63,7 @@ def lobster(
     data: DataOption = None,
 ) -> None:
     """Import a LOBSTER message file.  A repeat adds nothing."""
-    settings = prepare(data)
+    settings = _folder(data)
     market, day = _named("--exchange", exchange).lower(), _day(date)
     with _progress(messages) as progress:
         summary = import_lobster(
@@ -87,7 +88,7 @@ def databento(
     data: DataOption = None,
 ) -> None:
     """Import Databento's market-by-order data.  A repeat adds nothing."""
-    settings = prepare(data)
+    settings = _folder(data)
     market = None if exchange is None else _named("--exchange", exchange).lower()
     symbol = None if symbol is None else _named("--symbol", symbol)
     with _progress(file) as progress:
@@ -107,13 +108,20 @@ def capture(
     data: DataOption = None,
 ) -> None:
     """Import raw frames through the parser of their venue.  A repeat adds nothing."""
-    settings = prepare(data)
+    settings = _folder(data)
     replay = CaptureReplay(file, exchange, symbol)
     with _progress(file) as progress:
         summary = import_batches(
             settings.data, replay.venue.name, replay.symbol, replay.items(), file, progress
         )
     _finish(settings, summary, database, as_json)
+
+
+def _folder(data: Path | None) -> Settings:
+    """Raises ImportRefused where it is a demonstration's."""
+    settings = prepare(data)
+    refuse_demonstration(settings.data)
+    return settings
 
 
 def _named(option: str, name: str) -> str:

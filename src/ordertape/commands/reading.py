@@ -201,7 +201,8 @@ def _status_line(row: dict[str, Any]) -> str:
     if row["reason"] and row["state"] != "LIVE":
         text += f"  ({row['reason']})"
     if row["pid"] is not None:
-        return f"{text}  age {row['age_ms']} ms  {row['integrity']}  collector {row['pid']}"
+        age = "–" if row["age_ms"] is None else f"{row['age_ms']} ms"
+        return f"{text}  age {age}  {row['integrity']}  collector {row['pid']}"
     return f"{text}  collected until {row['last_report']}" if row["last_report"] else text
 
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ordertape.errors import TapeError
+from ordertape.errors import ImportRefused, TapeError
 from ordertape.roles.status import read_report
 from ordertape.roles.supervisor import Role
 from ordertape.settings import Settings
 from ordertape.tape.folder import markets
 from ordertape.venues.registry import venue_of
 
-__all__ = ["Demonstration", "free_port"]
+__all__ = ["Demonstration", "free_port", "refuse_demonstration"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,7 @@ class Demonstration:
     def refuse_real(self, data: Path) -> None:
         """Raises TapeError where a folder holds real tapes.
 
-        In one that has a market of this demonstration others may be: who looks at a demonstration
-        may start a real stream there.
+        In one that has a market of this demonstration others may be, which older versions let in.
         """
         found = markets(data)
         ours = {(self.exchange, symbol) for symbol in self.symbols}
@@ -88,6 +87,17 @@ class Demonstration:
             speaks=True,
             beats=True,
         )
+
+
+def refuse_demonstration(data: Path) -> None:
+    """Raises ImportRefused where a folder is a demonstration's: what is real is not put there."""
+    for folder in markets(data):
+        report = read_report(folder.root)
+        if report is not None and report.simulated:
+            raise ImportRefused(
+                f"{data} is a demonstration's ({folder.market} is simulated), nothing real is added"
+                " to it: choose another --data"
+            )
 
 
 def free_port() -> int:

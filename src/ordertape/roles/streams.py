@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ordertape import limits
-from ordertape.errors import MarketBusy, OrdertapeError, SettingRefused, UnknownMarket
+from ordertape.errors import (
+    MarketBusy,
+    NameRefused,
+    OrdertapeError,
+    SettingRefused,
+    UnknownMarket,
+)
 from ordertape.models import StreamInfo
 from ordertape.roles.control import ControlClient
 from ordertape.roles.control_messages import Start, Stop
@@ -78,7 +84,7 @@ class Streams:
         """Runs a stream from now on, after a restart too where it persists; the first answer is
         usually CONNECTING.  One that runs already is told as it is, and nothing changes.
 
-        Raises UnknownMarket, SettingRefused, MarketBusy (a demonstration has that name, or
+        Raises UnknownMarket, SettingRefused, MarketBusy (this is a demonstration's server, or
         another process writes the market), TapeError, ChildFailed where no collector answers.
         """
         (info,) = await self.start_all([exchange], symbol, persist, interval)
@@ -119,13 +125,22 @@ class Streams:
         return begun
 
     def _refuse_simulated(self, exchange: str, symbol: str) -> None:
+        """A demonstration starts its own markets alone: nobody who tries one out is to find real
+        data between what was made up, nor the other way round."""
+        if not self._simulated:
+            return
         shown = frozenset(name for venue, name in self._simulated if venue == exchange)
         try:
             name = venue_of(exchange).resolve(symbol, shown)
         except UnknownMarket:
-            return
+            raise MarketBusy(
+                f"{exchange} {symbol[: limits.shown_text_max]} can't be started in a demonstration,"
+                f" whose markets are simulated: stop it and run `ordertape serve`"
+            ) from None
+        info = self._status(exchange, name)
+        found = "it runs already" if info.is_active else "it runs again with the next `make run`"
         raise MarketBusy(
-            f"{exchange} {name} is a simulated market here, a real one can't have its name"
+            f"{exchange} {name} is a simulated market here, a real one can't have its name: {found}"
         )
 
     async def stop(self, exchange: str, symbol: str) -> StreamInfo:
@@ -159,7 +174,12 @@ class Streams:
             return venue, symbol
         if not known:
             raise self._unknown(exchange, symbol)
-        return venue, venue_of(venue).resolve(symbol, frozenset(known))
+        try:
+            return venue, venue_of(venue).resolve(symbol, frozenset(known))
+        except NameRefused:
+            raise
+        except UnknownMarket:  # among those that are here: the venue may list it
+            raise self._unknown(venue, symbol) from None
 
     def status(self, exchange: str, symbol: str) -> StreamInfo | None:
         """A market's stream; None where it was never collected here."""
@@ -194,7 +214,8 @@ class Streams:
         } | self._simulated.keys()
 
     def _unknown(self, exchange: str, symbol: str) -> UnknownMarket:
-        return UnknownMarket(f"{exchange} {symbol} was never collected in {self._settings.data}")
+        shown = symbol[: limits.shown_text_max]
+        return UnknownMarket(f"{exchange} {shown} was never collected in {self._settings.data}")
 
     def _client(self, exchange: str, symbol: str) -> ControlClient | None:
         return self._simulated.get((exchange, symbol)) or self._collectors.get(exchange)

@@ -17,6 +17,8 @@ class Integrity:
 
     def __init__(self) -> None:
         self.proofs = Proofs(sequence=False, checksum=False, venue_time=False)
+        self.begun = self.connected = False
+        """Whether there was a book to prove, and a connection, since the start."""
         self.compared = 0
         self.equal = 0
         self.last: Checksum | None = None
@@ -28,7 +30,7 @@ class Integrity:
 
     def new_book(self, proofs: Proofs) -> None:
         """A snapshot: what was counted about the book before says nothing of this one."""
-        self.proofs = proofs
+        self.proofs, self.begun = proofs, True
         self.last = self.last_equal_ns = None
         self.misses = self.crossed = 0
 
@@ -60,6 +62,8 @@ class Integrity:
     @property
     def summary(self) -> str:
         """One sentence for people."""
+        if not self.begun:
+            return "no book yet" if self.connected else "not connected yet"
         if self.misses:
             verb = "differs" if self.misses == 1 else "differ"
             return f"in doubt: {counted(self.misses, 'checksum')} in a row {verb}"

@@ -91,6 +91,8 @@ class MarketStream:
         self.quarantine = Quarantine()
         self.rate = Rate(lambda: self.sequence)
         self.errors: deque[str] = deque(maxlen=limits.stream_errors_kept)
+        self._last_error = ("", 0)
+        """Its text, and how often it came in a row."""
         self.started_at = 0
         self.connected_at: int | None = None
         self.frames = self.frame_bytes = self.connects = self.resyncs = 0
@@ -117,6 +119,7 @@ class MarketStream:
         self._go("open", "connected", now)
         self.connects += 1
         self.connected_at = now
+        self.integrity.connected = True
         self._paused_since = None
         self._resyncs_in_row = 0
         self._frame = self.session.frame
@@ -320,7 +323,13 @@ class MarketStream:
         self.record.state(before, after, reason, now)
 
     def _error(self, text: str, now: int) -> None:
-        self.errors.append(f"{iso_from_ns(now)} {text}")
+        """What comes again and again is one line, of its last time: it must not push others out."""
+        count = self._last_error[1] + 1 if self._last_error[0] == text else 1
+        self._last_error = text, count
+        if count > 1:
+            self.errors.pop()
+        often = f" ({count} times)" if count > 1 else ""
+        self.errors.append(f"{iso_from_ns(now)} {text}{often}")
 
     # What is known --------------------------------------------------------------------------------
     @property

@@ -38,7 +38,8 @@ class Replica:
             maxlen=limits.view_events_shown
         )
         self._per_second: dict[int, list[int]] = {}
-        self._first_second: int | None = None
+        self._since: int | None = None
+        """The second of our clock in which following began."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tape follower", daemon=True)
 
@@ -69,12 +70,12 @@ class Replica:
     def rates(self) -> dict[str, float]:
         """Events a second by kind over the last whole seconds of our clock; hold ``lock``.
 
-        Seconds before the first event count only once that is long enough ago.
+        Nothing as long as no whole second was seen: of the first one only a part was.
         """
         now = time.time_ns() // NS_PER_SECOND
-        span = range(now - limits.view_rate_seconds, now)
-        if self._first_second is not None:
-            span = range(max(span.start, min(self._first_second, now - 1)), now)
+        if self._since is None or self._since + 1 >= now:
+            return {}
+        span = range(max(now - limits.view_rate_seconds, self._since + 1), now)
         for second in [second for second in self._per_second if second < span.start]:
             del self._per_second[second]
         return {
@@ -107,7 +108,7 @@ class Replica:
                 self._stop.wait(limits.view_wait_ms / 1000)
                 continue
             with self.lock:
-                self.book = book
+                self.book, self._since = book, time.time_ns() // NS_PER_SECOND
                 for mark in marks:
                     # Later ones come with their events: a state must not run ahead of the book.
                     if mark.seq <= book.seq:
@@ -124,8 +125,6 @@ class Replica:
         self.faults += self.book.apply(item).faults
         self._recent.append(item)
         second = item.last_ts_recv // NS_PER_SECOND
-        if self._first_second is None:
-            self._first_second = second
         counts = self._per_second.setdefault(second, [0] * 8)
         for kind, count in enumerate(item.counts()):
             counts[kind] += count

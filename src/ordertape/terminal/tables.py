@@ -35,7 +35,7 @@ STATE_STYLES = {
 }
 
 
-_NO_BOOK = ("CONNECTING", "SYNCING", "RESYNCING", "FAILED")
+_NO_BOOK = ("", "CONNECTING", "SYNCING", "RESYNCING", "FAILED")
 """States in which nothing is claimed of the book, so nothing can be proven."""
 _FRAMED_LINES = 5
 """Lines of the heading and of the footing, with their frames."""
@@ -96,7 +96,7 @@ def line(view: View) -> str:
         f"seq {view.sequence}",
         f"bid {_number(bid)} ask {_number(ask)}",
         f"{view.bid_orders}+{view.ask_orders} orders",
-        f"{sum(view.rates.values()):.0f} events/s",
+        f"{_rate(view, 0)} events/s",
         f"age {_age(view.age_ms)}",
         integrity(view),
     ]
@@ -273,7 +273,7 @@ def _detail(row: Mapping[str, Any]) -> str:
 
 def footing(view: View, width: int) -> Panel:
     """Three lines: how fast, how well proven, who writes."""
-    total = f"events/s {sum(view.rates.values()):.1f}"
+    total = f"events/s {_rate(view, 1)}"
     kinds = "".join(f"   {kind} {rate:.1f}" for kind, rate in view.rates.items() if rate)
     report = view.report
     if report is None:
@@ -304,6 +304,10 @@ def footing(view: View, width: int) -> Panel:
 
 def _number(value: Decimal | None) -> str:
     return "–" if value is None else plain(value)
+
+
+def _rate(view: View, digits: int) -> str:
+    return f"{sum(view.rates.values()):.{digits}f}" if view.rates else "–"
 
 
 def _age(age_ms: int | None) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from ordertape import limits
+from ordertape.roles.status import StreamReport
 from ordertape.terminal.replica import Replica
 from ordertape.terminal.tables import View, line, screen
 from ordertape.times import NS_PER_MILLISECOND
@@ -27,6 +28,10 @@ def view_of(replica: Replica) -> View:
         if report is None and state not in ("", "STOPPED", "FAILED"):
             # Its collector was killed before it could say so on the tape.
             state, reason = "STOPPED", "nobody collects it now"
+        elif report is not None and (state == report.state or (not state and _bookless(report))):
+            # The tape says when a state began, the collector what keeps it there; and of a market
+            # that never had a book, there is no tape to read.
+            state, reason = report.state, report.reason
         age_ms = None
         if report is not None:
             # The report is up to a second old; the tape itself may know of a later frame.
@@ -52,6 +57,10 @@ def view_of(replica: Replica) -> View:
             faults=replica.faults,
             report=report,
         )
+
+
+def _bookless(report: StreamReport) -> bool:
+    return report.state in ("CONNECTING", "SYNCING", "FAILED", "STOPPED")
 
 
 def show(
