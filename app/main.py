@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import sys
 
+from ordertape.errors import ResourcesLacking, SettingRefused
+from ordertape.resources import require_files, require_memory
+
+try:
+    # Before what needs them: with too little memory the libraries can't even be loaded.
+    require_memory()
+    require_files()
+except ResourcesLacking as error:
+    sys.exit(f"ordertape: {error}")
+
 from ordertape.api.app import create_app
-from ordertape.errors import SettingRefused
 from ordertape.roles.logs import configure_logs
 from ordertape.roles.server import running_server
 from ordertape.settings import load_settings

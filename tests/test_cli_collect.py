@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -73,6 +74,24 @@ def test_collect_shows_a_line_a_market_and_ends_cleanly_at_ctrl_c_or_with_its_te
     assert verify(tmp_path / "data", *MARKET).equal
     assert verify(tmp_path / "data", "bitfinex", "ETH/USDT").equal
     assert "L3_keeper_ends" in log.read_text()
+
+
+def test_collect_writes_plain_lines_where_the_terminal_can_not_go_back() -> None:
+    screen, terminal = pty.openpty()
+    with simulated_venue() as environment, os.fdopen(screen, errors="replace") as shown:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "ordertape.cli", "collect", *MARKET],
+            stdout=terminal,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **environment, "TERM": "dumb"},
+        )
+        os.close(terminal)
+        lines = [shown.readline() for _ in range(3)]
+        running.send_signal(signal.SIGINT)
+        _, complaints = running.communicate(timeout=20)
+    assert (running.returncode, complaints) == (0, b"")
+    assert {line.split("  ")[0] for line in lines} == {f"bitfinex {SYMBOL}"}
+    assert not any("\x1b" in line for line in lines)
 
 
 def test_collect_says_which_market_the_venue_does_not_list(tmp_path: Path) -> None:

@@ -37,6 +37,24 @@ def test_what_needs_many_files_says_that_it_may_have_too_few(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [
+        ("-n 64", FILES),
+        (
+            "-v 700000",
+            "this account may use 700,000 KiB of address space (ulimit -v), expected 786,432 or "
+            "more\n",
+        ),
+    ],
+)
+def test_uvicorn_s_server_says_it_too(limit: str, sentence: str, tmp_path: Path) -> None:
+    here = Path(__file__).resolve().parent.parent
+    arguments = ["uvicorn", "--app-dir", str(here), "app.main:app", "--port", "0"]
+    assert limited(limit, arguments, tmp_path) == (1, "", f"ordertape: {sentence}")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_reading_gets_by_with_few_files(tmp_path: Path) -> None:
     assert limited("-n 64", ["ordertape", "status"], tmp_path) == (0, "no tape in data\n", "")
 

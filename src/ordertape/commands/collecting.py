@@ -83,11 +83,13 @@ class _Keeper:
 
 
 class _Lines:
-    """A line a market that is written over in a terminal, and written anew in a pipe."""
+    """A line a market that is written over in a terminal, and written anew in a pipe and where the
+    terminal can't go back (``TERM=dumb``)."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        writes_over = console.is_terminal and not console.is_dumb_terminal
+        self._live = Live(console=console, auto_refresh=False) if writes_over else None
 
     def __enter__(self) -> _Lines:
         if self._live is not None:

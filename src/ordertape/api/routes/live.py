@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -23,9 +24,14 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["live"])
 TRY_AGAIN_LATER = 1013
+MESSAGE_TOO_BIG = 1009
 _SEQUENCE_MAX = 2**63 - 1
 REASON_BYTES_MAX = 123
 """RFC 6455 5.5: a control frame holds 125 bytes, two of them the code."""
+
+
+class _TooLong(Exception):
+    """A client's message is longer than any has a reason to be."""
 
 
 @router.websocket("/ws/{symbol:path}")
@@ -126,13 +132,13 @@ class _Session:
             for part in done:
                 part.result()
         except TooSlow:
-            # Nothing more is gathered for it, nor sent but its end.
             places = self._places()
-            self._leave()
-            for part in parts[1:]:
-                part.cancel()
-            await asyncio.gather(*parts[1:], return_exceptions=True)
-            await self._close_slow(places)
+            await self._end(parts[1:])
+            await self._close(TRY_AGAIN_LATER, f"too slow; resume {places}")
+        except _TooLong:
+            await self._end(parts[1:])
+            most = limits.client_message_bytes_max
+            await self._close(MESSAGE_TOO_BIG, f"expected messages to {most} bytes")
         except WebSocketDisconnect:
             return
         finally:
@@ -146,11 +152,22 @@ class _Session:
             channel.leave(reader)
         self.readers.clear()
 
+    async def _end(self, parts: Sequence[asyncio.Task[None]]) -> None:
+        """Nothing more is gathered for the client, nor sent but its end."""
+        self._leave()
+        for part in parts:
+            part.cancel()
+        await asyncio.gather(*parts, return_exceptions=True)
+
     async def _until_gone(self) -> None:
-        """What a client says is not looked at; that it left is."""
+        """What a client says is not looked at; that it left is.  Raises _TooLong."""
         while True:
-            if (await self.socket.receive())["type"] == "websocket.disconnect":
+            message = await self.socket.receive()
+            if message["type"] == "websocket.disconnect":
                 return
+            said = message.get("bytes") or (message.get("text") or "").encode()
+            if len(said) > limits.client_message_bytes_max:
+                raise _TooLong
 
     async def _join_forever(self) -> None:
         """Joins every stream of the pair that runs, now and when one begins."""
@@ -186,10 +203,9 @@ class _Session:
             if reader.sent is not None
         )
 
-    async def _close_slow(self, places: str) -> None:
-        """The client is told where to go on, behind what is in the socket already: one that does
-        not even read that in time is left untold."""
-        reason = f"too slow; resume {places}"[:REASON_BYTES_MAX]
+    async def _close(self, code: int, reason: str) -> None:
+        """The client is told why, and where to go on, behind what is in the socket already: one
+        that does not even read that in time is left untold."""
         with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
             async with asyncio.timeout(limits.client_close_ms / 1000):
-                await self.socket.close(TRY_AGAIN_LATER, reason)
+                await self.socket.close(code, reason[:REASON_BYTES_MAX])
