@@ -30,13 +30,14 @@ def shared() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", params=["embedded", "installed"])
+@pytest.fixture(scope="session", params=["embedded"])
 def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
     """The interface in front of a live simulated market and two finished tapes; begun where asked.
 
-    Once with the embedded PostgreSQL and the default schema, once with Debian's and another one.
+    With the embedded PostgreSQL and the default schema; with Debian's and another one, too, where a
+    test is parametrized with ``support.contract.BOTH_DATABASES``.
     """
     # Here: every other test does without them.
     from support.postgres import installed_cluster

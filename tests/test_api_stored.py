@@ -36,8 +36,8 @@ MARKET = "elsewhere/A-B"
 @pytest.fixture
 def api(tmp_path: Path, database: Address) -> Iterator[httpx.Client]:
     with (
-        interface(tmp_path / "data", database) as address,
-        httpx.Client(base_url=address, timeout=30) as client,
+        interface(tmp_path / "data", database) as api,
+        httpx.Client(base_url=api.address, timeout=30) as client,
     ):
         yield client
 
@@ -205,8 +205,8 @@ def test_a_database_that_is_away_is_named_where_only_it_could_have_the_market(
     tmp_path: Path,
 ) -> None:
     away = Address("nobody", url="postgresql://127.0.0.1:1/x")
-    with interface(tmp_path, away) as address:
-        told = sentence(httpx.get(f"{address}/orders/{MARKET}"), 404)
+    with interface(tmp_path, away) as api:
+        told = sentence(httpx.get(f"{api.address}/orders/{MARKET}"), 404)
     assert "PostgreSQL at 127.0.0.1:1" in told
 
 
@@ -305,12 +305,12 @@ def test_a_client_that_leaves_ends_a_page_that_waits_for_a_lock(
 
     # A connection of its own: what one transaction sees of the activity stays as it is.
     with (
-        interface(tmp_path, database) as address,
+        interface(tmp_path, database) as api,
         connect(database) as locking,
         locking.transaction(),
     ):
         locking.execute(f"LOCK TABLE {leaf.name} IN ACCESS EXCLUSIVE MODE".encode())
-        place = urlsplit(address)
+        place = urlsplit(api.address)
         with socket.create_connection((place.hostname, place.port)) as client:
             client.sendall(
                 f"GET {place.path}/orders/{MARKET} HTTP/1.1\r\nHost: here\r\n\r\n".encode()

@@ -84,18 +84,6 @@ def book_of(batches: list[ot.EventBatch]) -> ot.OrderBook:
     return book
 
 
-def book_at(server: Served, seq: int) -> ot.OrderBook:
-    """The tape's book after an event."""
-    book = ot.OrderBook()
-    for batch in ot.read_tape(server.data, **MARKET):
-        rows = batch[: batch.search_seq(seq + 1)]
-        book.apply(rows)
-        if len(rows) < len(batch):
-            break
-    assert book.seq == seq
-    return book
-
-
 async def test_a_book_of_its_batches_is_the_servers_book(server: Served) -> None:
     found: list[ot.EventBatch] = []
     async with aclosing(ot.live(server.address, **MARKET)) as batches:
@@ -103,7 +91,7 @@ async def test_a_book_of_its_batches_is_the_servers_book(server: Served) -> None
     assert found[0][0]["kind"] == EventKind.CLEAR
     assert all(row["flags"] & Flag.SNAPSHOT for row in rows_of(found[:1])[1:])
     book = book_of(found)
-    assert book.digest() == book_at(server, book.seq).digest()
+    assert book.digest() == server.book_at(book.seq).digest()
 
 
 async def test_its_rows_are_those_of_the_tape(server: Served) -> None:
@@ -140,7 +128,7 @@ async def test_a_lost_connection_goes_on_without_a_duplicate_or_a_hole(server: S
     assert all(a["seq"] + 1 == b["seq"] for a, b in pairwise(rows))
     assert [row["kind"] for row in rows].count(EventKind.CLEAR) == 1
     book = book_of(found)
-    assert book.digest() == book_at(server, book.seq).digest()
+    assert book.digest() == server.book_at(book.seq).digest()
 
 
 async def test_a_new_era_is_a_clear_with_its_book(server: Served) -> None:
@@ -154,7 +142,7 @@ async def test_a_new_era_is_a_clear_with_its_book(server: Served) -> None:
     rows = [row for row in rows_of(found) if not row["flags"] & Flag.SNAPSHOT]
     assert all(a["seq"] + 1 == b["seq"] for a, b in pairwise(rows))
     book = book_of(found)
-    assert book.digest() == book_at(server, book.seq).digest()
+    assert book.digest() == server.book_at(book.seq).digest()
 
 
 async def test_a_market_that_is_none_is_refused_in_the_servers_words(server: Served) -> None:

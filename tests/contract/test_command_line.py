@@ -25,7 +25,6 @@ from support.processes import simulated_venue, wait_for
 from support.roles_server import NO_DATABASE
 from support.served import FINISHED, LIVE, Served
 
-pytestmark = pytest.mark.parametrize("served", ["embedded"], indirect=True)
 COMMANDS = [
     *("collect", "book", "watch", "verify", "export", "serve", "demo", "venues", "status"),
     *("import", "import lobster", "import databento", "import capture"),
@@ -62,6 +61,7 @@ def one_line(text: str) -> Any:
     return json.loads(text, parse_float=Decimal)
 
 
+@pytest.mark.contract("ordertape …")
 def test_help_everywhere(server: Served, ordertape: Runner) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ordertape", "--help"], capture_output=True, text=True, check=True
@@ -75,6 +75,9 @@ def test_help_everywhere(server: Served, ordertape: Runner) -> None:
 # Reading beside a running server ------------------------------------------------------------------
 
 
+@pytest.mark.contract(
+    "ordertape book EXCHANGE SYMBOL [--at TIME] [--depth N] [--json]", "ORDERTAPE_DATA"
+)
 @pytest.mark.parametrize("way", ["option", "environment"])
 def test_data_as_ordertape_data_and_book_json_has_the_fields_of_snapshot(
     server: Served, ordertape: Runner, way: str
@@ -97,6 +100,7 @@ def test_book_at_is_the_book_as_of_that_time(server: Served, ordertape: Runner) 
     assert {name: shown[name] for name in named} == {name: book[name] for name in named}
 
 
+@pytest.mark.contract("ordertape verify EXCHANGE SYMBOL [--json]")
 def test_verify_json_says_eras_gaps_events_and_marks(server: Served, ordertape: Runner) -> None:
     found = one_line(
         ordertape("verify", "bitfinex", FINISHED, "--json", "--data", str(server.data))
@@ -110,6 +114,7 @@ def test_verify_of_a_live_market_beside_its_server(server: Served, ordertape: Ru
     assert found["marks"] == found["marks_equal"]
 
 
+@pytest.mark.contract("ordertape export parquet|csv|lobster|hftbacktest EXCHANGE SYMBOL --out DIR")
 @pytest.mark.parametrize("form", ["parquet", "csv", "lobster", "hftbacktest"])
 def test_export_prints_the_files_it_wrote(
     server: Served, ordertape: Runner, tmp_path: Path, form: str
@@ -120,11 +125,13 @@ def test_export_prints_the_files_it_wrote(
     assert all(Path(name).stat().st_size > 0 for name in written)
 
 
+@pytest.mark.contract("ordertape venues", "ordertape status")
 def test_venues_and_status(server: Served, ordertape: Runner) -> None:
     assert "bitfinex" in ordertape("venues")
     assert LIVE in ordertape("status", "--data", str(server.data))
 
 
+@pytest.mark.contract("ordertape watch EXCHANGE SYMBOL")
 def test_watch_shows_the_live_book(server: Served) -> None:
     watching = subprocess.Popen(
         [sys.executable, "-m", "ordertape", "watch", "bitfinex", LIVE, "--data", server.data],
@@ -133,19 +140,23 @@ def test_watch_shows_the_live_book(server: Served) -> None:
     )
     try:
         assert watching.stdout is not None
-        assert "LIVE" in watching.stdout.readline()
+        # Until it has read the tape it waits.
+        line = next(line for line in watching.stdout if "WAITING" not in line)
+        assert f"bitfinex {LIVE}  LIVE" in line
     finally:
         watching.send_signal(signal.SIGINT)
-        watching.communicate(timeout=20)
+        watching.communicate(timeout=60)
 
 
 # The database -------------------------------------------------------------------------------------
 
 
+@pytest.mark.contract("ordertape db create|check|drop|psql|url")
 def test_db_psql_and_db_url_reach_the_embedded_default(server: Served, ordertape: Runner) -> None:
     ours = {"DATABASE_URL": "", "ORDERTAPE_DATA": str(server.data)}
     count = "SELECT COUNT(*) FROM level3_orders WHERE exchange = 'coinbase'"
     assert "0" in ordertape("db", "psql", "-c", count, **ours)
+    assert "everything is there" in ordertape("db", "check", **ours)
     url = ordertape("db", "url", **ours).strip()
     assert url.startswith("postgresql://")
     assert url.count("\n") == 0
@@ -154,6 +165,10 @@ def test_db_psql_and_db_url_reach_the_embedded_default(server: Served, ordertape
 # Imports and collecting ---------------------------------------------------------------------------
 
 
+@pytest.mark.contract(
+    "ordertape import lobster MESSAGES --orderbook ORDERBOOK --exchange nasdaq --symbol AAPL "
+    "--date 2012-06-21"
+)
 def test_import_lobster_json_and_a_repeat_adds_nothing(
     server: Served, ordertape: Runner, tmp_path: Path
 ) -> None:
@@ -168,6 +183,7 @@ def test_import_lobster_json_and_a_repeat_adds_nothing(
     assert (second["events"], second["repeated"]) == (0, True)
 
 
+@pytest.mark.contract("ordertape import databento FILE [--exchange … --symbol …]")
 def test_import_databento(server: Served, ordertape: Runner, tmp_path: Path) -> None:
     path = tmp_path / "mbo.dbn"
     path.write_bytes(dbn_bytes([record("A", "B", 1, 100, 3), record("A", "A", 2, 101, 5, at=1)]))
@@ -177,6 +193,7 @@ def test_import_databento(server: Served, ordertape: Runner, tmp_path: Path) -> 
     assert "cme ES" in ordertape("import", "databento", str(path), *named)
 
 
+@pytest.mark.contract("ordertape import capture FILE --exchange … --symbol …")
 def test_a_capture_is_json_lines_and_import_capture_reads_it(
     server: Served, ordertape: Runner, tmp_path: Path
 ) -> None:
@@ -192,6 +209,7 @@ def test_a_capture_is_json_lines_and_import_capture_reads_it(
     assert "bitfinex BTC/USDT" in ordertape(*command, "--data", str(tmp_path / "data"))
 
 
+@pytest.mark.contract("ordertape collect EXCHANGE SYMBOL… [--capture]")
 def test_collect_with_a_capture_into_the_tape_in_the_foreground(
     server: Served, tmp_path: Path
 ) -> None:
@@ -212,7 +230,7 @@ def test_collect_with_a_capture_into_the_tape_in_the_foreground(
             wait_for(lambda: "LIVE" in collecting.stdout.readline(), "a live line")  # type: ignore[union-attr]
         finally:
             collecting.send_signal(signal.SIGINT)
-            collecting.communicate(timeout=20)
+            collecting.communicate(timeout=60)
     assert collecting.returncode in (0, 130)
     newest = max((folder.root / "capture").iterdir())
     assert sum(1 for _ in read_lines(newest)) > 10

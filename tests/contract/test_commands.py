@@ -1,7 +1,6 @@
 """Contract, Commands: `uvicorn app.main:app` and `scripts/migrate_l3_tables.py`.
 
-`make run` and `make test` set up a machine: `ordertape demo`, which `make run` starts, is tried in
-tests/test_cli_serve.py; of `make test` this very run is the proof.
+`make run` and `make test` set up a machine, which no test can: what they run behind that is here.
 """
 
 from __future__ import annotations
@@ -21,17 +20,45 @@ import pytest
 
 from ordertape.database.address import connect
 from ordertape.database.schema import create, drop
-from support.served import Served
+from support.served import LIVE, Served
 
 TOP = Path(__file__).resolve().parents[2]
 _names = count(1)
 
 
+@pytest.mark.contract("uvicorn app.main:app")
 def test_uvicorn_app_main_app_starts_the_server(server: Served) -> None:
-    # The server of these tests is started so; app/main.py hands on the application object.
+    """In an activated .venv: support/server.py starts the server of all these tests so."""
     assert httpx.get(f"{server.address}/docs").status_code == 200
-    source = (TOP / "app" / "main.py").read_text()
-    assert "app = create_app(" in source
+    assert {stream["symbol"] for stream in server.answer("/streams")["streams"]} >= {LIVE}
+
+
+def would_run(*arguments: str) -> list[str]:
+    """What make would have run last: all of it but the setup."""
+    # Not as a part of the make that may be running these tests.
+    env = {
+        name: given for name, given in os.environ.items() if not name.startswith(("MAKE", "MFL"))
+    }
+    done = subprocess.run(
+        ["make", "-n", *arguments], cwd=TOP, env=env, capture_output=True, text=True, check=True
+    )
+    first, *others = done.stdout.splitlines()
+    assert first == "scripts/setup"
+    return others
+
+
+@pytest.mark.contract("make run")
+def test_make_run_sets_up_and_starts_the_demonstration_at_its_port() -> None:
+    """tests/test_cli_serve.py runs it in a terminal."""
+    assert would_run("run") == ["exec .venv/bin/ordertape demo --port 8000"]
+    assert would_run("run", "PORT=8123") == ["exec .venv/bin/ordertape demo --port 8123"]
+
+
+@pytest.mark.contract("make test")
+def test_make_test_sets_up_and_runs_every_test() -> None:
+    engine, python = would_run("test")
+    assert engine.startswith("cargo test --manifest-path engine/Cargo.toml ")
+    assert python == ".venv/bin/python -m pytest"
 
 
 @pytest.fixture
@@ -67,6 +94,7 @@ def migrate(server: Served, schema: str, *arguments: str, answer: str = "") -> t
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.contract("python3 scripts/migrate_l3_tables.py create", "check", "drop")
 def test_migrate_create_check_drop_with_the_plain_python3(server: Served, elsewhere: str) -> None:
     assert migrate(server, elsewhere, "create")[0] == 0
     status, said, _ = migrate(server, elsewhere, "check")
@@ -76,6 +104,7 @@ def test_migrate_create_check_drop_with_the_plain_python3(server: Served, elsewh
         assert connection.execute("SELECT to_regnamespace(%s)", (elsewhere,)).fetchone() == (None,)
 
 
+@pytest.mark.contract("check", "drop")
 @pytest.mark.parametrize("served", ["installed"], indirect=True)
 def test_migrate_check_lists_what_is_missing_and_drop_asks_unless_yes(
     server: Served, elsewhere: str
@@ -91,7 +120,7 @@ def test_migrate_check_lists_what_is_missing_and_drop_asks_unless_yes(
         drop(connection, elsewhere)
 
 
-@pytest.mark.parametrize("served", ["embedded"], indirect=True)
+@pytest.mark.parametrize("served", ["installed"], indirect=True)
 def test_migrate_says_what_tables_are_not_ours_and_changes_nothing(
     server: Served, elsewhere: str
 ) -> None:

@@ -83,7 +83,6 @@ def test_read_capture(tmp_path: Path) -> None:
     assert batches[0][0]["kind"] == ot.EventKind.CLEAR
 
 
-@pytest.mark.parametrize("served", ["embedded"], indirect=True)
 def test_read_tape(server: Served) -> None:
     everything = list(
         ot.read_tape(str(server.data), exchange="bitfinex", symbol="OLD/USD", start=None, end=None)
@@ -172,7 +171,6 @@ def test_apply_one_takes_text_decimal_or_scaled_and_refuses_a_float() -> None:
         book.apply_one(ot.EventKind.OPEN, ot.Side.BID, "d", 100.5, "3")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("served", ["embedded"], indirect=True)
 def test_rebuild_at_a_moment(server: Served) -> None:
     book = ot.rebuild(
         str(server.data), exchange="bitfinex", symbol="OLD/USD", at="2026-11-22T07:00:00Z"
@@ -181,7 +179,6 @@ def test_rebuild_at_a_moment(server: Served) -> None:
     assert book.seq == server.batches[-1].last_seq
 
 
-@pytest.mark.parametrize("served", ["embedded"], indirect=True)
 async def test_live(server: Served) -> None:
     """tests/test_live.py cuts its connections."""
     book = ot.OrderBook()

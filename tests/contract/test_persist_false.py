@@ -7,8 +7,11 @@ import pytest
 from ordertape.database.address import connect
 from ordertape.roles.wanted import is_wanted
 from ordertape.tape.folder import MarketFolder
+from support.contract import BOTH_DATABASES
 from support.processes import wait_for
 from support.served import LIVE, Served, exact
+
+pytestmark = BOTH_DATABASES
 
 LIGHT = "XRP/USDT"
 
@@ -39,7 +42,7 @@ def test_a_live_book(unkept: Served) -> None:
 
 def test_and_the_websocket(unkept: Served) -> None:
     with unkept.socket(LIGHT) as socket:
-        kinds = {exact(socket.recv(timeout=15))["type"] for _ in range(50)}
+        kinds = {exact(socket.recv(timeout=60))["type"] for _ in range(50)}
     assert kinds >= {"l3_snapshot", "l3_order"}
 
 

@@ -1,4 +1,4 @@
-"""Contract, Python: the names, and `L3Repository` method by method, on the server's database."""
+"""Contract, Python: `L3Repository` method by method, on the server's database."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
-from pathlib import Path
 
 import pytest
 
 from ordertape import (
-    L3EventType,
     L3Order,
     L3Orderbook,
     L3Repository,
-    L3Side,
     L3Snapshot,
     L3StreamStatus,
     StartL3Request,
 )
 from ordertape.database.address import connect
-from ordertape.errors import OrdertapeError, SaveRefused, UnknownMarket
+from ordertape.errors import SaveRefused, UnknownMarket
 from ordertape.models import L3BookOrder, L3Statistics, datetime_from_ns, iso_from_ns
 from ordertape.tape.rebuild import rebuild
-from support.contract import METADATA, ORDER, STATISTICS, STATUS
+from support.contract import BOTH_DATABASES, METADATA
 from support.processes import wait_for
 from support.served import EXACT, LIVE, Served, exact
+
+pytestmark = BOTH_DATABASES
 
 _markets = count(1)
 
@@ -72,18 +71,7 @@ def followed(server: Served, rows: int) -> None:
         wait_for(there, f"{rows} rows")
 
 
-# Names --------------------------------------------------------------------------------------------
-
-
-def test_the_models_have_the_fields_of_the_contract() -> None:
-    assert set(L3Order.model_fields) >= ORDER
-    assert set(L3StreamStatus.model_fields) >= STATUS
-    assert set(L3Statistics.model_fields) >= STATISTICS
-    assert set(L3Orderbook.model_fields) >= {"exchange", "symbol", "sequence", "timestamp"}
-    assert set(L3Snapshot.model_fields) >= {"bids", "asks", "statistics"}
-    assert [side.value for side in L3Side] == ["bid", "ask"]
-    kinds = {"open", "done", "change", "match", "clear", "evict", "trade"}
-    assert {kind.value for kind in L3EventType} == kinds
+# Models -------------------------------------------------------------------------------------------
 
 
 def test_a_start_request_is_the_body_of_start(server: Served) -> None:
@@ -234,12 +222,3 @@ async def test_what_was_saved_is_answered_by_the_server(
     answer = server.get(f"/orders/elsewhere/{elsewhere}")
     assert answer.status_code == 200
     assert '"price":90071992547.40993,"size":0.00000001' in answer.text
-
-
-async def test_errors_raise(tmp_path: Path) -> None:
-    away = L3Repository("postgresql://nobody@127.0.0.1:9/nothing", data=tmp_path)
-    with pytest.raises(OrdertapeError):
-        async with away:
-            pass
-    with pytest.raises(OrdertapeError, match="async with"):
-        await away.get_orders("bitfinex", LIVE)

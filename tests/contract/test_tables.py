@@ -13,9 +13,11 @@ import pytest
 
 from ordertape.database.address import connect
 from ordertape.models import iso_from_ns
-from support.contract import METADATA
+from support.contract import BOTH_DATABASES, METADATA
 from support.processes import wait_for
 from support.served import LIVE, Served, exact
+
+pytestmark = BOTH_DATABASES
 
 ORDERS = {
     "exchange": "text",
@@ -70,6 +72,7 @@ def records(sql: psycopg.Connection, query: str) -> list[dict[str, Any]]:
     return cursor.execute(query.encode()).fetchall()
 
 
+@pytest.mark.contract("OTC_SCHEMA")
 def test_the_schema_is_otc_analysis_unless_otc_schema_says_otherwise(
     server: Served, sql: psycopg.Connection
 ) -> None:

@@ -6,8 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from support.served import FINISHED, Served
 
+BOTH_DATABASES = pytest.mark.parametrize("served", ["embedded", "installed"], indirect=True)
+"""For what is answered from PostgreSQL: once with each server that ``served`` can have."""
 ENVELOPE = {"state", "era", "age_ms", "simulated"}
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
 OLD = f"bitfinex/{FINISHED}"

@@ -11,6 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from ordertape.api.app import create_app
+from ordertape.api.ports import Streams
 from ordertape.database.address import Address
 from ordertape.errors import UnknownMarket
 from ordertape.models import StreamInfo
@@ -51,21 +52,62 @@ class FinishedStreams:
 
 
 @dataclass
+class RunningStreams:
+    """These streams, whose tapes, where they have any, the test itself writes."""
+
+    infos: list[StreamInfo]
+
+    async def start_all(
+        self, exchanges: Iterable[str], symbol: str, persist: bool, interval: int | None
+    ) -> list[StreamInfo]:
+        wanted = set(exchanges)
+        return [info for info in self.infos if info.exchange in wanted]
+
+    async def stop(self, exchange: str, symbol: str) -> StreamInfo:
+        raise UnknownMarket("nothing is stopped here")
+
+    def status(self, exchange: str, symbol: str) -> StreamInfo | None:
+        found = (i for i in self.infos if (i.exchange, i.symbol) == (exchange, symbol))
+        return next(found, None)
+
+    def all(self) -> list[StreamInfo]:
+        return self.infos
+
+    def resolve(self, exchange: str, symbol: str) -> tuple[str, str]:
+        return exchange, symbol
+
+    async def changed(self) -> None:
+        raise TimeoutError
+
+
+@dataclass
 class Behind:
     """What stands behind the interface."""
 
-    streams: FinishedStreams
+    streams: Streams
     data: Path
     database: Address | None
 
 
+@dataclass
+class Interface:
+    """One that answers."""
+
+    address: str
+    """Under which the routes are."""
+    server: uvicorn.Server
+
+
 @contextmanager
-def interface(data: Path, database: Address | None) -> Iterator[str]:
-    """The address under which the routes are."""
+def interface(
+    data: Path, database: Address | None = None, streams: Streams | None = None
+) -> Iterator[Interface]:
+    """The interface in front of these streams, of finished ones where none are given."""
+    behind = Behind(streams or FinishedStreams(data), data, database)
 
     @asynccontextmanager
     async def running(_settings: Settings) -> AsyncIterator[Behind]:
-        yield Behind(FinishedStreams(data), data, database)
+        yield behind
 
     app = create_app(load_settings(data=data), running)
     server = uvicorn.Server(
@@ -76,7 +118,7 @@ def interface(data: Path, database: Address | None) -> Iterator[str]:
     try:
         wait_for(lambda: server.started or not thread.is_alive(), "the server")
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}{API}"
+        yield Interface(f"http://127.0.0.1:{port}{API}", server)
     finally:
         server.should_exit = True
         thread.join(15)

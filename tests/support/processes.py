@@ -47,12 +47,17 @@ def start_collector(
     )
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-    """Returns as soon as the condition holds: files of other processes tell no one."""
+def wait_for(
+    condition: Callable[[], bool], what: str, seconds: float = 60.0, pause: float = 0.005
+) -> None:
+    """Returns as soon as the condition holds: files of other processes tell no one.
+
+    ``pause``: seconds between two looks; longer where a look is work for a server.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.005)
+        time.sleep(pause)
 
 
 def report_of(data: Path, child: Child, symbol: str = SYMBOL) -> StreamReport | None:

@@ -2,6 +2,7 @@
 
 ``GET /`` tells the streams, ``POST /start`` and ``POST /stop`` take JSON; errors are 400 with a
 sentence.  What the real application shows of the same lies above the roles and is tested there.
+``LIMITS``, JSON, are limits of this process that differ.
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ from typing import Any
 
 import msgspec
 
+from ordertape import limits
 from ordertape.errors import OrdertapeError
 from ordertape.roles.demonstration import Demonstration
 from ordertape.roles.logs import configure_logs
 from ordertape.roles.server import Server, running_server
 from ordertape.settings import load_settings
+
+for name, given in msgspec.json.decode(os.environ.get("LIMITS", "{}")).items():
+    assert hasattr(limits, name), name
+    setattr(limits, name, given)
 
 
 class Application:

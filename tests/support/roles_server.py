@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -28,7 +29,7 @@ NO_DATABASE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing"}
 MARK = "ORDERTAPE_TEST_MARK"
 
 
-class Served:
+class Launched:
     """A server with options, ``uvicorn support.roles_app:app`` unless there is a ``command``; its
     children inherit the mark.  ``path`` is where it tells its streams."""
 
@@ -111,7 +112,7 @@ class Served:
             told.update(found)
             return True
 
-        wait_for(there, what)
+        wait_for(there, what, pause=0.05)
         return told
 
     def wait_live(self, era: int = 1, symbol: str = SYMBOL, events: int = 1) -> dict[str, Any]:
@@ -146,18 +147,32 @@ class Served:
 
     def words(self) -> str:
         """What it said; only when it has ended."""
-        said, _ = self.process.communicate(timeout=20)
+        said, _ = self.process.communicate(timeout=60)
         return said
 
     def wait_gone(self) -> None:
         """Returns when nothing of it runs any more."""
-        self.process.wait(20)
+        self.process.wait(60)
         wait_for(lambda: not self.processes(), "the end of every process")
+
+    def end_in_time(self, number: signal.Signals) -> None:
+        """At this signal it ends, and nothing of it runs any more."""
+        began = time.monotonic()
+        self.send(number)
+        self.wait_gone()
+        assert_in_time(began)
 
     def close(self) -> None:
         for pid in self.processes():
             os.kill(pid, signal.SIGKILL)
         self.process.communicate()
+
+
+def assert_in_time(began: float) -> None:
+    """What began then took less than ten seconds of a machine that is its own: as much longer as
+    others keep the processors busy."""
+    took = time.monotonic() - began
+    assert took < 10 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def rows(address: Address) -> int:
@@ -184,11 +199,11 @@ def _uvicorn(application: str) -> list[str]:
 
 
 @contextmanager
-def served(
+def launched(
     data: Path, environment: dict[str, str], *options: str, **named: Any
-) -> Iterator[Served]:
+) -> Iterator[Launched]:
     data.parent.mkdir(parents=True, exist_ok=True)
-    server = Served(data, environment, *options, **named)
+    server = Launched(data, environment, *options, **named)
     try:
         yield server
     finally:

@@ -35,6 +35,8 @@ FINISHED = "OLD/USD"
 EXACT = "EXACT/USD"
 NINE_DIGITS = 1_700_000_000_123_456_789
 """When everything on the exact tape was received, ns."""
+ERA = 1_250
+"""Messages of the finished tape's first era."""
 SECOND = 10**9
 
 
@@ -93,7 +95,18 @@ class Served:
             status = self.get(f"/status/bitfinex/{symbol}").json()
             return bool(status["state"] == "LIVE" and status["orders_received"] > 50)
 
-        wait_for(live, "a live market")
+        wait_for(live, "a live market", pause=0.05)
+
+    def book_at(self, sequence: int, symbol: str = LIVE) -> OrderBook:
+        """The tape's own book after an event, from the first one on."""
+        book = OrderBook()
+        for batch in TapeReader(self.data, "bitfinex", symbol).batches():
+            rows = batch[: batch.search_seq(sequence + 1)]
+            book.apply(rows)
+            if len(rows) < len(batch):
+                break
+        assert book.seq == sequence
+        return book
 
     def kill_collector(self) -> None:
         """The live market's collector is gone without a word."""
@@ -123,14 +136,14 @@ def sentence(response: httpx.Response, status: int) -> str:
 
 
 def finished_tape(data: Path) -> list[EventBatch]:
-    """A tape of 4,000 messages half of which are archived, with two eras and a gap between."""
+    """A tape of 2,000 messages half of which are archived, with two eras and a gap between."""
     market = Market(seed=3)
     folder = MarketFolder(data, "bitfinex", FINISHED)
     batches: list[EventBatch] = []
     with JournalWriter(folder) as journal:
-        for nth, batch in enumerate(market.messages(4_000, clear_every=2_500)):
+        for nth, batch in enumerate(market.messages(2_000, clear_every=ERA)):
             if batch[0]["kind"] == 5:
-                era, now = len(batches) // 2_500 + 1, batch.last_ts_recv
+                era, now = len(batches) // ERA + 1, batch.last_ts_recv
                 if era > 1:
                     lost = batches[-1].last_ts_recv
                     journal.mark(gap_mark(market.next_seq - 1, lost, None, "a test", era=1))
@@ -144,7 +157,7 @@ def finished_tape(data: Path) -> list[EventBatch]:
             else:
                 journal.append(batch)
             batches.append(batch)
-            if nth == 2_000:
+            if nth == 1_000:
                 journal.sync()
                 Archiver(folder).finish()
             market.now += SECOND // 100
@@ -187,6 +200,7 @@ def serve(folder: Path, database: dict[str, str], rate: int = 500) -> Iterator[S
 
 
 __all__ = [
+    "ERA",
     "EXACT",
     "FINISHED",
     "LIVE",

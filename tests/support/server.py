@@ -1,4 +1,4 @@
-"""The server as people run it: ``uvicorn app.main:app`` in a process of its own."""
+"""The server as people run it: ``uvicorn app.main:app`` in an activated .venv."""
 
 from __future__ import annotations
 
@@ -23,14 +23,12 @@ def serving(folder: Path, environment: dict[str, str]) -> Iterator[str]:
     log = folder / "uvicorn.log"
     with log.open("w") as output:
         server = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0"),
-                *("--ws", "websockets-sansio"),
-            ],
+            ["uvicorn", "app.main:app", "--port", "0"],
             cwd=TOP,
             env={
                 **os.environ,
                 **environment,
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
                 "ORDERTAPE_DATA": str(folder / "data"),
                 "ORDERTAPE_LOGS": str(folder / "logs"),
             },
