@@ -13,9 +13,11 @@ from ordertape._engine import NULL
 
 __all__ = [
     "COLUMNS",
+    "FLAG_NAMES",
     "NO_SIDE",
     "NULL",
     "REASONS",
+    "REASON_CODES",
     "ApplyResult",
     "EventKind",
     "Flag",
@@ -69,6 +71,14 @@ class Flag(IntFlag):
     """Attribution after the fact: touches no book."""
 
 
+FLAG_NAMES: Final = {
+    Flag.INFERRED: "inferred",
+    Flag.LATE: "late",
+    Flag.REENTRY: "reentry",
+}
+"""Those that every edge tells in an event's metadata."""
+
+
 class Reason(IntEnum):
     """Why an order changed or ended; the text at every edge is in REASONS."""
 
@@ -93,6 +103,7 @@ REASONS: dict[int, str] = {
     Reason.EXPIRED: "expired",
     Reason.ADMIN: "admin",
 }
+REASON_CODES: Final = {text: int(code) for code, text in REASONS.items()}
 
 
 class ApplyResult(IntEnum):

@@ -7,6 +7,7 @@ gives: numbers scaled without a float on the way, ids in keys, flags as they sta
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
@@ -19,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from ordertape import limits
 from ordertape._engine import NULL, EventBatch, IdCodec, parse_number
 from ordertape.errors import MarketBusy, OrdertapeError, ServerGone, SettingRefused, UnknownMarket
-from ordertape.events import NO_SIDE, REASONS, EventKind, Flag, Side
+from ordertape.events import FLAG_NAMES, NO_SIDE, REASON_CODES, EventKind, Flag, Side
 
 __all__ = ["live"]
 
@@ -29,15 +30,10 @@ _REFUSALS: Final[dict[int, type[OrdertapeError]]] = {
     409: MarketBusy,
     422: SettingRefused,
 }
-_REASON_CODES: Final = {text: int(code) for code, text in REASONS.items()}
 _SIDE_CODES: Final = {side.name.lower(): int(side) for side in Side} | {None: NO_SIDE}
-_FLAG_NAMES: Final = {
-    "inferred": Flag.INFERRED,
-    "late": Flag.LATE,
-    "reentry": Flag.REENTRY,
-    "place_assumed": Flag.PLACE_ASSUMED,
-}
+_FLAG_NAMES: Final = {**FLAG_NAMES, Flag.PLACE_ASSUMED: "place_assumed"}
 _NOTHING: Final = b"null"
+_LOG: Final = logging.getLogger("ordertape.live")
 
 
 async def live(
@@ -54,9 +50,11 @@ async def live(
     it; then each event once.  A new era begins with its own CLEAR in the same way.  A connection
     that is lost is made anew and goes on behind the last event; where the server no longer has
     what followed, a CLEAR with the whole book comes instead.  A stream that does not run is waited
-    for.  ``batch_ms``: how long events are gathered into one batch, 0: not at all.
+    for, which a warning of the logger ``ordertape.live`` says.  ``batch_ms``: how long events are
+    gathered into one batch, 0: not at all.
 
-    Raises UnknownMarket, SettingRefused and MarketBusy where the server refuses, ServerGone where
+    Raises UnknownMarket (such as for a market that was never collected there), SettingRefused and
+    MarketBusy where the server refuses, ServerGone where
     it does not listen at first, not again within ``patience_ms``, or is another program.
     """
     place = _Place(_address(server, symbol), exchange, batch_ms)
@@ -199,10 +197,22 @@ class _Snapshot(msgspec.Struct):
     tape: _Tape
 
 
+class _Circumstances(msgspec.Struct):
+    reason: str = ""
+
+
+class _Status(msgspec.Struct):
+    exchange: str
+    symbol: str
+    state: str
+    data: _Circumstances
+
+
 _head = msgspec.json.Decoder(_Head)
 _one = msgspec.json.Decoder(_One)
 _orders = msgspec.json.Decoder(_Orders)
 _snapshot = msgspec.json.Decoder(_Snapshot)
+_status = msgspec.json.Decoder(_Status)
 
 
 class _Reader:
@@ -212,6 +222,7 @@ class _Reader:
         self._stand: tuple[int, int] | None = None
         self._columns = _Columns()
         self._clear: _Event | None = None
+        self._told = ("", "")
 
     @property
     def since(self) -> str | None:
@@ -228,6 +239,17 @@ class _Reader:
             yield from self._events([_one.decode(text).data])
         elif kind == "l3_snapshot":
             yield self._book(_snapshot.decode(text))
+        elif kind == "l3_status":
+            self._tell(_status.decode(text))
+
+    def _tell(self, status: _Status) -> None:
+        """Who waits for a stream that does not run is told so, once."""
+        told = (status.state, status.data.reason)
+        if status.state in ("STOPPED", "FAILED") and told != self._told:
+            _LOG.warning(
+                "%s %s is %s (%s): waiting until it runs", status.exchange, status.symbol, *told
+            )
+        self._told = told
 
     def _events(self, events: list[_Event]) -> Iterator[EventBatch]:
         if self._clear is not None:
@@ -299,7 +321,7 @@ class _Columns:
     def event(self, event: _Event, more: int = 0) -> None:
         known, rows = event.metadata, self._rows
         flags = more | (0 if known.partial else Flag.LAST)
-        for name, flag in _FLAG_NAMES.items():
+        for flag, name in _FLAG_NAMES.items():
             if getattr(known, name):
                 flags |= flag
         rows["seq"].append(event.sequence)
@@ -308,7 +330,7 @@ class _Columns:
         rows["ts_recv"].append(known.ts_recv_ns)
         rows["kind"].append(int(EventKind[event.event_type.upper()]))
         rows["side"].append(_SIDE_CODES[event.side])
-        rows["reason"].append(_REASON_CODES[known.reason] if known.reason else 0)
+        rows["reason"].append(REASON_CODES[known.reason] if known.reason else 0)
         rows["flags"].append(int(flags))
         rows["order_id"].append(event.order_id)
         rows["trade_id"].append(known.trade_id)

@@ -22,7 +22,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
-from ordertape.events import REASONS, EventKind, Flag, Side
+from ordertape.events import FLAG_NAMES, REASONS, EventKind, Flag, Side
 from ordertape.numbers import plain
 from ordertape.times import datetime_from_ns, iso_from_ns, ns_from_datetime
 
@@ -192,9 +192,7 @@ def _metadata(row: Mapping[str, Any], era: int | None) -> dict[str, Any]:
         "ts_event_ns": row.get("ts_event"),
         "ts_recv_ns": row["ts_recv"],
         "era": era,
-        "inferred": True if flags & Flag.INFERRED else None,
-        "late": True if flags & Flag.LATE else None,
-        "reentry": True if flags & Flag.REENTRY else None,
+        **{name: True for flag, name in FLAG_NAMES.items() if flags & flag},
     }
     return {key: value for key, value in found.items() if value is not None}
 

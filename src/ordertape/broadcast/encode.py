@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ordertape._engine import NULL, EventBatch, OrderBook, format_number
-from ordertape.events import REASONS, EventKind, Flag, Side
+from ordertape._engine import EventBatch, OrderBook, format_number
+from ordertape.events import FLAG_NAMES, NO_SIDE, NULL, REASONS, EventKind, Flag, Side
 from ordertape.models import L3Statistics, iso_from_ns
 from ordertape.numbers import json_text
 
@@ -23,13 +23,9 @@ text: Final = json.JSONEncoder().encode
 """A JSON string."""
 
 _KINDS: Final = [f'"{EventKind(code).name.lower()}"' if code else "null" for code in range(8)]
-_SIDES: Final = {code.value: f'"{code.name.lower()}"' for code in Side} | {255: "null"}
-_NULLS: Final = {"side": 255, "taker_side": 255, "reason": 0, "flags": 0}
-_FLAGS: Final = (
-    (Flag.INFERRED.value, ',"inferred":true'),
-    (Flag.LATE.value, ',"late":true'),
-    (Flag.REENTRY.value, ',"reentry":true'),
-)
+_SIDES: Final = {code.value: f'"{code.name.lower()}"' for code in Side} | {NO_SIDE: "null"}
+_NULLS: Final = {"side": NO_SIDE, "taker_side": NO_SIDE, "reason": 0, "flags": 0}
+_FLAGS: Final = tuple((flag.value, f',"{name}":true') for flag, name in FLAG_NAMES.items())
 _ALL_FLAGS: Final = (*_FLAGS, (Flag.PLACE_ASSUMED.value, ',"place_assumed":true'))
 
 
@@ -118,7 +114,7 @@ def _trade(trade_id: str, taker_order_id: str, taker_side: int) -> list[str]:
         found.append(f'"trade_id":{trade_id},')
     if taker_order_id != "null":
         found.append(f'"taker_order_id":{taker_order_id},')
-    if taker_side != _NULLS["taker_side"]:
+    if taker_side != NO_SIDE:
         found.append(f'"taker_side":{_SIDES[taker_side]},')
     return found
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from ordertape._engine import NULL, EventBatch
 from ordertape.arrow import to_numpy
 from ordertape.database.rows import KIND_LETTERS, REASON_BITS, SIDE_LETTERS, TAKER_BITS, Generation
-from ordertape.events import EventKind, Flag
+from ordertape.events import NO_SIDE, EventKind, Flag
 
 __all__ = ["FOOTER", "HEADER", "Needs", "Rows", "events_of", "needs_of", "rows_of"]
 
@@ -163,7 +163,7 @@ def _bits(arrays: dict[str, Array], count: int) -> Array:
     bits |= arrays["reason"].astype(np.int16) << REASON_BITS
     taker = arrays.get("taker_side")
     if taker is not None:
-        known = np.where(taker == 255, 0, taker.astype(np.int16) + 1).astype(np.int16)
+        known = np.where(taker == NO_SIDE, 0, taker.astype(np.int16) + 1).astype(np.int16)
         bits |= known << TAKER_BITS
     return bits.reshape(count)
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import psycopg
 from psycopg import sql
 
-from ordertape.events import REASONS, EventKind, Flag, Side
+from ordertape.events import FLAG_NAMES, REASONS, EventKind, Side
 
 __all__ = [
     "GENERATION_COLUMNS",
@@ -126,9 +126,7 @@ _COLUMNS = """
             'ts_event_ns', ts_event,
             'ts_recv_ns', ts_recv,
             'era', era,
-            'inferred', CASE WHEN bits & {inferred} <> 0 THEN true END,
-            'late', CASE WHEN bits & {late} <> 0 THEN true END,
-            'reentry', CASE WHEN bits & {reentry} <> 0 THEN true END
+            {flags}
         )) AS metadata,
         created_at,
         ts_recv
@@ -184,8 +182,9 @@ def _branch(generation: Generation, table: sql.Composable) -> sql.Composed:
         kind=sql.SQL("CASE kind {} END").format(kinds),
         reason=sql.SQL("CASE (bits >> {}) & 31 {} END").format(sql.Literal(REASON_BITS), reasons),
         taker=sql.Literal(TAKER_BITS),
-        inferred=sql.Literal(int(Flag.INFERRED)),
-        late=sql.Literal(int(Flag.LATE)),
-        reentry=sql.Literal(int(Flag.REENTRY)),
+        flags=sql.SQL(", ").join(
+            sql.SQL("{}, CASE WHEN bits & {} <> 0 THEN true END").format(name, int(flag))
+            for flag, name in FLAG_NAMES.items()
+        ),
         table=table,
     )

@@ -13,14 +13,14 @@ import numpy as np
 import psycopg
 from psycopg import sql
 
-from ordertape._engine import NULL, EventBatch, IdCodec, parse_number
+from ordertape._engine import EventBatch, IdCodec, parse_number
 from ordertape.database.copy import FOOTER, HEADER, events_of, needs_of, rows_of
 from ordertape.database.markets import ensure_market, newest_generation, next_generation
 from ordertape.database.partitions import DAY_NS, Leaf, day_of, ensure_leaf
 from ordertape.database.rows import generations_of
 from ordertape.database.schema import renew_view
 from ordertape.errors import NumberRefused, SaveRefused, TapeDiffers
-from ordertape.events import REASONS, Flag
+from ordertape.events import FLAG_NAMES, NO_SIDE, NULL, REASON_CODES, Flag
 from ordertape.models import L3Order, L3Orderbook, L3Side, L3Snapshot
 from ordertape.numbers import plain
 from ordertape.tape.folder import MarketFolder
@@ -28,7 +28,6 @@ from ordertape.tape.times import parse_time
 
 __all__ = ["save_orders", "save_snapshot"]
 
-_CODES: Final = {text: int(code) for code, text in REASONS.items()}
 _KEYS: Final = frozenset(
     {
         "reason",
@@ -41,12 +40,9 @@ _KEYS: Final = frozenset(
         "ts_event_ns",
         "ts_recv_ns",
         "era",
-        "inferred",
-        "late",
-        "reentry",
+        *FLAG_NAMES.values(),
     }
 )
-_FLAGS: Final = {"inferred": Flag.INFERRED, "late": Flag.LATE, "reentry": Flag.REENTRY}
 _INT64_MAX: Final = 2**63 - 1
 _SCALE_MAX: Final = 18
 """Digits after the point that the engine's numbers have at most."""
@@ -164,7 +160,7 @@ def _batch(orders: list[L3Order]) -> EventBatch:
         return [None if text is None else str(text) for text in found]
 
     def sides(values: list[Any]) -> Any:
-        return np.array([255 if v is None else int(L3Side(v).code) for v in values], np.uint8)
+        return np.array([NO_SIDE if v is None else int(L3Side(v).code) for v in values], np.uint8)
 
     return EventBatch.from_arrays(
         kind=np.array([int(order.event_type.kind) for order in orders], np.uint8),
@@ -210,7 +206,7 @@ def _received(order: L3Order) -> int:
 
 def _flags(order: L3Order) -> int:
     flags = Flag.LAST
-    for name, flag in _FLAGS.items():
+    for flag, name in FLAG_NAMES.items():
         if order.metadata.get(name):
             flags |= flag
     return int(flags)
@@ -220,10 +216,10 @@ def _reason(order: L3Order) -> int:
     text = order.metadata.get("reason")
     if text is None:
         return 0
-    if text not in _CODES:
-        known = ", ".join(_CODES)
+    if text not in REASON_CODES:
+        known = ", ".join(REASON_CODES)
         raise SaveRefused(f"event {order.sequence}: reason is {text!r}, expected one of {known}")
-    return _CODES[text]
+    return REASON_CODES[text]
 
 
 def _scale(field: str, pairs: list[tuple[Any, Any]]) -> int:
