@@ -8,8 +8,9 @@ import time
 
 import pytest
 
+from ordertape import limits
 from ordertape.broadcast.channel import Mailbox, Subscription, TooSlow
-from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Frame, Told
+from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Frame, Resumed, Told
 from support.tape import Market
 
 WHERE = Circumstance("bitfinex", "A/B", "LIVE", 1, True)
@@ -54,6 +55,31 @@ async def test_full_drops_what_waits_and_ends_the_client() -> None:
     assert mailbox.full
     with pytest.raises(TooSlow):
         await mailbox.take()
+
+
+async def test_what_is_missed_is_written_as_it_is_taken_and_then_comes_what_followed() -> None:
+    market, mailbox = Market(seed=5), Mailbox(bytes_max=1_000)
+    missed = Resumed(list(market.messages(900))[1:], WHERE, 1)
+    reader = Subscription(mailbox)
+    reader.begin(missed.batches[0].first_seq - 1, [missed])
+    assert not mailbox.full
+    reader.deliver(events(missed.last + 1, missed.last + 1))
+    told: list[int] = []
+    while not told or told[-1] <= missed.last:
+        frames = await mailbox.take()
+        assert 0 < len(frames) <= limits.client_take_frames
+        told += [frame.stand[1] for frame, _ in frames if frame.stand is not None]
+    assert told == list(range(missed.batches[0].first_seq, missed.last + 2))
+
+
+async def test_what_is_missed_comes_in_lists_where_that_is_wanted() -> None:
+    market, mailbox = Market(seed=5), Mailbox()
+    missed = Resumed(list(market.messages(300))[1:], WHERE, 1)
+    reader = Subscription(mailbox, batch_ms=10)
+    reader.begin(missed.batches[0].first_seq - 1, [missed])
+    lists = await taken(mailbox)
+    assert {frame["type"] for frame in lists} == {"l3_orders"}
+    reader.close()
 
 
 async def test_one_frame_alone_always_fits() -> None:

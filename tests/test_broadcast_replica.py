@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from ordertape.broadcast.encode import order_objects
-from ordertape.broadcast.frames import BookPicture, Events
+from ordertape.broadcast.frames import BookPicture, Events, Resumed
 from ordertape.broadcast.replica import Posted, ReplicaBook, StateTold
 from ordertape.models import L3Snapshot, orders_of
 from ordertape.tape.folder import MarketFolder
@@ -67,13 +67,14 @@ def tape(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Tape]:
         made.journal.close()
 
 
-def sequences(items: list[Events | BookPicture]) -> list[int]:
-    return [
-        json.loads(data)["sequence"]
-        for item in items
-        if isinstance(item, Events)
-        for data in item.objects
-    ]
+def sequences(items: Sequence[Posted | Resumed]) -> list[int]:
+    found = []
+    for item in items:
+        if isinstance(item, Resumed):
+            found += [json.loads(made.text)["data"] for made in item.frames(batched=False)]
+        elif isinstance(item, Events):
+            found += [json.loads(data) for data in item.objects]
+    return [data["sequence"] for data in found]
 
 
 def test_the_book_is_the_tapes_and_each_era_is_posted(tape: Tape) -> None:
@@ -136,6 +137,16 @@ def test_too_much_to_resume_or_another_era_is_a_book(
     tape.caught_up()
     for since in ((1, 1), (7, 1), (1, tape.market.book.seq + 1)):
         assert isinstance(tape.replica.begin(since).items[0], BookPicture)
+
+
+def test_a_place_before_the_era_began_is_a_book(tape: Tape) -> None:
+    tape.era(1)
+    tape.replica.start()
+    tape.go_on(100)
+    tape.era(2)
+    wait_for(lambda: tape.replica.history.last_era == 2, "the second era")
+    tape.caught_up()
+    assert isinstance(tape.replica.begin((2, 5)).items[0], BookPicture)
 
 
 def test_without_a_live_book_a_reader_gets_none(tape: Tape) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ordertape import limits
 from ordertape.broadcast.encode import text
@@ -17,6 +17,7 @@ from ordertape.broadcast.frames import (
     Events,
     Frame,
     Item,
+    Resumed,
     age_of,
 )
 
@@ -35,7 +36,7 @@ class Mailbox:
     """
 
     def __init__(self, bytes_max: int | None = None) -> None:
-        self._frames: deque[tuple[Frame, Subscription | None, int]] = deque()
+        self._frames: deque[tuple[Frame | Iterator[Frame], Subscription | None, int]] = deque()
         self._bytes = 0
         self._bytes_max = limits.client_mailbox_bytes_max if bytes_max is None else bytes_max
         self._there, self._overflowed = asyncio.Event(), asyncio.Event()
@@ -47,7 +48,7 @@ class Mailbox:
     ) -> None:
         """A frame alone always fits: a book may be larger than the mailbox.
 
-        ``asked_for``: what a client resumes with is bounded elsewhere and does not count.
+        ``asked_for``: the book that a client begins with does not count.
         """
         if self.full:
             return
@@ -62,6 +63,12 @@ class Mailbox:
         self._bytes += len(frame.text)
         self._warn_if_due()
         self._there.set()
+
+    def put_later(self, frames: Iterator[Frame], whose: Subscription) -> None:
+        """Frames that are made as they are taken; they do not wait as texts."""
+        if not self.full:
+            self._frames.append((frames, whose, 0))
+            self._there.set()
 
     def overflow(self) -> None:
         """What waits is dropped, and the client with it."""
@@ -89,18 +96,32 @@ class Mailbox:
 
     async def take(self) -> list[tuple[Frame, Subscription | None]]:
         """The next frames, at least one.  Raises TooSlow."""
-        while not self._frames and not self.full:
-            self._there.clear()
-            await self._there.wait()
-        if self.full:
-            raise TooSlow
         frames: list[tuple[Frame, Subscription | None]] = []
-        while self._frames and len(frames) < limits.client_take_frames:
-            frame, whose, counted = self._frames.popleft()
-            frames.append((frame, whose))
-            self._bytes -= counted
+        while not frames:
+            while not self._frames and not self.full:
+                self._there.clear()
+                await self._there.wait()
+            if self.full:
+                raise TooSlow
+            frames = self._taken()
         if self._bytes * 4 < self._bytes_max:
             self._warned = False
+        return frames
+
+    def _taken(self) -> list[tuple[Frame, Subscription | None]]:
+        """What leaves at once; nothing where only the end of frames made later was there."""
+        frames: list[tuple[Frame, Subscription | None]] = []
+        while self._frames and len(frames) < limits.client_take_frames:
+            frame, whose, counted = self._frames[0]
+            if not isinstance(frame, Frame):
+                made = next(frame, None)
+                if made is not None:
+                    frames.append((made, whose))
+                    continue
+            else:
+                frames.append((frame, whose))
+            self._frames.popleft()
+            self._bytes -= counted
         return frames
 
 
@@ -148,6 +169,9 @@ class Subscription:
             self._events(item)
         elif isinstance(item, BookPicture):
             self._picture(item)
+        elif isinstance(item, Resumed):
+            self._sequence = item.last
+            self.mailbox.put_later(item.frames(batched=self.batch_ms > 0), self)
         else:
             self.flush()
             self._put(item.frame)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
-from ordertape.broadcast.encode import book_sides, statistics_text, text
+from ordertape.broadcast.encode import book_sides, order_objects, statistics_text, text
 from ordertape.models import iso_from_ns
 
-__all__ = ["BookPicture", "Circumstance", "Events", "Frame", "Item", "Told", "age_of"]
+__all__ = ["BookPicture", "Circumstance", "Events", "Frame", "Item", "Resumed", "Told", "age_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,36 @@ class Events:
                 for seq_of, data in enumerate(self.objects, self.first)
             ]
         return self._frames if seq < self.first else self._frames[seq - self.first + 1 :]
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What a reader missed, as columns: a slice is written when its socket can take it, so that
+    many who resume at once cost neither memory nor the loop's time."""
+
+    batches: list[EventBatch]
+    where: Circumstance
+    era: int
+
+    @property
+    def last(self) -> int:
+        return self.batches[-1].last_seq
+
+    def frames(self, *, batched: bool) -> Iterator[Frame]:
+        """``batched``: lists of events, as with ``batch_ms``."""
+        for batch in self.batches:
+            for first in range(0, len(batch), limits.client_take_frames):
+                part = batch[first : first + limits.client_take_frames]
+                objects = order_objects(part, self.era, whole=True)
+                age_ms, seqs = age_of(part.last_ts_recv), range(part.first_seq, part.last_seq + 1)
+                if batched:
+                    data = f'"data":[{",".join(objects)}]'
+                    words = self.where.frame("l3_orders", data, age_ms)
+                    yield Frame(words, (self.era, part.last_seq))
+                    continue
+                for seq, data in zip(seqs, objects, strict=True):
+                    words = self.where.frame("l3_order", f'"data":{data}', age_ms)
+                    yield Frame(words, (self.era, seq))
 
 
 @dataclass(slots=True)
@@ -127,5 +159,5 @@ class Told:
     frame: Frame
 
 
-Item: TypeAlias = Events | BookPicture | Told
+Item: TypeAlias = Events | Resumed | BookPicture | Told
 """What is delivered to a market's readers, in order."""

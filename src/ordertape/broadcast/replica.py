@@ -15,7 +15,7 @@ import structlog
 from ordertape import limits
 from ordertape._engine import NULL, EventBatch, OrderBook
 from ordertape.broadcast.encode import order_objects, statistics_text
-from ordertape.broadcast.frames import BookPicture, Circumstance, Events
+from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Resumed
 from ordertape.errors import OrdertapeError, UnknownMarket
 from ordertape.events import EventKind
 from ordertape.tape.history import History, history_of
@@ -42,7 +42,7 @@ class Beginning(NamedTuple):
     """What a new reader gets first, and the event behind which it stands before that."""
 
     after: int
-    items: list[Events | BookPicture]
+    items: list[Resumed | BookPicture]
     has_book: bool
     """Whether the reader knows the book then; it waits for the next one otherwise."""
 
@@ -148,7 +148,7 @@ class ReplicaBook:
                 return Beginning(0, [], False)
             book, last = self._replay.book, self._replay.seq
             held = list(self._ring)
-            if since is not None and since[0] == book.era and since[1] <= last:
+            if since is not None and self._stood(since, book.era) and since[1] <= last:
                 first_held = held[0].first_seq if held else last + 1
                 picture = None
                 after = since[1]
@@ -158,11 +158,15 @@ class ReplicaBook:
                 return Beginning(last, [], False)
             where = self._where(book)
         if picture is not None:
-            return Beginning(after, [picture, *self._since(held, after, where)], True)
+            return Beginning(after, [picture, *_missed(held, after, where)], True)
         older = self._from_tape(after, first_held) if first_held > after + 1 else []
         if older is None:
             return self.begin(live=live)
-        return Beginning(after, [*self._since([*older, *held], after, where)], True)
+        return Beginning(after, [*_missed([*older, *held], after, where)], True)
+
+    def _stood(self, since: tuple[int, int], era: int) -> bool:
+        """Whether that event was one of this era, which is still the book's."""
+        return since[0] == era == self.history.era_at(since[1])
 
     def _from_tape(self, after: int, until: int) -> list[EventBatch] | None:
         """The events between two seqs, both exclusive; None where they are too many."""
@@ -176,16 +180,6 @@ class ReplicaBook:
             if batch.last_seq >= until - 1:
                 return batches
         return None
-
-    def _since(self, held: list[EventBatch], after: int, where: Circumstance) -> list[Events]:
-        """Held events behind ``after``, encoded."""
-        found = []
-        for batch in held:
-            if batch.last_seq > after:
-                rows = batch[batch.search_seq(after + 1) :]
-                era = self.history.era_at(rows.first_seq)
-                found.append(_events(rows, era, where))
-        return found
 
     # Following ------------------------------------------------------------------------------------
 
@@ -310,6 +304,16 @@ class ReplicaBook:
         return Circumstance(
             self.exchange, self.symbol, self.state, book.era, self.history.simulated
         )
+
+
+def _missed(held: list[EventBatch], after: int, where: Circumstance) -> list[Resumed]:
+    """Held events behind ``after``, all of one era."""
+    found = [
+        batch[batch.search_seq(after + 1) :] if batch.first_seq <= after else batch
+        for batch in held
+        if batch.last_seq > after
+    ]
+    return [Resumed(found, where, where.era)] if found else []
 
 
 def _events(batch: EventBatch, era: int | None, where: Circumstance) -> Events:
