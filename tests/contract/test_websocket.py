@@ -180,6 +180,8 @@ def test_what_can_not_be_is_refused_in_a_sentence(
 
 def test_a_client_that_waits_gets_the_book_when_the_stream_goes_live(server: Served) -> None:
     with server.socket("XRP/USDT") as socket:
+        waiting = exact(socket.recv(timeout=60))
+        assert (waiting["type"], waiting["state"]) == ("l3_status", "STOPPED")
         with pytest.raises(TimeoutError):
             socket.recv(timeout=0.3)
         socket.send("what a client says is not looked at")

@@ -167,12 +167,15 @@ class Channel:
     def status_frame(self) -> str:
         """An ``l3_status`` of now."""
         state, reason = self._told
-        status = L3StreamStatus.from_info(self.info)
-        status.state, status.reason = state, reason
-        status.is_active = state not in ("STOPPED", "FAILED")
-        where = Circumstance(*self.key, state, self.info.era, self.info.simulated)
-        members = f'"timestamp":"{iso_from_ns(time.time_ns())}","data":{status.model_dump_json()}'
-        return where.frame("l3_status", members, self.info.age_ms)
+        return status_text(replace(self.info, state=state, reason=reason))
+
+
+def status_text(info: StreamInfo) -> str:
+    """An ``l3_status`` that tells this."""
+    status = L3StreamStatus.from_info(info).model_dump_json()
+    where = Circumstance(info.exchange, info.symbol, info.state, info.era, info.simulated)
+    members = f'"timestamp":"{iso_from_ns(time.time_ns())}","data":{status}'
+    return where.frame("l3_status", members, info.age_ms)
 
 
 def _written(

@@ -16,8 +16,10 @@ from ordertape.api.answers import refusal, status_of
 from ordertape.api.context import Api, TheApi
 from ordertape.api.query import whole_number
 from ordertape.broadcast.channel import Mailbox, Subscription, TooSlow
-from ordertape.broadcast.hub import Channel
+from ordertape.broadcast.frames import Frame
+from ordertape.broadcast.hub import Channel, status_text
 from ordertape.errors import OrdertapeError, SettingRefused, UnknownMarket
+from ordertape.models import StreamInfo
 from ordertape.venues.registry import VENUES, venue_of
 
 __all__ = ["router"]
@@ -69,7 +71,11 @@ class _Wish:
 def _markets(api: Api, exchange: str | None, symbol: str) -> set[tuple[str, str]]:
     """The markets of that name, on one venue or on all that know it.  Raises UnknownMarket."""
     if exchange is not None:
-        return {_resolved(api, exchange, symbol)}
+        try:
+            return {api.server.streams.resolve(exchange, symbol)}
+        except UnknownMarket:
+            venue_of(exchange).resolve(symbol)  # a name of no venue or market is called that
+            raise
     found: set[tuple[str, str]] = set()
     problems = []
     for name in sorted(VENUES):
@@ -172,6 +178,8 @@ class _Session:
     async def _join_forever(self) -> None:
         """Joins every stream of the pair that runs, now and when one begins."""
         hub, since = self.api.hub, self.wish.since
+        for info in self._at_rest():
+            self.mailbox.put(Frame(status_text(info)))
         while True:
             changed = hub.changed
             for channel in [c for c in self.readers if c.ended]:
@@ -182,6 +190,20 @@ class _Session:
                     await self._join(channel_there, since)
                     since = None
             await changed.wait()
+
+    def _at_rest(self) -> list[StreamInfo]:
+        """The streams of the pair that do not run; where none was ever collected, those that may
+        be some day: a client that hears nothing can't tell what it waits for."""
+        channels, streams = self.api.hub.channels, self.api.server.streams
+        absent = sorted(self.wish.markets - channels.keys())
+        found = [info for key in absent if (info := streams.status(*key)) is not None]
+        if found or len(absent) < len(self.wish.markets):
+            return found
+        reason = "it was never collected here: POST /start begins it"
+        return [
+            StreamInfo(exchange=exchange, symbol=symbol, state="STOPPED", reason=reason)
+            for exchange, symbol in absent
+        ]
 
     async def _join(self, channel: Channel, since: tuple[int, int] | None) -> None:
         reader = Subscription(self.mailbox, self.wish.depth, self.wish.batch_ms)
