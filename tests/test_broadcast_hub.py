@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -60,15 +61,23 @@ def replicas() -> int:
     return sum(thread.name == "replica book" for thread in threading.enumerate())
 
 
-async def frames_until(mailbox: Mailbox, kind: str, **known: Any) -> list[dict[str, Any]]:
-    """Frames up to the first of a kind that has these members."""
-    found: list[dict[str, Any]] = []
-    async with asyncio.timeout(20):
-        while True:
-            for frame, _ in await mailbox.take():
-                found.append(json.loads(frame.text))
-                if found[-1]["type"] == kind and known.items() <= found[-1].items():
-                    return found
+class Received:
+    """What a mailbox gives, frame by frame."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+        self._frames: deque[dict[str, Any]] = deque()
+
+    async def until(self, kind: str, state: str) -> dict[str, Any]:
+        """The next frame of a kind in a state."""
+        async with asyncio.timeout(60):
+            while True:
+                if not self._frames:
+                    taken = await self._mailbox.take()
+                    self._frames += [json.loads(frame.text) for frame, _ in taken]
+                frame = self._frames.popleft()
+                if (frame["type"], frame["state"]) == (kind, state):
+                    return frame
 
 
 async def test_many_looks_at_once_leave_one_replica_a_stream(
@@ -122,17 +131,18 @@ async def test_readers_hear_that_a_tape_can_t_be_read_and_get_a_book_when_it_can
     broken.write_text("no Parquet")
     async with hub_of(infos, tmp_path, threads) as hub:
         channel, mailbox = hub.channels[MARKET], Mailbox()
+        received = Received(mailbox)
         monkeypatch.setattr("ordertape.limits.replica_catch_up_ms", 1)
         await channel.join(Subscription(mailbox), threads)
-        *_, told = await frames_until(mailbox, "l3_status", state="STALE")
+        told = await received.until("l3_status", "STALE")
         assert "can't read its tape" in told["data"]["reason"]
         await hub.look()
         assert hub.as_read(infos[0]).state == "STALE"
         assert "expected a file of our archive" in hub.as_read(infos[0]).reason
         broken.unlink()
-        await frames_until(mailbox, "l3_status", state="LIVE")
+        await received.until("l3_status", "LIVE")
         await hub.look()
-        await frames_until(mailbox, "l3_snapshot", state="LIVE")
+        await received.until("l3_snapshot", "LIVE")
         assert hub.as_read(infos[0]) is infos[0]
 
 

@@ -28,6 +28,7 @@ async def start(api: TheApi, wish: StartL3Request) -> Response:
         wish.exchanges, wish.symbol, wish.persist, wish.snapshot_interval_seconds
     )
     await api.hub.look()
+    infos = [api.hub.as_read(info) for info in infos]
     return written(_status_of(wish.symbol, infos).model_dump_json())
 
 
