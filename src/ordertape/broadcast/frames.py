@@ -119,11 +119,11 @@ class BookPicture:
     _texts: dict[int, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, book: OrderBook, where: Circumstance, venue_ts: int) -> BookPicture:
-        """``venue_ts``: the venue's clock at the book's last event where it gives one, else 0."""
+    def of(cls, book: OrderBook, where: Circumstance, ts: int) -> BookPicture:
+        """``ts``: of ``rebuild.time_of``."""
         return cls(
             sequence=book.seq,
-            timestamp=iso_from_ns(venue_ts or book.ts_recv),
+            timestamp=iso_from_ns(ts),
             ts_recv=book.ts_recv,
             where=where,
             statistics=statistics_text(book),

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -13,7 +14,7 @@ import numpy as np
 import structlog
 
 from ordertape import limits
-from ordertape._engine import NULL, EventBatch, OrderBook
+from ordertape._engine import EventBatch, OrderBook
 from ordertape.broadcast.encode import order_objects, statistics_text
 from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Resumed
 from ordertape.errors import OrdertapeError, UnknownMarket
@@ -21,7 +22,7 @@ from ordertape.events import EventKind
 from ordertape.tape.history import History, history_of
 from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
-from ordertape.tape.rebuild import Replay, rebuild
+from ordertape.tape.rebuild import Replay, rebuild, time_of
 
 __all__ = ["Beginning", "Posted", "ReplicaBook", "StateTold"]
 
@@ -71,7 +72,7 @@ class ReplicaBook:
         self._post = post
         self._lock = threading.Lock()
         self._replay: Replay | None = None
-        self._venue_ts = 0
+        self._book_ts = 0
         self._ring: deque[EventBatch] = deque()
         self._ring_events, self._ring_max = 0, events_kept
         self._seconds: deque[tuple[int, int]] = deque(maxlen=limits.stream_rate_seconds + 1)
@@ -239,8 +240,7 @@ class ReplicaBook:
             self._replay = Replay(book) if book is not None else None
         if book is None:
             return 1
-        last = next(iter(reader.since(book.seq).batches()), None)
-        self._venue_ts = book.ts_recv if last is None else _venue_time(last)
+        self._book_ts = time_of(book, reader.since(book.seq).batches())
         self._caught_up.set()
         self._note_state()
         return book.seq + 1
@@ -255,12 +255,18 @@ class ReplicaBook:
                 self.history.begin_era(seq, era + nth)
             era += bool(clears) and clears[0] == batch.first_seq
             self._replay.take(batch)
-            self._venue_ts = _venue_time(batch)
             self._keep(batch)
+            self._note_time(book)
             where = self._where(book)
         if self.wanted:
             self._post(_events(batch, era, where))
         self._caught_up.set()
+
+    def _note_time(self, book: OrderBook) -> None:
+        """Of the book's last event, which a message's end may lie behind, in another batch."""
+        holding = list(takewhile(lambda held: held.last_seq >= book.seq, reversed(self._ring)))
+        if holding and holding[-1].first_seq <= book.seq:
+            self._book_ts = time_of(book, reversed(holding))
 
     def _keep(self, batch: EventBatch) -> None:
         events = batch.last_seq - batch.first_seq + 1
@@ -298,7 +304,7 @@ class ReplicaBook:
             self._post(picture)
 
     def _picture(self, book: OrderBook) -> BookPicture:
-        return BookPicture.of(book, self._where(book), self._venue_ts)
+        return BookPicture.of(book, self._where(book), self._book_ts)
 
     def _where(self, book: OrderBook) -> Circumstance:
         return Circumstance(
@@ -328,10 +334,3 @@ def _clears(batch: EventBatch) -> list[int]:
     kinds = np.asarray(batch.column("kind"))
     seqs: list[int] = np.asarray(batch.column("seq"))[kinds == EventKind.CLEAR].tolist()
     return seqs
-
-
-def _venue_time(batch: EventBatch) -> int:
-    """The venue's clock at the last row where it gives one, else ours (ns)."""
-    column = batch.column("ts_event")
-    ts_event = NULL if column is None else int(np.asarray(column)[-1])
-    return batch.last_ts_recv if ts_event == NULL else ts_event

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -21,12 +23,11 @@ from ordertape.commands.common import (
     until_interrupted,
 )
 from ordertape.commands.progress import waiting
+from ordertape.database.told import read_told
 from ordertape.errors import OrdertapeError
 from ordertape.numbers import counted, plain
 from ordertape.roles.status import read_report
 from ordertape.tape.folder import MarketFolder, markets
-from ordertape.tape.reader import TapeReader
-from ordertape.tape.rebuild import rebuild
 from ordertape.tape.summary import TapeSummary, summary_of
 from ordertape.tape.verify import verify as verify_tape
 from ordertape.terminal.replica import Replica
@@ -37,6 +38,7 @@ from ordertape.venues.registry import VENUES
 __all__ = ["book", "status", "venues", "verify", "watch"]
 
 _PIPE_COLUMNS = 1_000
+_exact = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 
 def book(
@@ -58,13 +60,11 @@ def book(
     at_ns = None if at is None else parse_time(at)
     folder = market_on_tape(settings, exchange, symbol)
     with waiting(f"rebuild {folder.market}"):
-        found = rebuild(settings.data, folder.exchange, folder.symbol, at_ns)
-        reader = TapeReader(settings.data, folder.exchange, folder.symbol)
-        answer = book_answer(folder, reader, found, at_ns, depth)
+        answer = book_answer(folder, at_ns, depth)
     if as_json:
-        out_json(answer)
+        out(answer)
     else:
-        _print_book(answer)
+        _print_book(_exact.decode(answer))
 
 
 def _print_book(answer: dict[str, Any]) -> None:
@@ -77,8 +77,8 @@ def _print_book(answer: dict[str, Any]) -> None:
         out(f"inside a gap from {gap['from']} to {gap['to'] or 'now'}: {gap['reason']}")
     figures = answer["statistics"]
     out(
-        f"{counted(figures['bid_count'], 'bid')} of {plain(figures['total_bid_volume'])}, "
-        f"{counted(figures['ask_count'], 'ask')} of {plain(figures['total_ask_volume'])}"
+        f"{counted(figures['bid_count'], 'bid')} of {plain(Decimal(figures['total_bid_volume']))}, "
+        f"{counted(figures['ask_count'], 'ask')} of {plain(Decimal(figures['total_ask_volume']))}"
     )
     beside = _book_table(answer, ("bid", "ask"))
     if _width(beside) <= Console().width or not Console().is_terminal:
@@ -103,7 +103,7 @@ def _cells(orders: list[dict[str, Any]], index: int) -> tuple[str, str, str]:
     if index >= len(orders):
         return "", "", ""
     order = orders[index]
-    return order["order_id"], plain(order["size"]), plain(order["price"])
+    return order["order_id"], plain(Decimal(order["size"])), plain(Decimal(order["price"]))
 
 
 def watch(exchange: ExchangeArgument, symbol: SymbolArgument, data: DataOption = None) -> None:
@@ -151,13 +151,17 @@ def status(as_json: JsonOption = False, data: DataOption = None) -> None:
     settings = prepare(data)
     with waiting("status"):
         rows = [_status_row(folder) for folder in markets(settings.data)]
+    database = read_told(settings.data)
     if as_json:
-        out_json({"markets": rows})
+        told = None if database is None else msgspec.to_builtins(database)
+        out_json({"markets": rows, "database": told})
         return
     for row in rows:
         out(_status_line(row))
     if not rows:
         out(f"no tape in {settings.data}")
+    if database is not None:
+        out(f"database: {database}")
 
 
 def _status_row(folder: MarketFolder) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import closing
 
 import numpy as np
@@ -20,7 +21,7 @@ from ordertape.tape.segment import SNAPSHOT, Position, Segment, SegmentReader, s
 from ordertape.tape.snapshot import Snapshot
 from ordertape.times import Time, iso_from_ns, parse_time
 
-__all__ = ["Replay", "rebuild"]
+__all__ = ["Replay", "rebuild", "time_of"]
 
 
 def rebuild(
@@ -52,6 +53,20 @@ def rebuild(
         moment = "yet" if at_ns is None else f"by {iso_from_ns(at_ns)}"
         raise UnknownMarket(f"{reader.folder.market}: nothing was recorded {moment}")
     return replay.book
+
+
+def time_of(book: OrderBook, batches: Iterable[EventBatch]) -> int:
+    """The venue's clock at the book's last event where it gives one, else ours (ns).
+
+    ``batches``: by rising seq; the first that reaches that event holds it.  Of a CLEAR it is the
+    event's own time: the orders that follow it are state.
+    """
+    for batch in batches:
+        if batch.last_seq >= book.seq:
+            row = batch[batch.search_seq(book.seq)]
+            told = row["ts_event"] if row["seq"] == book.seq else None
+            return book.ts_recv if told is None else int(told)
+    return book.ts_recv
 
 
 class Replay:
