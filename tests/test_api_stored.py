@@ -16,6 +16,7 @@ import pytest
 
 from ordertape import L3Order, L3Repository
 from ordertape.database.address import Address, connect
+from ordertape.database.embedded import EmbeddedServer
 from ordertape.database.follower import MarketFollower
 from ordertape.database.partitions import leaves
 from ordertape.models import L3BookOrder, L3Snapshot, L3Statistics, datetime_from_ns, iso_from_ns
@@ -317,6 +318,19 @@ def test_a_client_that_leaves_ends_a_page_that_waits_for_a_lock(
             )
             wait_for(lambda: waiting() == 1, "the query")
         wait_for(lambda: waiting() == 0, "its end", 5)
+
+
+def test_a_database_without_tables_has_no_market_and_one_that_is_away_can_t_be_asked(
+    tmp_path: Path, embedded_server: EmbeddedServer
+) -> None:
+    for address, status, ending in (
+        (Address("nothing_yet", embedded=embedded_server), 404, f"never collected in {tmp_path}"),
+        (Address("any", url="postgresql://127.0.0.1:9/x"), 503, "said: it does not answer"),
+    ):
+        with interface(tmp_path, address) as api:
+            told = sentence(httpx.get(f"{api.address}/orders/bitfinex/LTC/USD"), status)
+        assert told.startswith("bitfinex LTC/USD was never collected in")
+        assert told.endswith(ending)
 
 
 def follow(folder: MarketFolder, address: Address) -> None:

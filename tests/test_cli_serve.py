@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from ordertape import cli
 from ordertape.database.address import Address
 from ordertape.database.embedded import EmbeddedServer
+from ordertape.database.told import read_told
 from ordertape.roles.addresses import listening_addresses
 from ordertape.roles.demonstration import Demonstration
 from ordertape.roles.locks import holder
@@ -155,6 +157,32 @@ def test_ctrl_c_while_the_database_is_being_made_ends_as_quietly(tmp_path: Path)
         assert server.process.returncode == 0
         assert [line for line in server.words().splitlines() if LATE not in line] == []
     assert [path for path in data.rglob("*.lock") if holder(path)] == []
+
+
+def test_a_database_that_can_t_be_reached_is_said_in_the_terminal_on_the_page_and_by_status(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    wrong = {"DATABASE_URL": "postgresql://somebody:s3cret@127.0.0.1:9/nothing"}
+    command = ("ordertape", "serve", "--port", "0", "--data", str(data))
+    with launched(data, wrong, command=command, path=f"{API}/streams") as server:
+        said = said_until(server, "once it answers")
+        assert said.startswith("http://127.0.0.1:")
+        assert "PostgreSQL at 127.0.0.1:9" in said
+        server.wait_up()
+        wait_for(lambda: read_told(data) is not None, "the keeper's word")
+        page = urllib.request.urlopen(f"{server._address}/", timeout=30).read().decode()
+        assert "<p>database: waiting (PostgreSQL at 127.0.0.1:9" in page
+        status = run("status", "--data", str(data)).stdout
+        assert "database: waiting (PostgreSQL at 127.0.0.1:9" in status
+        unknown = server.get(f"{API}/orders/bitfinex/LTC/USD")["detail"]
+        assert "was never collected in" in unknown
+        assert unknown.endswith("it does not answer")
+        server.send(signal.SIGTERM)
+        server.wait_gone()
+    logs = (tmp_path / "logs" / "app.log").read_text()
+    assert "s3cret" not in said + page + status + unknown + logs + server.words()
+    assert read_told(data) is None
 
 
 # What it begins with ------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from ordertape.database.follower import MarketFollower
 from ordertape.database.schema import check
 from ordertape.database.service import DatabaseFollower
 from ordertape.database.thinning import maintain
+from ordertape.database.told import read_told
 from ordertape.errors import DatabaseUnavailable
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
@@ -135,8 +136,12 @@ def test_a_server_that_goes_and_comes_gets_everything_once(
             for batch in market.messages(100):
                 writer.append(batch)
             wait_for(lambda: follower.problem is not None, "it is noticed")
+            told = read_told(tmp_path)
+            assert told is not None
+            assert (told.state, told.reason) == ("waiting", follower.problem)
             installed.start()
         wait_for(lambda: follower.persisted("x", "ONE") == market.next_seq - 1, "all of it")
+        assert str(read_told(tmp_path)) == f"following {address.shown}"
     assert sequences(address, "ONE") == list(range(1, market.next_seq))
 
 

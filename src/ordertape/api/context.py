@@ -19,7 +19,7 @@ from ordertape.api.ports import Server
 from ordertape.api.work import Work
 from ordertape.broadcast.hub import Channel, Hub
 from ordertape.database.stored import Stored
-from ordertape.errors import DatabaseError, NameRefused, UnknownMarket
+from ordertape.errors import DatabaseError, DatabaseUnavailable, NameRefused, UnknownMarket
 from ordertape.kept import Kept
 from ordertape.models import StreamInfo
 from ordertape.settings import Settings
@@ -120,8 +120,12 @@ class Api:
                 raise
             try:
                 stored = await self.in_thread(lambda: database.find(exchange, symbol))
-            except DatabaseError as away:
-                raise UnknownMarket(f"{error}; whether the database has it: {away}") from None
+            except DatabaseError:
+                if isinstance(error, NameRefused):
+                    raise error from None
+                raise DatabaseUnavailable(
+                    f"{error}, and whether the database has it can't be said: it does not answer"
+                ) from None
             if stored is None:
                 raise
         folder = MarketFolder(self.server.data, stored.exchange, stored.symbol)

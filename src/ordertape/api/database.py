@@ -6,6 +6,7 @@ import threading
 import time
 
 import numpy as np
+import psycopg
 import structlog
 
 from ordertape import limits
@@ -87,7 +88,10 @@ class Database:
     def find(self, exchange: str, symbol: str) -> Stored | None:
         """A market of the database.  Raises DatabaseError."""
         with self.connections.use(limits.api_statement_ms_max) as connection:
-            return stored_market(connection, exchange, symbol)
+            try:
+                return stored_market(connection, exchange, symbol)
+            except psycopg.errors.UndefinedTable:  # nothing was ever put there
+                return None
 
     def saved_part(self, stored: Stored, query: Query, leave: Leave) -> Part:
         """The same for a market that no tape here has.  Raises DatabaseError."""

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import HTMLResponse
 
 from ordertape.api.context import Api, TheApi
+from ordertape.database.told import read_told
 from ordertape.models import StreamInfo, iso_from_ns
 
 __all__ = ["router"]
@@ -30,6 +31,7 @@ th.n {{ text-align: right }}
 <h1>ordertape</h1>
 <p>{summary}</p>
 {table}
+<p>database: {database}</p>
 <p><a href="docs">docs</a>: every route, to be tried from there</p>
 """
 _HEAD = (
@@ -53,7 +55,15 @@ async def first_page(api: TheApi) -> HTMLResponse:
     rows = "".join(_row(api, info) for info in infos)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if rows else ""
     summary = f"{running} of {len(infos)} streams run" if infos else "No stream was started yet."
-    return HTMLResponse(_PAGE.format(summary=summary, table=table))
+    database = escape(await api.in_thread(lambda: _database(api)))
+    return HTMLResponse(_PAGE.format(summary=summary, table=table, database=database))
+
+
+def _database(api: Api) -> str:
+    if api.database is None:
+        return "off"
+    told = read_told(api.server.data)
+    return "its keeper is being started" if told is None else str(told)
 
 
 def _row(api: Api, info: StreamInfo) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -16,7 +18,8 @@ import uvloop
 from ordertape import limits
 from ordertape.api.app import create_app
 from ordertape.commands.common import out
-from ordertape.errors import PortTaken, RoleBusy
+from ordertape.database.address import Address, connect
+from ordertape.errors import DatabaseError, PortTaken, RoleBusy
 from ordertape.roles.children import ending_signals
 from ordertape.roles.demonstration import Demonstration
 from ordertape.roles.logs import into_log_file
@@ -97,11 +100,20 @@ def _serve(
 ) -> None:
     """Runs roles and interface until a signal; raises what kept them from starting."""
     failures: list[BaseException] = []
+    addresses: list[Address | None] = []
+
+    def begun() -> None:
+        announce()
+        for address in addresses:
+            if address is not None and address.embedded is None:
+                # Nothing waits for it: it may take as long as a connection may.
+                threading.Thread(target=_warn_of, args=(address,), daemon=True).start()
 
     @asynccontextmanager
     async def running(settings: Settings) -> AsyncIterator[Server]:
         try:
             async with running_server(settings, demonstration) as server:
+                addresses.append(server.database)
                 yield server
         except BaseException as error:
             failures.append(error)
@@ -120,11 +132,21 @@ def _serve(
     )
     into_log_file("uvicorn")
     try:
-        uvloop.run(_Server(configuration, announce, seconds).serve([listener]))
+        uvloop.run(_Server(configuration, begun, seconds).serve([listener]))
     except SystemExit:  # uvicorn's way to say that the application did not start
         if failures:
             raise failures[0] from None
         raise
+
+
+def _warn_of(address: Address) -> None:
+    """A server of the user's own that can't be reached is a wrong setting more often than not."""
+    try:
+        connect(address, name="ordertape server").close()
+    except DatabaseError as error:
+        sys.stderr.write(
+            f"ordertape: {error}; the tapes go on, PostgreSQL gets the events once it answers\n"
+        )
 
 
 class _Server(uvicorn.Server):

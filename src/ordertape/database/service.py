@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -16,6 +17,7 @@ from ordertape.database.address import Address, connect, sentence
 from ordertape.database.follower import MarketFollower
 from ordertape.database.schema import create
 from ordertape.database.thinning import maintain
+from ordertape.database.told import DatabaseTold, write_told
 from ordertape.errors import DatabaseError, DatabaseUnavailable, OrdertapeError
 from ordertape.tape.folder import MarketFolder, markets
 
@@ -49,6 +51,7 @@ class DatabaseFollower:
         self._refused_until: dict[Path, float] = {}
         self._copied: dict[tuple[str, str], int] = {}
         self._log = structlog.stdlib.get_logger("ordertape.database")
+        self._told: DatabaseTold | None = None
         self.problem: str | None = None
         """Why nothing is copied now; None while the database takes events."""
 
@@ -98,7 +101,7 @@ class DatabaseFollower:
             # The tape is what must not be lost.  A commit that a crash takes back takes the
             # cursor back with it, and its events are copied again.
             connection.execute("SET synchronous_commit = off")
-            self.problem = None
+            self._say("following")
             self._complaints.pop(None, None)
             self._log.info("L3_database_follows", database=self.address.shown)
             look = 0.0
@@ -173,12 +176,26 @@ class DatabaseFollower:
         """Once for each new reason."""
         key = folder.root if folder is not None else None
         if folder is None:
-            self.problem = reason
+            self._say("waiting", reason)
         if self._complaints.get(key) == reason:
             return
         self._complaints[key] = reason
         market = folder.market if folder is not None else None
         self._log.warning("L3_database_failed", market=market, reason=reason)
+
+    def _say(self, state: str, reason: str = "") -> None:
+        """For the interface and ``ordertape status``: the log is not where people look first."""
+        self.problem = reason or None
+        told = DatabaseTold(
+            state=state, reason=reason, database=self.address.shown, pid=os.getpid()
+        )
+        if told == self._told:
+            return
+        self._told = told
+        try:
+            write_told(self.data, told)
+        except OSError as error:  # it explains a database and is worth no event
+            self._log.warning("L3_database_state_untold", reason=str(error))
 
     # Keeping house --------------------------------------------------------------------------------
 
