@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from ordertape.api import page, routes
+from ordertape.api import front, routes
 from ordertape.api.answers import speak_in_sentences
 from ordertape.api.bodies import BodyBound
 from ordertape.api.context import Api
@@ -64,7 +64,7 @@ def create_app(
     app = FastAPIOffline(
         title="ordertape", version="1", description=_DESCRIPTION, lifespan=lifespan
     )
-    app.include_router(page.router)
+    app.include_router(front.router)
     app.include_router(routes.router)
     show_examples(app)
     speak_in_sentences(app)

@@ -1,4 +1,4 @@
-"""The tape as a source of pages."""
+"""The tape as a source of pages; those of PostgreSQL stand in ``database.sources``."""
 
 from __future__ import annotations
 
