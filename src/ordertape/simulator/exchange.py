@@ -1,0 +1,112 @@
+"""One market of a simulated exchange: its matching, the traders in it, its log and its true book.
+
+Pure: no sockets and no clock of its own; it is moved on by whom it belongs to, and the same seed
+gives the same log byte for byte.  `ordertape.simulator.occurrences` tells what the log holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ordertape._engine import OrderBook
+from ordertape.simulator.agents import Agents
+from ordertape.simulator.markets import SIZE_SCALE, MarketShape
+from ordertape.simulator.matcher import Matcher, Order
+from ordertape.simulator.occurrences import Occurrence
+from ordertape.simulator.oracle import Oracle, true_book
+
+__all__ = ["SimulatedMarket"]
+
+EPOCH_NS = 1_793_491_200_000_000_000
+"""2026-11-01T00:00:00Z.  Ids grow with the time since: a market that starts again uses new ones."""
+FIRST_ORDER_ID = 210_000_000_000
+FIRST_TRADE_ID = 1_800_000_000
+ORDER_IDS_PER_SECOND = 40_000
+TRADE_IDS_PER_SECOND = 4_000
+"""More than the highest rate uses."""
+
+
+class SimulatedMarket:
+    """A market that begins at ``start_ns`` with a full book, which is no part of its log.
+
+    ``rate``: shown events a second in the long run.  ``live_orders``: how many rest (None: as the
+    shape's preset has it).  ``keep``: how many occurrences back `digest_at` can look (0: none).
+    ``id_text`` and ``id_codec``: how the venue prints an order's id, so that digests are those of
+    books made from the venue's texts.  ``rejects_published`` (None: as the preset has it): see
+    `Matcher`.
+    """
+
+    def __init__(
+        self,
+        shape: MarketShape,
+        seed: int,
+        rate: int,
+        start_ns: int,
+        *,
+        live_orders: int | None = None,
+        keep: int = 0,
+        id_text: Callable[[int], str] = str,
+        id_codec: str = "int",
+        rejects_published: bool | None = None,
+    ) -> None:
+        self.shape, self.seed, self.rate = shape, seed, rate
+        self.price_scale, self.size_scale = shape.price_scale, SIZE_SCALE
+        self._id_text, self._id_codec = id_text, id_codec
+        seconds = max(0, start_ns - EPOCH_NS) // 1_000_000_000
+        self.matching = Matcher(FIRST_TRADE_ID + TRADE_IDS_PER_SECOND * seconds)
+        self.agents = Agents(
+            *(shape, seed, rate, start_ns, self.matching),
+            first_order_id=FIRST_ORDER_ID + ORDER_IDS_PER_SECOND * seconds,
+            live_orders=live_orders,
+            rejects_published=rejects_published,
+        )
+        self.matching.log.clear()
+        self.matching.sequence = 0
+        self.now_ns = start_ns
+        self._oracle = Oracle(self.book, keep, id_text) if keep else None
+
+    # Time ------------------------------------------------------------------------------------
+
+    @property
+    def due_ns(self) -> int:
+        """When the next thing happens."""
+        return self.agents.due_ns
+
+    @property
+    def sequence(self) -> int:
+        """Of the last occurrence, 0 before the first."""
+        return self.matching.sequence
+
+    def advance(self, until_ns: int) -> list[Occurrence]:
+        """Everything that happens up to and at ``until_ns``, oldest first."""
+        self.agents.run(until_ns)
+        self.now_ns = max(self.now_ns, until_ns)
+        log, self.matching.log = self.matching.log, []
+        if self._oracle is not None:
+            self._oracle.extend(log)
+        return log
+
+    # The truth -------------------------------------------------------------------------------
+
+    def rows(self) -> Iterator[Order]:
+        """The resting shown orders, bids then asks, best first, in queue order."""
+        yield from self.matching.rows(0)
+        yield from self.matching.rows(1)
+
+    @property
+    def book(self) -> OrderBook:
+        """The shown orders as they stand now, as our engine's book, made anew at each call."""
+        return true_book(
+            *(self.rows(), self.price_scale, self.size_scale, self._id_text, self._id_codec)
+        )
+
+    def digest(self) -> str:
+        """Of `book`."""
+        return self.book.digest()
+
+    def digest_at(self, sequence: int) -> str:
+        """Of the book as it stood after that occurrence; LookupError where it is not kept (any
+        more) or has not happened yet."""
+        if self._oracle is None:
+            raise LookupError("expected a market made with keep, found one that keeps no history")
+        return self._oracle.digest_at(sequence)
