@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from ordertape._engine import OrderBook
 from ordertape.simulator.agents import Agents
 from ordertape.simulator.markets import SIZE_SCALE, MarketShape
-from ordertape.simulator.matcher import Matcher, Order
+from ordertape.simulator.matcher import Matcher
 from ordertape.simulator.occurrences import Occurrence
 from ordertape.simulator.oracle import Oracle, true_book
+from ordertape.simulator.queues import Order
 
 __all__ = ["SimulatedMarket"]
 

@@ -7,8 +7,7 @@ whole before the next: a message of the exchange is the occurrences of one call.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from ordertape.simulator.occurrences import (
@@ -21,50 +20,22 @@ from ordertape.simulator.occurrences import (
     Received,
     Traded,
 )
+from ordertape.simulator.queues import Order, Queues
 
-__all__ = ["Matcher", "Order", "SelfTrade"]
+__all__ = ["Matcher", "SelfTrade", "clearing_price"]
 
 SelfTrade: TypeAlias = Literal["decrement", "cancel_oldest", "cancel_newest", "cancel_both"]
 """What happens where an owner would trade with itself: both are reduced by the smaller size, or
 the resting, the coming or both orders end (Coinbase's dc, co, cn and cb)."""
 
-Level: TypeAlias = "dict[int, Order]"
-"""The orders of one price by id, the front of the queue first."""
 
+class Matcher(Queues):
+    """The queues of one market and what traders may ask of them.
 
-class Order:
-    """An order.  ``size`` is what it shows (all of it, if hidden); ``peaks`` are the later peaks of
-    an iceberg, the next one last; ``owner`` 0 is nobody in particular; ``born_ns`` when it came."""
-
-    __slots__ = ("born_ns", "hidden", "order_id", "owner", "peaks", "price", "side", "size")
-
-    def __init__(
-        self,
-        order_id: int,
-        side: int,
-        price: int,
-        size: int,
-        owner: int,
-        born_ns: int,
-        hidden: bool = False,
-    ) -> None:
-        self.order_id, self.side, self.price, self.size = order_id, side, price, size
-        self.owner, self.born_ns, self.hidden = owner, born_ns, hidden
-        self.peaks: list[int] = []
-
-    @property
-    def reserve(self) -> int:
-        """What an iceberg does not show."""
-        return sum(self.peaks)
-
-
-class Matcher:
-    """Orders of one market.
-
-    ``orders``: all that rest, by id; ``levels[side]``: the shown ones by price; ``hidden[side]``
-    the hidden ones.  ``log``: occurrences nobody has taken yet; ``time_ns`` is what they will bear.
-    ``rejects_published``: a rejected post-only order is told as opened and ended at once, as crypto
-    venues do, instead of as ended without having rested.
+    ``log``: occurrences nobody has taken yet; ``time_ns`` is what they will bear.
+    ``self_trade``: see `SelfTrade`.  ``rejects_published``: a rejected post-only order is told as
+    opened and ended at once, as crypto venues do, instead of as ended without having rested.
+    ``auction``: orders only gather, the book may be crossed, until `close_auction`.
     """
 
     def __init__(
@@ -74,39 +45,14 @@ class Matcher:
         self_trade: SelfTrade = "decrement",
         rejects_published: bool = False,
     ) -> None:
-        self.orders: dict[int, Order] = {}
-        self.levels: tuple[dict[int, Level], dict[int, Level]] = ({}, {})
-        self.hidden: tuple[dict[int, Level], dict[int, Level]] = ({}, {})
+        super().__init__()
         self.log: list[Occurrence] = []
         self.time_ns = 0
         self.sequence = 0
         self.trade_id = first_trade_id - 1
         self.self_trade: SelfTrade = self_trade
         self.rejects_published = rejects_published
-        # Bids as they are, asks negated: the best price of either side is the last.
-        self._shown: tuple[list[int], list[int]] = ([], [])
-        self._unseen: tuple[list[int], list[int]] = ([], [])
-
-    # Reading ---------------------------------------------------------------------------------
-
-    def best(self, side: int) -> int | None:
-        """The best shown price of a side."""
-        keys = self._shown[side]
-        return abs(keys[-1]) if keys else None
-
-    def prices(self, side: int) -> Iterator[int]:
-        """The shown prices of a side, best first."""
-        return map(abs, reversed(self._shown[side]))
-
-    def price_keys(self, side: int) -> list[int]:
-        """The shown prices of a side, best last, those of asks negated: not to be changed."""
-        return self._shown[side]
-
-    def rows(self, side: int) -> Iterator[Order]:
-        """The shown orders of a side: best price first, the front of the queue first."""
-        levels = self.levels[side]
-        for price in self.prices(side):
-            yield from levels[price].values()
+        self.auction = False
 
     # What a trader may ask -------------------------------------------------------------------
 
@@ -126,8 +72,9 @@ class Matcher:
         if peaks and sum(peaks) != size:
             raise ValueError(f"expected peaks that add up to {size}, found {sum(peaks)}")
         order = Order(order_id, side, price, size, owner, self.time_ns, hidden)
-        shown = peaks[0] if peaks else size
-        self._receive(order, price, shown, "limit")
+        if self.auction:
+            return self._gather(order, price, "limit")
+        self._receive(order, price, peaks[0] if peaks else size, "limit")
         if not self._take(order, price, resting=False):
             return None
         if not order.size:
@@ -143,8 +90,10 @@ class Matcher:
     ) -> Order | None:
         """Rests, or is rejected where it would trade at once (hidden orders count)."""
         order = Order(order_id, side, price, size, owner, self.time_ns)
+        if self.auction:
+            return self._gather(order, price, "post_only")
         self._receive(order, price, size, "post_only")
-        if not self._reaches(side, price):
+        if not self.reaches(side, price):
             self._open(order)
             return order
         if self.rejects_published:
@@ -170,7 +119,7 @@ class Matcher:
         order = self.orders.get(order_id)
         if order is None:
             return False
-        self._remove(order)
+        self.remove(order)
         self._end(order, order.price, reason, rested=True)
         return True
 
@@ -185,7 +134,7 @@ class Matcher:
             if size != order.size:
                 self._resize(order, size)
             return True
-        if not self._reaches(order.side, price):
+        if self.auction or not self.reaches(order.side, price):
             self._move(order, price, size)
             return True
         if size != order.size:
@@ -195,13 +144,56 @@ class Matcher:
                 self._move(order, price, order.size, "remainder")
                 break
             if not order.peaks:
-                self._remove(order)
+                self.remove(order)
                 self._end(order, order.price, "filled", rested=True)
                 break
             # It stands at its old price until this is over: its place there means nothing.
             order.size = order.peaks.pop()
             self._changed(order, order.price, 0, "amended", kept_place=True)
         return True
+
+    # Auctions --------------------------------------------------------------------------------
+
+    def open_auction(self) -> None:
+        """Orders gather from now on.  Hidden orders end and icebergs show themselves whole: an
+        auction has neither; what can only trade at once is canceled."""
+        self.auction = True
+        for order in [order for order in self.orders.values() if order.hidden]:
+            self.cancel(order.order_id)
+        for order in [order for order in self.orders.values() if order.peaks]:
+            whole = order.size + order.reserve
+            order.peaks.clear()
+            self._resize(order, whole)
+
+    def close_auction(self) -> int | None:
+        """Trades all that cross, at the one price that trades most; that price, None where nothing
+        crosses.  Of two that meet the older is the maker.  Owners may meet themselves."""
+        self.auction = False
+        price = clearing_price(*(list(self.rows(side)) for side in (0, 1)))
+        if price is None:
+            return None
+        filled: list[Order] = []
+        while True:
+            bid, ask = self.front(0, price), self.front(1, price)
+            if bid is None or ask is None:
+                break
+            maker, taker = (bid, ask) if bid.order_id < ask.order_id else (ask, bid)
+            self._trade(maker, taker, price, resting=True)
+            for order in (maker, taker):
+                if not order.size:
+                    self.remove(order)
+                    filled.append(order)
+        for order in filled:
+            self._end(order, order.price, "filled", rested=True)
+        return price
+
+    def _gather(self, order: Order, price: int, kind: OrderKind) -> Order | None:
+        self._receive(order, price, order.size, kind)
+        if order.hidden:
+            self._end(order, price, "canceled", rested=False)
+            return None
+        self._open(order)
+        return order
 
     # Changing --------------------------------------------------------------------------------
 
@@ -213,24 +205,22 @@ class Matcher:
         reason: Literal["amended", "remainder"] = "amended",
     ) -> None:
         old_price, old_size = order.price, order.size
-        self._remove(order)
+        self.remove(order)
         order.price, order.size = price, size
-        self._rest(order)
+        self.rest(order)
         self._changed(order, old_price, old_size, reason, kept_place=False)
 
     def _resize(self, order: Order, size: int) -> None:
         old_size, order.size = order.size, size
         kept = size <= old_size
         if not kept:
-            level = self._levels(order)[order.price]
-            level[order.order_id] = level.pop(order.order_id)
+            self.to_tail(order)
         self._changed(order, order.price, old_size, "amended", kept_place=kept)
 
     def _refresh(self, order: Order) -> None:
         """The next peak of an iceberg goes to the end of the queue."""
         order.size = order.peaks.pop()
-        level = self._levels(order)[order.price]
-        level[order.order_id] = level.pop(order.order_id)
+        self.to_tail(order)
         self._changed(order, order.price, 0, "refreshed", kept_place=False)
 
     def _changed(
@@ -252,64 +242,46 @@ class Matcher:
 
     # Trading ---------------------------------------------------------------------------------
 
-    def _reaches(self, side: int, price: int) -> bool:
-        """Whether an order would meet somebody on the other side, seen or not."""
-        for keys in (self._shown[1 - side], self._unseen[1 - side]):
-            if keys and (price <= keys[-1] if side else -keys[-1] <= price):
-                return True
-        return False
-
-    def _front(self, side: int, limit: int | None) -> Order | None:
-        """The maker whose turn it is on ``side``, if ``limit`` reaches it."""
-        shown, unseen = self._shown[side], self._unseen[side]
-        if unseen and (not shown or unseen[-1] > shown[-1]):
-            key, levels = unseen[-1], self.hidden[side]
-        elif shown:
-            key, levels = shown[-1], self.levels[side]
-        else:
-            return None
-        price = abs(key)
-        if limit is not None and (price > limit if side else price < limit):
-            return None
-        return next(iter(levels[price].values()))
-
     def _take(self, taker: Order, limit: int | None, *, resting: bool) -> bool:
         """Trades ``taker`` with whom ``limit`` reaches, and ends whom that fills.  False where the
         prevention of a self-trade has ended the taker."""
         filled: list[Order] = []
         lives, maker_side = True, 1 - taker.side
         while taker.size and lives:
-            maker = self._front(maker_side, limit)
+            maker = self.front(maker_side, limit)
             if maker is None:
                 break
             if taker.owner and maker.owner == taker.owner:
                 lives = self._prevent(taker, maker, limit, resting=resting)
                 continue
-            size = min(taker.size, maker.size)
-            taker.size -= size
-            maker.size -= size
-            self.trade_id += 1
-            sequence = self.sequence = self.sequence + 1
-            self.log.append(
-                Traded(
-                    *(sequence, self.time_ns, self.trade_id, maker.order_id, taker.order_id),
-                    *(maker_side, maker.price, size, maker.size, maker.hidden),
-                    *(resting, taker.size),
-                )
-            )
+            self._trade(maker, taker, maker.price, resting=resting)
             if not maker.size:
                 if maker.peaks:
                     self._refresh(maker)
                 else:
-                    self._remove(maker)
+                    self.remove(maker)
                     filled.append(maker)
         for maker in filled:
             self._end(maker, maker.price, "filled", rested=True)
         return lives
 
+    def _trade(self, maker: Order, taker: Order, price: int, *, resting: bool) -> None:
+        size = min(taker.size, maker.size)
+        taker.size -= size
+        maker.size -= size
+        self.trade_id += 1
+        sequence = self.sequence = self.sequence + 1
+        self.log.append(
+            Traded(
+                *(sequence, self.time_ns, self.trade_id, maker.order_id, taker.order_id),
+                *(maker.side, price, size, maker.size, maker.hidden),
+                *(resting, taker.size),
+            )
+        )
+
     def _take_now(self, taker: Order, limit: int | None) -> int:
         """Trades, and ends the taker in any case; what nobody traded."""
-        if self._take(taker, limit, resting=False):
+        if self.auction or self._take(taker, limit, resting=False):
             self._end(taker, limit, "canceled" if taker.size else "filled", rested=False)
         return taker.size
 
@@ -322,18 +294,18 @@ class Matcher:
             if maker.size:
                 self._changed(maker, maker.price, maker.size + size, "self_trade", kept_place=True)
             else:  # with its reserve, if it is an iceberg
-                self._remove(maker)
+                self.remove(maker)
                 self._end(maker, maker.price, "self_trade", rested=True)
             if taker.size:
                 self._reduced(taker, limit, taker.size + size, resting=resting)
                 return True
         elif self.self_trade != "cancel_newest":
-            self._remove(maker)
+            self.remove(maker)
             self._end(maker, maker.price, "self_trade", rested=True)
             if self.self_trade == "cancel_oldest":
                 return True
         if resting:
-            self._remove(taker)
+            self.remove(taker)
         self._end(taker, taker.price if resting else limit, "self_trade", rested=resting)
         return False
 
@@ -348,7 +320,7 @@ class Matcher:
             )
         )
 
-    # The queues ------------------------------------------------------------------------------
+    # The log ----------------------------------------------------------------------------------
 
     def _receive(self, order: Order, price: int | None, shown: int, kind: OrderKind) -> None:
         sequence = self.sequence = self.sequence + 1
@@ -360,7 +332,7 @@ class Matcher:
         )
 
     def _open(self, order: Order) -> None:
-        self._rest(order)
+        self.rest(order)
         sequence = self.sequence = self.sequence + 1
         self.log.append(
             Opened(
@@ -378,31 +350,24 @@ class Matcher:
             )
         )
 
-    def _levels(self, order: Order) -> dict[int, Level]:
-        return (self.hidden if order.hidden else self.levels)[order.side]
 
-    def _rest(self, order: Order) -> None:
-        side, price = order.side, order.price
-        self.orders[order.order_id] = order
-        levels = (self.hidden if order.hidden else self.levels)[side]
-        level = levels.get(price)
-        if level is None:
-            levels[price] = {order.order_id: order}
-            keys = (self._unseen if order.hidden else self._shown)[side]
-            insort(keys, -price if side else price)
-        else:
-            level[order.order_id] = order
-
-    def _remove(self, order: Order) -> None:
-        side, price = order.side, order.price
-        del self.orders[order.order_id]
-        levels = (self.hidden if order.hidden else self.levels)[side]
-        level = levels[price]
-        del level[order.order_id]
-        if not level:
-            del levels[price]
-            keys = (self._unseen if order.hidden else self._shown)[side]
-            del keys[bisect_left(keys, -price if side else price)]
+def clearing_price(bids: Sequence[Order], asks: Sequence[Order]) -> int | None:
+    """The price at which most is traded, of several the one that leaves least over, then the
+    lowest; None where no bid reaches an ask.  Both best first."""
+    if not bids or not asks:
+        return None
+    lowest, highest = asks[0].price, bids[0].price
+    bids = [order for order in bids if order.price >= lowest]
+    asks = [order for order in asks if order.price <= highest]
+    prices = sorted({order.price for order in (*bids, *asks)})
+    best: tuple[int, int, int] | None = None
+    for price in prices:
+        wanted = sum(order.size for order in bids if order.price >= price)
+        offered = sum(order.size for order in asks if order.price <= price)
+        traded = min(wanted, offered)
+        if traded and (best is None or (-traded, abs(wanted - offered)) < best[:2]):
+            best = (-traded, abs(wanted - offered), price)
+    return None if best is None else best[2]
 
 
 def _show_peak(order: Order, peaks: Sequence[int]) -> None:

@@ -8,8 +8,8 @@ from itertools import islice
 
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.events import EventKind, Flag
-from ordertape.simulator.matcher import Order
 from ordertape.simulator.occurrences import Occurrence, to_batch
+from ordertape.simulator.queues import Order
 
 __all__ = ["Oracle", "true_book"]
 
