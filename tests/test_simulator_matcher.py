@@ -325,6 +325,7 @@ ACTS = st.lists(
         st.integers(0, 3),
         st.integers(0, 40),
     ),
+    min_size=5,
     max_size=60,
 )
 
@@ -371,7 +372,7 @@ def act(matcher: Matcher, naive: NaiveMarket, order_id: int, what: tuple[Any, ..
         naive.orders.append(new)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(ACTS, st.booleans())
 def test_any_orders_leave_the_book_a_naive_model_has_and_our_book_follows_the_log(
     acts: list[tuple[Any, ...]], published: bool
@@ -407,7 +408,7 @@ def test_any_orders_leave_the_book_a_naive_model_has_and_our_book_follows_the_lo
     assert {order_id: order.reserve for order_id, order in matcher.orders.items()} == reserves
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(ACTS)
 def test_no_size_is_lost_or_made(acts: list[tuple[Any, ...]]) -> None:
     """What an order asked (amendments counted) is what it traded, was prevented from, left at its

@@ -275,7 +275,7 @@ class Matcher(Queues):
             Traded(
                 *(sequence, self.time_ns, self.trade_id, maker.order_id, taker.order_id),
                 *(maker.side, price, size, maker.size, maker.hidden),
-                *(resting, taker.size),
+                *(resting and not taker.hidden, taker.size),
             )
         )
 

@@ -63,8 +63,8 @@ class Opened(NamedTuple):
 class Traded(NamedTuple):
     """A maker and a taker met.  ``side`` and ``price`` are the maker's; ``maker_left`` is what it
     still shows (0: an iceberg's peak is used up, or it is filled; an `Ended` or a `Changed` tells
-    which).  ``taker_resting``: the taker stands in the book at its old price and has
-    ``taker_left`` there; of other takers ``taker_left`` is what they still want."""
+    which).  ``taker_resting``: the taker stands in the shown book, at its old price, with
+    ``taker_left``; of other takers ``taker_left`` is what they still want."""
 
     sequence: int
     time_ns: int
