@@ -8,6 +8,8 @@ import sys
 import pytest
 from websockets.sync.client import connect
 
+from ordertape.simulator.markets import RATE_MAX
+
 COMMAND = [sys.executable, "-m", "ordertape.simulator"]
 
 
@@ -46,7 +48,7 @@ def test_it_ends_when_its_parent_closes_the_pipe() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--rate", "0"], "expected a rate of 1 to 5000, found 0"),
+        (["--rate", "0"], f"expected a rate of 1 to {RATE_MAX}, found 0"),
         (["--symbol", "tNOBODY"], "no simulated market 'tNOBODY'"),
         (["--port", "70000"], "expected a port of 0 to 65535, found 70000"),
         (["--seed", "x"], "argument --seed: invalid int value: 'x'"),

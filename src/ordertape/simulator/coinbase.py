@@ -30,7 +30,7 @@ class SimulatedCoinbase:
     def __init__(
         self,
         seed: int = 7,
-        symbols: Sequence[str] = ("tBTCUSD",),
+        symbols: Sequence[str] = ("BTC-USD",),
         rate: int = 200,
         *,
         port: int = 0,

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from ordertape.simulator.coinbase_texts import SIDES, OrderIds, Times, decimal_text, product_of
+from ordertape.simulator.coinbase_texts import SIDES, OrderIds, Times, decimal_text
 from ordertape.simulator.exchange import SimulatedMarket
+from ordertape.simulator.faces import currencies
 from ordertape.simulator.occurrences import (
     Changed,
     Ended,
@@ -42,7 +43,7 @@ class Product:
 
     def __init__(self, market: SimulatedMarket, ids: OrderIds, sequence: int, keep: int) -> None:
         self.market = market
-        self.base, self.quote = product_of(market.shape)
+        self.base, self.quote = currencies(market.shape)
         self.name = f"{self.base}-{self.quote}"
         self.sequence = sequence
         self.last_trade_id = 0

@@ -11,9 +11,8 @@ from functools import lru_cache
 from typing import Final
 
 from ordertape.simulator.draws import Draws
-from ordertape.simulator.markets import MarketShape
 
-__all__ = ["SIDES", "OrderIds", "Times", "decimal_text", "product_of"]
+__all__ = ["SIDES", "OrderIds", "Times", "decimal_text"]
 
 SIDES: Final = ("buy", "sell")
 """By side: 0 bid, 1 ask."""
@@ -78,12 +77,3 @@ def decimal_text(value: int, scale: int) -> str:
     fraction = digits[-scale:].rstrip("0")
     whole = ("-" if value < 0 else "") + digits[:-scale]
     return f"{whole}.{fraction}" if fraction else whole
-
-
-def product_of(shape: MarketShape) -> tuple[str, str]:
-    """(base, quote) currency of a market, from its Bitfinex symbol: ``tBTCUST`` is BTC, USDT."""
-    pair = shape.symbol[1:]
-    base, _, quote = pair.partition(":")
-    if not quote:
-        base, quote = pair[:3], pair[3:]
-    return base, "USDT" if quote == "UST" else quote

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from ordertape.simulator.exchange import SimulatedMarket
+from ordertape.simulator.markets import MarketShape
 from ordertape.simulator.occurrences import Occurrence
 
-__all__ = ["Answer", "Exchange", "Face", "Request"]
+__all__ = ["Answer", "Exchange", "Face", "Request", "currencies"]
 
 _STEP_NS: Final = 1_000_000
 """Occurrences of so much time are told at once: finer than any venue's way to its clients."""
@@ -70,7 +71,7 @@ class Exchange:
         self.seed = seed
         self.now_ns = start_ns
         self.markets = {market.shape.symbol: market for market in markets}
-        """By the Bitfinex symbol of their shape."""
+        """By the symbol of their shape."""
         self.faces: list[Face] = []
 
     @property
@@ -105,3 +106,17 @@ class Exchange:
                 if occurrences:
                     for face in self.faces:
                         face.take(market, occurrences)
+
+
+def currencies(shape: MarketShape) -> tuple[str, str]:
+    """(base, quote) of a market by its symbol, as ``tBTCUST`` (BTC, USDT), ``tAVAX:USD``,
+    ``BTC-USD``; what has one name is quoted in USD."""
+    if "-" in shape.symbol:
+        base, _, quote = shape.symbol.partition("-")
+        return base, quote
+    if not shape.symbol.startswith("t"):
+        return shape.symbol, "USD"
+    base, _, quote = shape.symbol[1:].partition(":")
+    if not quote:
+        base, quote = base[:3], base[3:]
+    return base, "USDT" if quote == "UST" else quote
