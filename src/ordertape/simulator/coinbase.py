@@ -72,8 +72,9 @@ class SimulatedCoinbase:
         return f"http://127.0.0.1:{self.door.port}"
 
     @property
-    def products(self) -> list[str]:
-        return list(self.face.products)
+    def symbols(self) -> tuple[str, ...]:
+        """Its products."""
+        return tuple(self.face.products)
 
     async def start(self) -> None:
         await self.door.start()
