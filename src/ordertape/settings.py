@@ -6,19 +6,40 @@ sentence that names the setting, what was found and what was expected.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ordertape import limits
 from ordertape.errors import SettingRefused
 
-__all__ = ["Settings", "as_environment", "described", "load_settings"]
+__all__ = ["Credentials", "Settings", "as_environment", "described", "load_settings"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Credentials:
+    """What a venue lets us in with; no text of ours shows it."""
+
+    key: str
+    secret: str
+    passphrase: str
+
+    def __repr__(self) -> str:
+        return "Credentials(…)"
+
+    def hidden(self, text: str) -> str:
+        """A text from outside without them, should it repeat what it was sent."""
+        for value in (self.secret, self.passphrase, self.key):
+            text = text.replace(value, "…")
+        return text
 
 
 def _address(schemes: tuple[str, ...], example: str) -> AfterValidator:
@@ -127,9 +148,58 @@ class Settings(BaseSettings):
         description="Bitfinex's public REST interface, for its list of pairs",
     )
 
+    coinbase_ws_url: SocketAddress = Field(
+        "wss://ws-feed.exchange.coinbase.com",
+        validation_alias="ORDERTAPE_COINBASE_WS_URL",
+        description="Coinbase Exchange's WebSocket feed",
+    )
+    coinbase_rest_url: WebAddress = Field(
+        "https://api.exchange.coinbase.com",
+        validation_alias="ORDERTAPE_COINBASE_REST_URL",
+        description="Coinbase Exchange's REST interface, for products and whole books",
+    )
+    coinbase_api_key: SecretStr | None = Field(
+        None,
+        validation_alias="COINBASE_API_KEY",
+        description="key of Coinbase Exchange; the permission View suffices",
+    )
+    coinbase_api_secret: SecretStr | None = Field(
+        None,
+        validation_alias="COINBASE_API_SECRET",
+        description="its secret, in base64 as the venue shows it once",
+    )
+    coinbase_api_passphrase: SecretStr | None = Field(
+        None,
+        validation_alias="COINBASE_API_PASSPHRASE",
+        description="its passphrase",
+    )
+
     def addresses(self, exchange: str) -> tuple[str, str]:
         """(WebSocket, REST) of a venue that the registry knows."""
         return getattr(self, f"{exchange}_ws_url"), getattr(self, f"{exchange}_rest_url")
+
+    def credentials(self, exchange: str) -> Credentials | None:
+        """Those of a venue, None where it asks for none.
+
+        Raises SettingRefused in one sentence that names the variables.
+        """
+        fields = [f"{exchange}_api_{part}" for part in ("key", "secret", "passphrase")]
+        if fields[0] not in Settings.model_fields:
+            return None
+        names = [str(Settings.model_fields[field].validation_alias) for field in fields]
+        values = [getattr(self, field) for field in fields]
+        if not all(values):
+            unset = [name for name, value in zip(names, values, strict=True) if not value]
+            raise SettingRefused(
+                f"{exchange} asks for credentials: set {names[0]}, {names[1]} and {names[2]} "
+                f"({', '.join(unset)} {'is' if len(unset) == 1 else 'are'} unset)"
+            )
+        key, secret, passphrase = (value.get_secret_value() for value in values)
+        try:
+            base64.b64decode(secret, validate=True)
+        except binascii.Error:
+            raise SettingRefused(f"{names[1]} is not the base64 text the venue showed") from None
+        return Credentials(key, secret, passphrase)
 
 
 def described() -> list[tuple[str, str, str]]:
@@ -152,6 +222,8 @@ def as_environment(settings: Settings) -> dict[str, str]:
 def _shown(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, SecretStr):  # for the environment of another process alone
+        return value.get_secret_value()
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

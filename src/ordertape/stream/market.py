@@ -7,21 +7,23 @@ texts to send and a wish; the sockets are the collector's, the capture is the re
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.models import iso_from_ns
+from ordertape.settings import Credentials
 from ordertape.stream.integrity import Integrity
 from ordertape.stream.quarantine import Quarantine
 from ordertape.stream.rates import Rate
 from ordertape.stream.record import Record, Recovered, Sink
 from ordertape.stream.state import StateMachine, StreamState
 from ordertape.venues.registry import Venue
-from ordertape.venues.session import Action, Checksum, Fault, Outcome
+from ordertape.venues.session import Action, Checksum, Fault, Fetch, Outcome
 
 __all__ = ["MarketStream", "Step", "Wish"]
 
@@ -45,6 +47,8 @@ class Step(Struct):
     send: list[bytes] = []
     wish: Wish | None = None
     reason: str = ""
+    fetch: Fetch | None = None
+    """A REST request; its answer goes to ``on_answer``."""
 
 
 class MarketStream:
@@ -63,6 +67,7 @@ class MarketStream:
         recovered: Recovered | None = None,
         snapshot_interval_seconds: int = limits.snapshot_interval_seconds_default,
         simulated: bool = False,
+        credentials: Credentials | None = None,
     ) -> None:
         self.venue, self.symbol, self.simulated = venue, symbol, simulated
         there = recovered if recovered is not None and recovered.last_seq else None
@@ -71,7 +76,7 @@ class MarketStream:
             size_scale=there.size_scale if there else None,
             codec=there.codec if there else venue.id_codec,
         )
-        self.session = venue.make_session(symbol, self.book)
+        self.session = venue.make_session(symbol, self.book, credentials)
         self.record = Record(sink, self.session, snapshot_interval_seconds * _NS_PER_SECOND)
         self.first_sequence = 1
         self.last_ts = self._now = 0
@@ -108,14 +113,14 @@ class MarketStream:
 
     def on_open(self, now: int) -> Step:
         """A connection opened."""
-        now = self._time(now)
+        clock, now = now, self._time(now)
         self._go("open", "connected", now)
         self.connects += 1
         self.connected_at = now
         self._paused_since = None
         self._resyncs_in_row = 0
         self._frame = self.session.frame
-        return Step(self.session.opened())
+        return Step(self.session.opened(clock))
 
     def on_frame(self, text: bytes, ts_recv: int) -> Step | None:
         """One text frame, and when it was received.  None: nothing to do, as for most."""
@@ -127,6 +132,16 @@ class MarketStream:
         take = self._frame  # a local: a method call on an attribute is slower
         outcome = take(text, ts_recv)
         return None if outcome is None else self._settle(outcome, ts_recv)
+
+    def on_answer(
+        self, fetch: Fetch, status: int, headers: Mapping[str, str], body: Any, now: int
+    ) -> Step | None:
+        """What came of a request; see ``VenueSession.answer``."""
+        if not self._machine.connected:
+            return None
+        now = self._time(now)
+        outcome = self.session.answer(fetch, status, headers, body, now)
+        return None if outcome is None else self._settle(outcome, now)
 
     def on_close(self, reason: str, now: int) -> None:
         """The connection ended, whoever ended it."""
@@ -171,8 +186,14 @@ class MarketStream:
         while outcome is not None:
             if outcome.send:
                 self._step.send += outcome.send
-            if outcome.batch is not None:
-                self._take(outcome.batch, outcome.synced, now)
+            if outcome.partial and outcome.batch is not None:
+                self.record.append(outcome.batch)
+            elif outcome.batch is not None:
+                self._take(outcome.batch, outcome, now)
+            if outcome.caught_up:
+                self._go_live("caught up with the stream", now)
+            if outcome.fetch is not None:
+                self._step.fetch = outcome.fetch
             if outcome.checksum is not None:
                 self._compare(outcome.checksum, now)
             if outcome.fault is not None:
@@ -182,32 +203,36 @@ class MarketStream:
     def _answer(self) -> Step | None:
         """What has gathered since the last answer; None where nothing has."""
         step = self._step
-        if not step.send and step.wish is None:
+        if not step.send and step.wish is None and step.fetch is None:
             return None
         self._step = Step()
         return step
 
-    def _take(self, batch: EventBatch, synced: bool, now: int) -> None:
+    def _take(self, batch: EventBatch, outcome: Outcome, now: int) -> None:
         self.record.append(batch)
         if now >= self.rate.next_sample:
             self.rate.sample(now, batch.first_seq - 1)
-        if synced:
-            self._synced(batch, now)
+        if outcome.synced:
+            self._synced(batch, outcome.behind, now)
         elif self.integrity.note_commit(self.book.crossed):
             self._resync("the book stayed crossed", self._last_commit, now)
         elif now >= self.record.next_marks and self._machine.state is StreamState.LIVE:
             self.record.marks(self.integrity, now)
         self._last_commit = now
 
-    def _synced(self, batch: EventBatch, now: int) -> None:
+    def _synced(self, batch: EventBatch, behind: bool, now: int) -> None:
         if self.state in _HAS_BOOK:
             self.record.lose("the venue sent a new snapshot", self._last_commit, now)
             self._go("resync", "the venue sent a new snapshot", now)
         self.integrity.new_book(self.session.proofs)
         self._paused_since = None
-        self._live_since = now
-        self._go("sync", "snapshot received", now)
+        if not behind:
+            self._go_live("snapshot received", now)
         self.record.new_era(batch, now)
+
+    def _go_live(self, reason: str, now: int) -> None:
+        self._live_since = now
+        self._go("sync", reason, now)
 
     def _compare(self, checksum: Checksum, now: int) -> None:
         if self._machine.state not in _HAS_BOOK:
@@ -274,12 +299,12 @@ class MarketStream:
 
     def _check_liveness(self, now: int) -> None:
         silent_ms = (now - max(self.last_ts, self.connected_at or 0)) // _NS_PER_MS
-        waited_ms = (now - self._since) // _NS_PER_MS
+        waited_ms = (now - max(self._since, self.session.waits_until)) // _NS_PER_MS
         if self._paused_since is not None:
             if now - self._paused_since > _ns(limits.maintenance_ms_max):
                 reason = f"the venue's pause lasts over {limits.maintenance_ms_max} ms"
                 self._reconnect(reason, now)
-        elif silent_ms > limits.silence_stale_ms or self.session.stalled(now):
+        elif silent_ms > self.session.silence_ms or self.session.stalled(now):
             reason = self.session.stalled(now) or f"no frame for {silent_ms} ms"
             self._error(reason, now)
             if self.state is StreamState.LIVE:

@@ -8,18 +8,28 @@ its statements are committed, the window rule is applied and the checksum compar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgspec
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook, WindowResolver
 from ordertape.errors import IdRefused, NumberRefused
+from ordertape.settings import Credentials
 from ordertape.venues import bitfinex_wire as wire
 from ordertape.venues.bitfinex_control import BOOK_LENGTHS, Control
 from ordertape.venues.capability import Capability
-from ordertape.venues.session import Action, Checksum, Fault, Foreign, Outcome, Proofs, chained
+from ordertape.venues.session import (
+    Action,
+    Checksum,
+    Fault,
+    Fetch,
+    Foreign,
+    Outcome,
+    Proofs,
+    chained,
+)
 
 __all__ = ["CAPABILITY", "BitfinexSession"]
 
@@ -63,7 +73,11 @@ _FAULTS = (_TailError, IdRefused, OverflowError, ValueError, *_UNREADABLE)
 class BitfinexSession:
     """One market of Bitfinex on one connection; a ``VenueSession``."""
 
-    def __init__(self, symbol: str, book: OrderBook) -> None:
+    silence_ms = limits.silence_stale_ms
+    waits_until = 0
+    busy = False
+
+    def __init__(self, symbol: str, book: OrderBook, _: Credentials | None = None) -> None:
         self.market = f"{CAPABILITY.exchange} {symbol}"
         self.book = book
         self.next_seq = book.seq + 1
@@ -82,7 +96,7 @@ class BitfinexSession:
         self.opened()
 
     # The connection -------------------------------------------------------------------------------
-    def opened(self) -> list[bytes]:
+    def opened(self, _: int = 0, /) -> list[bytes]:
         self.closed()
         self.rule = wire.commit_rule(0)
         self._granted = 0
@@ -107,6 +121,15 @@ class BitfinexSession:
     def resync(self) -> list[bytes]:
         self.closed()
         return self._control.resubscribe()
+
+    def answer(
+        self, _: Fetch, _status: int, _headers: Mapping[str, str], _body: Any, _now: int, /
+    ) -> Outcome | None:
+        """Nothing is asked for: the snapshot comes on the socket."""
+        return None
+
+    def request_headers(self, _: Fetch, _now: int, /) -> dict[str, str]:
+        return {}
 
     def begins(self, text: bytes) -> bool:
         return wire.is_greeting(text)

@@ -1,0 +1,344 @@
+"""Coinbase Exchange's `full` channel: every order of a product, with the sync rule.
+
+Source: docs.cdp.coinbase.com, exchange, "websocket-feed/channels", "overview", "errors",
+"get-product-book".  Each message of a product counts one further; the whole book comes over REST.
+What a message means to the book is the engine's (``engine/src/coinbase``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from enum import Enum
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from ordertape import limits
+from ordertape._engine import CoinbaseFeed, CoinbaseSnapshot, EventBatch, IdCodec, OrderBook
+from ordertape.errors import IdRefused, NumberRefused
+from ordertape.settings import Credentials
+from ordertape.venues import coinbase_wire as wire
+from ordertape.venues.capability import Capability
+from ordertape.venues.coinbase_auth import request_headers, subscribe_fields
+from ordertape.venues.coinbase_queue import Queue, Retry
+from ordertape.venues.session import Action, Fault, Fetch, Foreign, Outcome, Proofs, chained
+from ordertape.venues.texts import is_number, shown
+
+__all__ = ["CAPABILITY", "CoinbaseSession"]
+
+CAPABILITY = Capability(
+    exchange="coinbase",
+    feed="full and heartbeat, Exchange WebSocket feed; level 3 over REST",
+    symbols="BTC-USD",
+    credentials="key, secret and passphrase of Coinbase Exchange with the permission View",
+    depth="every resting order",
+    sequence="each message of the product, the matching engine's own; a loss shows at once",
+    checksum="none; a periodic comparison with the whole book over REST is the proof",
+    event_time="microseconds, when the matching engine made the message",
+    end_reasons="filled, canceled",
+    trade_link="maker and taker by id",
+    commit="each message",
+)
+
+_NS_PER_MS: Final = 1_000_000
+_NOTHING, _SEQUENCED, _HEARTBEAT, _CONTROL, _GAP, _DESYNC, _UNREADABLE = range(7)
+"""What the engine says of a frame that is no message in step."""
+_REFUSED: Final = (NumberRefused, IdRefused, ValueError)
+_OK, _TOO_MANY = 200, 429
+_REFUSALS: Final = (401, 403)
+_MISSING: Final = 404
+
+
+class Phase(Enum):
+    """How far the book has come."""
+
+    WAITING = "waiting"
+    """For a snapshot; messages are kept."""
+    FILLING = "filling"
+    """The snapshot is the book; its orders, then the messages kept, are handed out."""
+    FOLLOWING = "following"
+    """Each message changes the book as it comes."""
+
+
+class CoinbaseSession:
+    """One product of Coinbase on one connection; a ``VenueSession``."""
+
+    silence_ms = limits.coinbase_silence_ms
+
+    def __init__(
+        self, symbol: str, book: OrderBook, credentials: Credentials | None = None
+    ) -> None:
+        self.market = f"{CAPABILITY.exchange} {symbol}"
+        self.symbol, self.book = symbol, book
+        self._credentials = credentials
+        self.next_seq = book.seq + 1
+        self.counters: Counter[str] = Counter()
+        self.foreign: set[Foreign] = set()
+        self.feed = CoinbaseFeed(book, symbol, emptied_max=limits.emptied_orders_max)
+        self._take = self.feed.take
+        self._queue = Queue(self.counters)
+        self._retry = Retry()
+        self.opened()
+
+    # The connection -------------------------------------------------------------------------------
+    def opened(self, now: int = 0, /) -> list[bytes]:
+        self._begin(None)
+        self._retry.failures = 0
+        self._asked: Fetch | None = None
+        self.waits_until = 0
+        fields = subscribe_fields(self._credentials, now) if self._credentials else {}
+        return [wire.subscribe(self.symbol, fields)]
+
+    def closed(self) -> None:
+        self._begin(None)
+
+    def resync(self) -> list[bytes]:
+        """A new snapshot; on the socket nothing has to be asked for."""
+        if self._phase is not Phase.WAITING:
+            self._begin(self.feed.last)
+        return []
+
+    def _begin(self, needed: int | None) -> None:
+        """No book stands: messages are kept from here on."""
+        self.feed.discard()
+        self._queue.begin(needed)
+        self._phase, self._follows = Phase.WAITING, False
+        self._rows: EventBatch | None = None
+        self.busy = False
+
+    def begins(self, text: bytes) -> bool:
+        return wire.is_subscriptions(text)
+
+    def stalled(self, _: int) -> str | None:
+        """Silence alone says it: heartbeats prove that nothing was lost."""
+        return None
+
+    @property
+    def window_counters(self) -> dict[str, int]:
+        return self.feed.counters
+
+    @property
+    def proofs(self) -> Proofs:
+        return Proofs(sequence=True, checksum=False, venue_time=True)
+
+    # Frames ---------------------------------------------------------------------------------------
+    def frame(self, text: bytes, ts_recv: int, /) -> Outcome | None:
+        if not self._follows:
+            return self._keep(text, ts_recv)
+        take = self._take  # a local: a method call on an attribute is slower
+        try:
+            taken = take(text, self.next_seq, ts_recv)
+        except _REFUSED as error:
+            return self._refused(error, text)
+        if taken is None:
+            return None
+        if isinstance(taken, tuple):
+            return self._told(taken, text, ts_recv)
+        self.next_seq = taken.last_seq + 1
+        return Outcome(taken)
+
+    def _told(self, notice: tuple[int, int, str], text: bytes, ts_recv: int) -> Outcome | None:
+        """A frame that the book did not follow."""
+        what, _, sentence = notice
+        if what == _CONTROL:
+            return self._on_control(text)
+        if what == _GAP:
+            # The message that shows the gap is the first one kept for the next book.
+            self._begin(None)
+            self._keep(text, ts_recv)
+            return _fault(Action.RESYNC, sentence)
+        # Whatever it was, the next book holds it.
+        self._begin(self.feed.last + 1)
+        if what == _UNREADABLE:
+            return self._unreadable(sentence, text)
+        return _fault(Action.RESYNC, f"the book is not the venue's: {sentence}")
+
+    def _keep(self, text: bytes, ts_recv: int) -> Outcome | None:
+        """A frame while no book stands, or while it is being filled."""
+        what, sequence, sentence = self.feed.peek(text)
+        whole = True
+        if what == _SEQUENCED:
+            whole = self._queue.add(sequence, text, ts_recv)
+        elif what == _HEARTBEAT:
+            whole = self._queue.heartbeat(sequence, has_book=self._phase is Phase.FILLING)
+        elif what == _CONTROL:
+            return self._on_control(text)
+        elif what == _UNREADABLE:
+            if self._queue.last is not None:
+                self._queue.begin(self._queue.last + 1)
+            whole = False
+        if whole or self._phase is Phase.WAITING:
+            return None if what != _UNREADABLE else self._unreadable(sentence, text, Action.NOTE)
+        # The book that was being filled misses something.
+        self._phase, self._rows, self.busy = Phase.WAITING, None, False
+        self.feed.discard()
+        return _fault(Action.RESYNC, sentence or "messages are missing behind the snapshot")
+
+    def _unreadable(self, sentence: str, text: bytes, action: Action = Action.RESYNC) -> Outcome:
+        kept = self._hidden(text.decode("utf-8", "replace")).encode()
+        return Outcome(fault=Fault(action, f"unreadable message: {sentence}", kept))
+
+    def _refused(self, error: Exception, text: bytes) -> Outcome:
+        """A number or an id that the engine can't hold."""
+        self._begin(self.feed.last + 1)
+        if isinstance(error, NumberRefused):
+            error.market = self.market
+            if is_number(error.text):
+                return _fault(Action.FAIL, shown(str(error)))
+            return self._unreadable(shown(str(error)), text)
+        return _fault(Action.FAIL, f"{self.market}: {shown(str(error))}")
+
+    def _on_control(self, text: bytes) -> Outcome | None:
+        try:
+            control = wire.decode_control(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return self._unreadable(shown(str(error)), text, Action.NOTE)
+        if control.type == "subscriptions":
+            channels = wire.channels_of(control)
+            if (wire.FEED, self.symbol) not in channels:
+                self.foreign |= {Foreign(name, product, "") for name, product in channels}
+                return _fault(Action.FAIL, f"{self.market}: the venue did not subscribe us to it")
+            return None
+        said = ": ".join(str(part) for part in (control.message, control.reason) if part)
+        said = shown(self._hidden(said))
+        action = Action.FAIL if wire.is_fatal(said) else Action.RECONNECT
+        return _fault(action, f"{self.market}: the venue refuses: {said or 'no reason given'}")
+
+    def _hidden(self, text: str) -> str:
+        return self._credentials.hidden(text) if self._credentials is not None else text
+
+    # The snapshot ---------------------------------------------------------------------------------
+    def tick(self, now: int, /) -> Outcome | None:
+        """Asks for a snapshot where one is due; hands out what it led to, a slice at a time."""
+        if self._follows:
+            return None
+        if self._phase is Phase.FILLING:
+            return self._fill()
+        if self._queue.needed is None or self._asked is not None or now < self._retry.at:
+            return None
+        self.counters["snapshots asked for"] += 1
+        self.waits_until = now + limits.rest_timeout_ms * _NS_PER_MS
+        self._asked = Fetch(wire.book_path(self.symbol), "book", self._reader())
+        return Outcome(fetch=self._asked)
+
+    def _reader(self) -> Callable[[bytes], CoinbaseSnapshot]:
+        """Reads a body in any thread: it takes nothing of the session along."""
+        scales = (self.book.price_scale or 0, self.book.size_scale or 0)
+        return partial(_read_book, self.book.codec, *scales)
+
+    def request_headers(self, fetch: Fetch, now: int, /) -> dict[str, str]:
+        if self._credentials is None:
+            return {}
+        return request_headers(self._credentials, now, fetch.path)
+
+    def answer(
+        self, fetch: Fetch, status: int, headers: Mapping[str, str], body: Any, now: int, /
+    ) -> Outcome | None:
+        if self._asked is not None and fetch is not self._asked:
+            self.counters["answers too late"] += 1
+            return None
+        self._asked = None
+        if self._phase is not Phase.WAITING:
+            return None
+        if status in _REFUSALS:
+            reason = f"the venue refuses our credentials over REST (status {status})"
+            return _fault(Action.FAIL, f"{self.market}: {reason}")
+        if status == _MISSING:
+            return _fault(Action.FAIL, f"{self.market}: the venue has no such product")
+        if status == _TOO_MANY:
+            return self._wait(f"asked to wait by the venue (status {status})", now, headers)
+        if status != _OK:
+            said = str(body) if status == 0 else f"status {status}"
+            return self._failed(f"no snapshot: {shown(self._hidden(said))}", now)
+        try:
+            snapshot = body if isinstance(body, CoinbaseSnapshot) else self._reader()(body)
+        except _REFUSED as error:
+            return self._failed(f"no snapshot: {shown(self._hidden(str(error)))}", now)
+        return self._consider(snapshot, now)
+
+    def _consider(self, snapshot: CoinbaseSnapshot, now: int) -> Outcome | None:
+        if snapshot.auction_mode:
+            # Its orders are indicative then ("get-product-book").
+            self.counters["auctions waited for"] += 1
+            self._postpone(now, limits.auction_retry_ms)
+            return None
+        if self._queue.needed is None or snapshot.sequence < self._queue.needed:
+            self.counters["snapshots too old"] += 1
+            self._postpone(now)
+            return None
+        self._retry.reset()
+        self._queue.drop_through(snapshot.sequence)
+        try:
+            self._rows = self.feed.adopt(snapshot, self.next_seq, now)
+        except _REFUSED as error:
+            return self._failed(f"no snapshot: {shown(str(error))}", now)
+        self.next_seq = self._rows.last_seq + 1
+        self._phase, self.busy, self._at = Phase.FILLING, True, 0
+        return self._fill()
+
+    def _fill(self) -> Outcome:
+        """The next orders of the snapshot, then the next messages behind it."""
+        rows = self._rows
+        if rows is None:
+            return self._catch_up()
+        begin, self._at = self._at, self._at + limits.sync_slice_rows
+        part = rows[begin : self._at]
+        if self._at < len(rows):
+            return Outcome(part, partial=True)
+        self._rows = None
+        if self._queue.messages:
+            return Outcome(part, synced=True, behind=True)
+        self._follow()
+        return Outcome(part, synced=True)
+
+    def _catch_up(self) -> Outcome:
+        """Messages that came while the snapshot was on its way."""
+        failed: Callable[[], Outcome | None] | None = None
+        for _ in range(min(limits.sync_slice_messages, len(self._queue.messages))):
+            _, text, ts_recv = self._queue.pop()
+            try:
+                told = self.feed.keep(text, ts_recv)
+            except _REFUSED as error:
+                failed = partial(self._refused, error, text)
+                break
+            if told is not None:
+                failed = partial(self._told, told, text, ts_recv)
+                break
+        batch = self.feed.finish(self.next_seq)
+        if batch is not None:
+            self.next_seq = batch.last_seq + 1
+        if failed is not None:
+            return chained(Outcome(batch), failed()) or Outcome()
+        if not self._queue.messages:
+            self._follow()
+        return Outcome(batch, caught_up=self._follows)
+
+    def _follow(self) -> None:
+        self._phase, self._follows, self.busy = Phase.FOLLOWING, True, False
+
+    # Requests that led to nothing -----------------------------------------------------------------
+    def _postpone(self, now: int, least_ms: int = 0) -> None:
+        self._retry.wait(now, least_ms)
+        self.waits_until = max(self.waits_until, self._retry.at)
+
+    def _wait(self, reason: str, now: int, headers: Mapping[str, str]) -> Outcome:
+        self.counters["snapshots refused for now"] += 1
+        self._postpone(now, wire.retry_after_ms(headers, now) or limits.rest_ban_ms_default)
+        return _fault(Action.NOTE, f"{self.market}: {reason}")
+
+    def _failed(self, reason: str, now: int) -> Outcome:
+        self._retry.failures += 1
+        self.counters["snapshots that failed"] += 1
+        self._postpone(now)
+        many = self._retry.failures >= limits.snapshot_failures_max
+        return _fault(Action.RECONNECT if many else Action.NOTE, reason)
+
+
+def _read_book(codec: IdCodec, price_scale: int, size_scale: int, body: bytes) -> CoinbaseSnapshot:
+    return CoinbaseSnapshot(body, codec, price_scale, size_scale)
+
+
+def _fault(action: Action, reason: str) -> Outcome:
+    return Outcome(fault=Fault(action, reason))
