@@ -41,7 +41,7 @@ _SIGNED: Final = ("key", "passphrase", "timestamp", "signature")
 _HEADERS: Final = tuple(f"cb-access-{name}" for name in ("key", "passphrase", "timestamp", "sign"))
 
 WIRE: Final = Wire(
-    sequence=re.compile(rb'"sequence":(\d+)'),
+    sequence=re.compile(rb'^(?!\{"type":"heartbeat").*"sequence":(\d+)'),
     heartbeat=re.compile(rb'^\{"type":"(?:heartbeat|subscriptions|error)"'),
     checksum=None,
     parts={

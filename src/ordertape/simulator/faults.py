@@ -66,9 +66,12 @@ class Injected:
     texts: int = 0
     """Texts that were lost, spoilt or sent again."""
     detail: str = ""
+    until_ns: int = 0
+    """When the last of them was sent."""
 
-    def hit(self, number: int | None) -> None:
+    def hit(self, number: int | None, now_ns: int) -> None:
         self.texts += 1
+        self.until_ns = now_ns
         if number is not None:
             self.first = number if self.first is None else min(self.first, number)
             self.last = number if self.last is None else max(self.last, number)

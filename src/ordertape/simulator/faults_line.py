@@ -104,7 +104,7 @@ class FaultyLine:
                 return False
             if self._wire.heartbeat.search(text):
                 return False
-        muted.hit(self._wire.number(text))
+        muted.hit(self._wire.number(text), now_ns)
         self._dropping -= 1
         if muted.kind is Kind.DROP and self._dropping <= 0:
             self._muted = None
@@ -156,8 +156,8 @@ class FaultyLine:
             self._mute(injected, amount, text, now_ns)
             return
         if kind in (Kind.CLOSE, Kind.CUT, Kind.RESET):
-            self._lose_held(injected)
-            injected.hit(self._wire.number(text))
+            self._lose_held(injected, now_ns)
+            injected.hit(self._wire.number(text), now_ns)
             self._plan.log.append(injected)
             if kind is Kind.CLOSE:
                 self._end(Act.CLOSE, now_ns, number=amount or 1012)
@@ -169,7 +169,7 @@ class FaultyLine:
         if kind is Kind.REORDER:
             self._hold = self._hold or (max(2, amount) if amount else 2 + draws.below(49))
             injected.detail = f"{self._hold} texts"
-            injected.hit(self._wire.number(text))
+            injected.hit(self._wire.number(text), now_ns)
             self._plan.log.append(injected)
             self._pass(text, now_ns)
             return
@@ -185,12 +185,12 @@ class FaultyLine:
             return
         spoilt = self._spoil(rule, text, draws)
         if spoilt != text:
-            injected.hit(self._wire.number(text))
+            injected.hit(self._wire.number(text), now_ns)
             self._plan.log.append(injected)
         self._pass(spoilt, now_ns)
 
     def _mute(self, injected: Injected, amount: int, text: bytes, now_ns: int) -> None:
-        self._lose_held(injected)
+        self._lose_held(injected, now_ns)
         self._plan.log.append(injected)
         self._muted = injected
         self._dropping = max(1, amount)
@@ -199,17 +199,17 @@ class FaultyLine:
         if not self._silenced(text, now_ns):
             self._pass(text, now_ns)
 
-    def _lose_held(self, injected: Injected) -> None:
+    def _lose_held(self, injected: Injected, now_ns: int) -> None:
         """What was collected to be reordered never comes."""
         for text in self._held:
-            injected.hit(self._wire.number(text))
+            injected.hit(self._wire.number(text), now_ns)
         self._held, self._hold = [], 0
 
     def _repeat(self, injected: Injected, count: int, text: bytes, now_ns: int) -> None:
         self._plan.log.append(injected)
         self._pass(text, now_ns)
         for again in list(self._sent)[-count:]:
-            injected.hit(self._wire.number(again))
+            injected.hit(self._wire.number(again), now_ns)
             self._not_before = max(now_ns, self._not_before)
             self._deliver(Delivery(self._not_before, Act.TEXT, again))
 
