@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from ordertape.simulator.draws import Draws
+from typing import Any, Final
+
+from ordertape.simulator.agents_crowd import Crowd
+from ordertape.simulator.agents_floor import MS, SECOND, Floor
+from ordertape.simulator.agents_layer import Layer
+from ordertape.simulator.agents_makers import Makers
+from ordertape.simulator.agents_oddities import Oddities
+from ordertape.simulator.agents_takers import Retriers, Takers
 from ordertape.simulator.markets import MarketShape
 from ordertape.simulator.matcher import Matcher
+from ordertape.simulator.presets import PRESETS
 
 __all__ = ["Agents"]
 
-EVENTS_PER_ACTION_PERCENT = 110
+COME_BACK_S: Final = 10
+"""Of the traders' own time, within which they place again after a restart."""
+WARM_UP_S: Final = 60
+"""Of the traders' own time, before the market opens."""
 
 
 class Agents:
@@ -22,78 +33,54 @@ class Agents:
         start_ns: int,
         matching: Matcher,
         *,
+        preset: str,
         first_order_id: int,
         live_orders: int | None,
         rejects_published: bool | None,
     ) -> None:
-        self.shape, self.matching = shape, matching
-        self._draws = Draws(f"{seed} {shape.symbol} agents")
-        self._order_id = first_order_id
-        self._live = live_orders or 2_000
-        self._gap_ns = 10_000_000 * EVENTS_PER_ACTION_PERCENT // rate
-        self._ids: list[int] = []
-        matching.rejects_published = bool(rejects_published)
+        self.preset = PRESETS[preset]
+        self.matching = matching
+        published = (
+            self.preset.rejects_published if rejects_published is None else rejects_published
+        )
+        matching.rejects_published = published
+        self.floor = Floor(
+            *(shape, self.preset, matching, f"{seed} {shape.symbol} traders"),
+            *(first_order_id, start_ns, rate),
+        )
+        live = self.preset.live_orders if live_orders is None else live_orders
+        self.crowd = Crowd(self.floor)
+        self.makers = Makers(self.floor, self.crowd)
+        self.takers = Takers(self.floor, self.crowd)
+        self.retriers = Retriers(self.floor, self.crowd)
+        self.layer = Layer(self.floor, self.crowd, max(40, live - self.preset.active_orders))
+        self.oddities = Oddities(self.floor, self.crowd)
+        for member in (
+            *(self.layer, self.crowd, self.makers, self.takers),
+            *(self.retriers, self.oddities),
+        ):
+            member.start()
+        self._watch(0, 0, 0)
         matching.time_ns = start_ns
-        for _ in range(self._live):
-            self._place()
-        self.due_ns = start_ns + self._draws.wait(self._gap_ns)
+        self._warm_up()
+
+    @property
+    def due_ns(self) -> int:
+        return self.floor.due_ns
 
     def run(self, until_ns: int) -> None:
         """Everything due up to and at ``until_ns``."""
-        while self.due_ns <= until_ns:
-            self.matching.time_ns = self.due_ns
-            self._act()
-            self.due_ns += self._draws.wait(self._gap_ns)
+        self.floor.run(until_ns)
 
-    def _act(self) -> None:
-        draw = self._draws.bits(6)
-        if draw == 0:
-            size = self._draws.lognormal(self.shape.program // 4, 20)
-            self.matching.market(self._new_id(), self._draws.bits(1), size, 1)
-        elif draw < 8:
-            order = self.matching.orders.get(self._victim())
-            if order is not None:
-                ticks = self._draws.geometric() - 1
-                size = order.size if draw < 6 else self._draws.lognormal(self.shape.program, 12)
-                price = order.price + (ticks if order.side else -ticks) * self.shape.tick
-                self.matching.amend(order.order_id, max(self.shape.tick, price), size)
-        elif self._draws.below(2 * self._live) >= len(self._ids):
-            self._place()
-        else:
-            self.matching.cancel(self._victim())
+    def come_back(self) -> None:
+        """After a restart of the venue."""
+        self.layer.come_back(COME_BACK_S * SECOND)
 
-    def _victim(self) -> int:
-        """An id that rested once; it is forgotten if it does no more."""
-        while self._ids:
-            at = self._draws.below(len(self._ids))
-            order_id = self._ids[at]
-            if order_id in self.matching.orders:
-                return order_id
-            self._ids[at] = self._ids[-1]
-            self._ids.pop()
-        return 0
+    def _watch(self, _a: Any, _b: Any, _c: Any) -> None:
+        self.floor.later(self.preset.watch_ms * MS, self._watch)
+        self.makers.watch()
 
-    def _place(self) -> None:
-        side = self._draws.bits(1)
-        tick, best = self.shape.tick, self.matching.best(side)
-        if best is None:
-            best = self.shape.start + (tick if side else 0)
-        ticks = self._draws.lognormal(8, 8) - 3
-        price = max(tick, best + (ticks if side else -ticks) * tick)
-        size, order_id = self._draws.lognormal(self.shape.program, 12), self._new_id()
-        kind = self._draws.bits(5)
-        if kind == 0:
-            peak = max(1, size // 5)
-            peaks = [peak] * (size // peak) + ([size % peak] if size % peak else [])
-            self.matching.limit(order_id, side, price, size, 2, peaks=peaks)
-        elif kind == 1:
-            self.matching.limit(order_id, side, price, size, 3, hidden=True)
-        elif kind < 8:
-            self.matching.limit(order_id, side, price, size, kind)
-        else:
-            self.matching.post_only(order_id, side, price, size, kind)
-        self._ids.append(order_id)
-
-    def _new_id(self) -> int:
-        self._order_id += 1 + self._draws.below(8)
-        return self._order_id
+    def _warm_up(self) -> None:
+        floor = self.floor
+        floor.run(floor.market_ns(WARM_UP_S * SECOND))
+        floor.restart_clock()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from ordertape._engine import OrderBook
 from ordertape.simulator.agents import Agents
+from ordertape.simulator.episodes import Episode, Episodes
 from ordertape.simulator.markets import SIZE_SCALE, MarketShape
 from ordertape.simulator.matcher import Matcher
 from ordertape.simulator.occurrences import Occurrence
@@ -30,11 +31,12 @@ TRADE_IDS_PER_SECOND = 4_000
 class SimulatedMarket:
     """A market that begins at ``start_ns`` with a full book, which is no part of its log.
 
-    ``rate``: shown events a second in the long run.  ``live_orders``: how many rest (None: as the
-    shape's preset has it).  ``keep``: how many occurrences back `digest_at` can look (0: none).
-    ``id_text`` and ``id_codec``: how the venue prints an order's id, so that digests are those of
-    books made from the venue's texts.  ``rejects_published`` (None: as the preset has it): see
-    `Matcher`.
+    ``rate``: occurrences a second in the long run, EVENT_RATE_MIN to EVENT_RATE_MAX.
+    ``preset``: what kind of market (None: the shape's).  ``live_orders``: about how many rest,
+    LIVE_ORDERS_MIN to LIVE_ORDERS_MAX (None: as the preset has it).  ``keep``: how many occurrences
+    back `digest_at` can look (0: none).  ``id_text`` and ``id_codec``: how the venue prints an
+    order's id, so that digests are those of books made from the venue's texts.
+    ``rejects_published`` (None: as the preset has it): see `Matcher`.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class SimulatedMarket:
         rate: int,
         start_ns: int,
         *,
+        preset: str | None = None,
         live_orders: int | None = None,
         keep: int = 0,
         id_text: Callable[[int], str] = str,
@@ -57,6 +60,7 @@ class SimulatedMarket:
         self.matching = Matcher(FIRST_TRADE_ID + TRADE_IDS_PER_SECOND * seconds)
         self.agents = Agents(
             *(shape, seed, rate, start_ns, self.matching),
+            preset=shape.preset if preset is None else preset,
             first_order_id=FIRST_ORDER_ID + ORDER_IDS_PER_SECOND * seconds,
             live_orders=live_orders,
             rejects_published=rejects_published,
@@ -64,6 +68,7 @@ class SimulatedMarket:
         self.matching.log.clear()
         self.matching.sequence = 0
         self.now_ns = start_ns
+        self._episodes = Episodes(self.agents.floor)
         self._oracle = Oracle(self.book, keep, id_text) if keep else None
 
     # Time ------------------------------------------------------------------------------------
@@ -86,6 +91,45 @@ class SimulatedMarket:
         if self._oracle is not None:
             self._oracle.extend(log)
         return log
+
+    # What may be asked to happen now; its occurrences come with the next `advance` --------------
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """The labels of all so far, oldest first; one that goes on has no end yet."""
+        return self._episodes.labels
+
+    def begin_episode(self, kind: str, side: int = 0, **parameters: int) -> Episode:
+        """Lets a trader with a plan act from now on: a kind of EPISODE_KINDS;
+        parameters as in `ordertape.simulator.episode_scripts`.  SettingRefused for others."""
+        self._now()
+        return self._episodes.begin(kind, side, self.now_ns, parameters)
+
+    def venue_restart(self) -> Episode:
+        """Every order is canceled, as when a venue starts anew, and traders come back over the next
+        seconds.  A hard negative: it is labelled as over when the book is empty."""
+        self._now()
+        label = self._episodes.note("venue_restart", self.now_ns)
+        label.order_ids.extend(self.matching.orders)
+        for order_id in label.order_ids:
+            self.matching.cancel(order_id)
+        label.end_ns = self.now_ns
+        self.agents.come_back()
+        return label
+
+    def open_auction(self) -> None:
+        """Orders only gather until `close_auction`."""
+        self._now()
+        self.matching.open_auction()
+
+    def close_auction(self) -> int | None:
+        """Trades what crosses at one price; that price, None where nothing crosses."""
+        self._now()
+        return self.matching.close_auction()
+
+    def _now(self) -> None:
+        self.matching.time_ns = self.now_ns
+        self.agents.floor.meanwhile(self.now_ns)
 
     # The truth -------------------------------------------------------------------------------
 

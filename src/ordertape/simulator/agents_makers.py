@@ -1,0 +1,112 @@
+"""Market makers: now and then they believe in another price and re-quote within milliseconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ordertape.simulator.agents_crowd import Crowd
+from ordertape.simulator.agents_floor import MS, PATIENT, SECOND, Floor
+from ordertape.simulator.draws import exponential, lognormal
+from ordertape.simulator.queues import Order
+
+__all__ = ["Makers"]
+
+_PULL = 40.0
+"""How strongly the price is drawn back to where the market began: an endless market must stay
+somewhere.  At one part in this of the start price the direction is certain."""
+
+
+class Makers:
+    """Repricing shocks, which come in clusters; ``lean``: what the makers learned from the book's
+    imbalance, as the probability that the price goes up."""
+
+    def __init__(self, floor: Floor, crowd: Crowd) -> None:
+        self.floor, self.crowd = floor, crowd
+        preset = self.preset = floor.preset
+        self._shocks = exponential(SECOND / preset.shocks_per_second)
+        self._shares = lognormal(preset.shock_share * 1_000_000, preset.shock_share_deviation)
+        self._steps = exponential(preset.shock_step * 1024)
+        self._reactions = floor.mixture((preset.reaction,), MS)
+        self._gaps = floor.mixture((preset.shock_gap,), MS)
+        self._last_mid = 0
+
+    def start(self) -> None:
+        floor = self.floor
+        floor.later(floor.one_of(self._shocks), self._immigrant)
+
+    def _immigrant(self, _a: Any, _b: Any, _c: Any) -> None:
+        floor = self.floor
+        floor.later(floor.one_of(self._shocks), self._immigrant)
+        self._shock(0, 0, 0)
+
+    def _shock(self, _a: Any, _b: Any, _c: Any) -> None:
+        floor, preset = self.floor, self.preset
+        mean, delay_ms = preset.shock_children
+        for _ in range(floor.few(mean)):
+            floor.later(floor.wait(delay_ms), self._shock)
+        ticks = 0
+        if floor.uniform() >= preset.shock_still:
+            ticks = 1 + (self._steps[floor.bits(11)] >> 10)
+            if not self._goes_up():
+                ticks = -ticks
+        share = min(0.95, floor.one_of(self._shares) / 1_000_000)
+        matching, tick = floor.matching, floor.tick
+        for side in (0, 1):
+            best = matching.best(side)
+            if best is None:
+                continue
+            # A price that rises overruns the asks that stood below the new one.
+            overrun = max(0, ticks if side else -ticks) * tick
+            reach = preset.reach * tick
+            for key in reversed(matching.price_keys(side)[-2 * preset.reach :]):
+                distance = abs(abs(key) - best)
+                if distance > reach:
+                    break
+                left_behind = distance < overrun
+                for order in matching.levels[side][abs(key)].values():
+                    if left_behind or (order.owner != PATIENT and floor.uniform() < share):
+                        floor.later(
+                            floor.mixed(self._reactions), self._react, order.order_id, ticks
+                        )
+        if ticks and floor.uniform() < preset.lead:
+            side = 0 if ticks > 0 else 1
+            floor.later(floor.mixed(self._reactions), self._lead, side, ticks)
+
+    def _goes_up(self) -> bool:
+        """By the imbalance that is seen, and less likely away from where the market began."""
+        floor = self.floor
+        start = floor.shape.start
+        pull = (start - floor.touch(0)) / start * _PULL
+        lean = 0.5 + 0.25 * floor.imbalance() + max(-0.4, min(0.4, pull))
+        return floor.uniform() < lean
+
+    def _react(self, order_id: int, ticks: int, _c: Any) -> None:
+        floor = self.floor
+        order: Order | None = floor.matching.orders.get(order_id)
+        if order is None:
+            return
+        if floor.uniform() < self.preset.shock_requote:
+            self.crowd.renew(order, ticks, self._gaps)
+        else:
+            floor.matching.cancel(order_id)
+
+    def _lead(self, side: int, ticks: int, _c: Any) -> None:
+        """The first to follow the price quotes into the gap it left."""
+        floor = self.floor
+        price = floor.touch(side) + ticks * floor.tick
+        self.crowd.place(side, floor.clear(side, price), self.crowd.size())
+
+    # The touch -------------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Quotes where the mid has moved since the last look."""
+        floor = self.floor
+        bid, ask = floor.matching.best(0), floor.matching.best(1)
+        if bid is None or ask is None:
+            return
+        moved = bid + ask - self._last_mid
+        if moved and self._last_mid:
+            for _ in range(floor.few(self.preset.births_per_move)):
+                side = 0 if (moved > 0) == (floor.bits(2) > 0) else 1
+                floor.later(floor.wait(self.preset.children[0][1]), self.crowd.birth, side)
+        self._last_mid = bid + ask
