@@ -37,8 +37,13 @@ class Credentials:
 
     def hidden(self, text: str) -> str:
         """A text from outside without them, should it repeat what it was sent."""
+        return self.hidden_in(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+
+    def hidden_in(self, text: bytes) -> bytes:
+        """The same for bytes."""
         for value in (self.secret, self.passphrase, self.key):
-            text = text.replace(value, "…")
+            if value.encode() in text:
+                text = text.replace(value.encode(), "…".encode())
         return text
 
 
@@ -210,13 +215,16 @@ def described() -> list[tuple[str, str, str]]:
     ]
 
 
-def as_environment(settings: Settings) -> dict[str, str]:
-    """The environment in which another process loads the very same settings."""
+def as_environment(settings: Settings, exchange: str = "") -> dict[str, str]:
+    """The environment in which another process loads the very same settings; of the credentials
+    only those of ``exchange``."""
     values = {
         str(field.validation_alias): getattr(settings, name)
         for name, field in Settings.model_fields.items()
+        if not isinstance(getattr(settings, name), SecretStr) or name.startswith(f"{exchange}_api_")
     }
-    return {name: "" if value is None else _shown(value) for name, value in values.items()}
+    unset = dict.fromkeys(str(field.validation_alias) for field in Settings.model_fields.values())
+    return {name: _shown(value) for name, value in (unset | values).items()}
 
 
 def _shown(value: object) -> str:

@@ -270,7 +270,10 @@ impl Feed {
             ..row
         };
         match stood {
-            None => self.push(book, Row { kind: OPEN, ..row }),
+            None => {
+                self.emptied.take(id); // it stands again: its end is told from the book
+                self.push(book, Row { kind: OPEN, ..row })
+            }
             Some(stood) => {
                 // It stands so now: a change of what we knew.
                 self.counters.reopened += 1;

@@ -24,7 +24,7 @@ from ordertape.venues.capability import Capability
 from ordertape.venues.coinbase_auth import request_headers, subscribe_fields
 from ordertape.venues.coinbase_queue import Queue, Retry
 from ordertape.venues.session import Action, Fault, Fetch, Foreign, Outcome, Proofs, chained
-from ordertape.venues.texts import is_number, shown
+from ordertape.venues.texts import is_number, retry_after_ms, shown
 
 __all__ = ["CAPABILITY", "CoinbaseSession"]
 
@@ -248,7 +248,12 @@ class CoinbaseSession:
         if status == _MISSING:
             return _fault(Action.FAIL, f"{self.market}: the venue has no such product")
         if status == _TOO_MANY:
-            return self._wait(f"asked to wait by the venue (status {status})", now, headers)
+            asked = retry_after_ms(headers, now)
+            self.counters["snapshots refused for now"] += 1
+            self._postpone(now, limits.rest_ban_ms_default if asked is None else asked)
+            return _fault(
+                Action.NOTE, f"{self.market}: the venue asks us to wait (status {status})"
+            )
         if status != _OK:
             said = str(body) if status == 0 else f"status {status}"
             return self._failed(f"no snapshot: {shown(self._hidden(said))}", now)
@@ -322,11 +327,6 @@ class CoinbaseSession:
     def _postpone(self, now: int, least_ms: int = 0) -> None:
         self._retry.wait(now, least_ms)
         self.waits_until = max(self.waits_until, self._retry.at)
-
-    def _wait(self, reason: str, now: int, headers: Mapping[str, str]) -> Outcome:
-        self.counters["snapshots refused for now"] += 1
-        self._postpone(now, wire.retry_after_ms(headers, now) or limits.rest_ban_ms_default)
-        return _fault(Action.NOTE, f"{self.market}: {reason}")
 
     def _failed(self, reason: str, now: int) -> Outcome:
         self._retry.failures += 1

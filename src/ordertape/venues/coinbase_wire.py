@@ -7,15 +7,10 @@ Source: docs.cdp.coinbase.com, exchange, "websocket-feed/overview", "channels", 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-
-from ordertape import limits
 
 __all__ = [
     "FEED",
@@ -30,7 +25,6 @@ __all__ = [
     "native",
     "pair",
     "read_products",
-    "retry_after_ms",
     "subscribe",
 ]
 
@@ -103,21 +97,6 @@ def channels_of(control: Control) -> set[tuple[str, str]]:
         if isinstance(channel, dict) and isinstance(channel.get("product_ids"), list):
             found |= {(str(channel.get("name")), str(name)) for name in channel["product_ids"]}
     return found
-
-
-def retry_after_ms(headers: Mapping[str, str], now: int) -> int | None:
-    """How long a 429 asks to wait: seconds or a date (RFC 9110, 10.2.3); None where it says
-    nothing of use.  ``now`` in ns since 1970."""
-    value = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,9}", value):
-        asked = int(value) * 1000
-    else:
-        try:
-            until = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        asked = int(until.replace(tzinfo=until.tzinfo or UTC).timestamp() * 1000) - now // 10**6
-    return min(max(asked, 0), limits.rest_ban_ms_max)
 
 
 _FATAL = (
