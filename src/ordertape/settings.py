@@ -193,11 +193,12 @@ class Settings(BaseSettings):
             return None
         names = [str(Settings.model_fields[field].validation_alias) for field in fields]
         values = [getattr(self, field) for field in fields]
-        if not all(values):
-            unset = [name for name, value in zip(names, values, strict=True) if not value]
+        unset = [name for name, value in zip(names, values, strict=True) if not value]
+        if unset:
+            detail = "" if len(unset) == len(names) else f" ({' and '.join(unset)} not set)"
             raise SettingRefused(
-                f"{exchange} asks for credentials: set {names[0]}, {names[1]} and {names[2]} "
-                f"({', '.join(unset)} {'is' if len(unset) == 1 else 'are'} unset)"
+                f"{exchange} asks for credentials: "
+                f"set {names[0]}, {names[1]} and {names[2]}{detail}"
             )
         key, secret, passphrase = (value.get_secret_value() for value in values)
         try:
