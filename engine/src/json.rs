@@ -54,8 +54,12 @@ fn string_end(text: &[u8], mut at: usize) -> usize {
 }
 
 impl<'a> Scanner<'a> {
-    pub fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0 }
+    pub fn new(text: &'a [u8]) -> Result<Self, Malformed> {
+        if text.is_ascii() || std::str::from_utf8(text).is_ok() {
+            Ok(Self { text, at: 0 })
+        } else {
+            Err(Malformed("not UTF-8 text"))
+        }
     }
 
     #[inline(always)]
@@ -142,10 +146,12 @@ impl<'a> Scanner<'a> {
                     self.at = end + 1;
                     return Ok(Value::Other);
                 }
-                Some(b'\\') if end + 1 < self.text.len() => {
-                    end = string_end(self.text, end + 2);
+                Some(b'\\') => {
+                    let length = escape_length(&self.text[end + 1..])
+                        .ok_or(Malformed("not an escape in a string"))?;
+                    end = string_end(self.text, end + 1 + length);
                 }
-                Some(b'\\') | None => return Err(Malformed("the text ends in the middle")),
+                None => return Err(Malformed("the text ends in the middle")),
                 Some(_) => return Err(Malformed("a control character in a string")),
             }
         }
@@ -154,17 +160,34 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     fn number(&mut self) -> Result<Value<'a>, Malformed> {
         let start = self.at;
-        while let Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9') = self.text.get(self.at) {
+        self.at += usize::from(self.text[start] == b'-');
+        let first = self.at;
+        let mut whole = self.digits() > 0;
+        whole &= self.text.get(first) != Some(&b'0') || self.at == first + 1;
+        if self.text.get(self.at) == Some(&b'.') {
             self.at += 1;
+            whole &= self.digits() > 0;
         }
-        let token = &self.text[start..self.at];
-        let digits = token.strip_prefix(b"-").unwrap_or(token);
-        let padded = digits.len() > 1 && digits[0] == b'0' && digits[1].is_ascii_digit();
-        if digits.first().is_some_and(u8::is_ascii_digit) && !padded {
-            Ok(Value::Number(token))
+        if let Some(b'e' | b'E') = self.text.get(self.at) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.text.get(self.at), Some(b'+' | b'-')));
+            whole &= self.digits() > 0;
+        }
+        if whole {
+            Ok(Value::Number(&self.text[start..self.at]))
         } else {
             Err(Malformed("not a JSON number"))
         }
+    }
+
+    /// How many digits stand here; they are passed over.
+    #[inline(always)]
+    fn digits(&mut self) -> usize {
+        let start = self.at;
+        while self.text.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+        self.at - start
     }
 
     #[cold]
@@ -231,6 +254,19 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// The characters of an escape behind its backslash; None where it is none.
+fn escape_length(text: &[u8]) -> Option<usize> {
+    match text.first()? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(1),
+        b'u' => text
+            .get(1..5)?
+            .iter()
+            .all(u8::is_ascii_hexdigit)
+            .then_some(5),
+        _ => None,
+    }
+}
+
 /// A whole number of at most 18 digits, which an int64 always holds.
 #[inline]
 pub fn whole(token: &[u8]) -> Option<i64> {
@@ -250,7 +286,7 @@ mod tests {
 
     fn members(text: &str) -> Result<Vec<(String, String)>, Malformed> {
         let mut found = Vec::new();
-        let mut scanner = Scanner::new(text.as_bytes());
+        let mut scanner = Scanner::new(text.as_bytes())?;
         scanner.members(|key, value| {
             found.push((
                 String::from_utf8_lossy(key).into(),
@@ -299,11 +335,17 @@ mod tests {
             "{\"a\":\"b}",
             "{\"a\":\"b\\\"}",
             "{\"a\":\"b\\",
+            "{\"a\":\"b\\x\"}",
+            "{\"a\":\"b\\u00g0\"}",
             "{\"a\":\"b\u{1}\"}",
             "{\"a\":nul}",
             "{\"a\":[1,2}",
             "{\"a\":[1 2]}",
             "{\"a\":NaN}",
+            "{\"a\":1.}",
+            "{\"a\":.5}",
+            "{\"a\":1e}",
+            "{\"a\":--1}",
             "{a:1}",
         ] {
             assert!(members(text).is_err(), "{text}");

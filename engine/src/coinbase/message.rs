@@ -48,7 +48,7 @@ impl<'a> Message<'a> {
     pub fn read(text: &'a [u8]) -> Result<Self, Malformed> {
         let mut message = Self::default();
         let mut typed = false;
-        let mut scanner = Scanner::new(text);
+        let mut scanner = Scanner::new(text)?;
         scanner.members(|key, value| {
             match key {
                 b"type" => {
@@ -73,9 +73,13 @@ impl<'a> Message<'a> {
                 }
                 b"trade_id" => {
                     message.trade_id = match value {
-                        Value::Number(token) if message.trade_id.is_empty() => token,
+                        Value::Number(token)
+                            if message.trade_id.is_empty() && whole(token).is_some() =>
+                        {
+                            token
+                        }
                         Value::Null => b"",
-                        _ => return Err(Malformed("a trade_id that is no number")),
+                        _ => return Err(Malformed("a trade_id that is no whole number")),
                     }
                 }
                 b"side" => {
@@ -187,6 +191,7 @@ mod tests {
             r#"{"type":"open","side":"bid"}"#,
             r#"{"type":"open","order_id":"a\u0062"}"#,
             r#"{"type":"match","trade_id":"7"}"#,
+            r#"{"type":"match","trade_id":7.5}"#,
         ] {
             assert!(Message::read(text.as_bytes()).is_err(), "{text}");
         }

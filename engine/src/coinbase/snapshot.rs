@@ -41,7 +41,7 @@ impl Snapshot {
         let mut listed = Vec::with_capacity(text.len() / 64);
         let (mut sequence, mut at, mut auction_mode) = (None, NULL, false);
         let mut sides = 0;
-        let mut scanner = Scanner::new(text);
+        let mut scanner = Scanner::new(text)?;
         scanner.expect(b'{', "expected an object")?;
         loop {
             match scanner.key()? {
