@@ -16,7 +16,15 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from ordertape.commands import collecting, common, database, exporting, importing, reading
+from ordertape.commands import (
+    collecting,
+    common,
+    database,
+    exporting,
+    importing,
+    reading,
+    simulating,
+)
 from ordertape.commands.common import DataOption
 from ordertape.errors import OrdertapeError, SettingRefused
 from ordertape.roles.logs import configure_logs, logger
@@ -38,6 +46,7 @@ app.command()(reading.watch)
 app.command()(reading.verify)
 app.command()(exporting.export)
 app.command()(collecting.demo)
+app.command()(simulating.simulate)
 app.command()(reading.venues)
 app.command()(reading.status)
 app.add_typer(database.app, name="db")

@@ -129,6 +129,9 @@ class Crowd:
         best = floor.touch(side)
         other = floor.matching.best(1 - side)
         sign = floor.tick if side else -floor.tick
+        if floor.matching.auction:
+            # Around the last price: the touch of a crossed book is a price nobody means.
+            return max(floor.tick, floor.anchor - (floor.bits(4) - 12) * sign)
         if other is not None:
             spread = abs(other - best) // floor.tick
             if spread > preset.inside_from:

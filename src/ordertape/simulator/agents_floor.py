@@ -11,7 +11,7 @@ from ordertape.simulator.markets import MarketShape
 from ordertape.simulator.matcher import Matcher
 from ordertape.simulator.presets import Law, Preset
 
-__all__ = ["FIRST_OWNER", "MS", "PATIENT", "SECOND", "Act", "Floor", "Law"]
+__all__ = ["EPISODE_OWNER", "FIRST_OWNER", "MS", "PATIENT", "SECOND", "Act", "Floor", "Law"]
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
@@ -20,6 +20,8 @@ PATIENT: Final = 9
 
 FIRST_OWNER: Final = 10
 """Owners from here on are traders of the crowd, 32 of them, and takers."""
+EPISODE_OWNER: Final = 9_999
+"""Owners from here on act in labelled episodes."""
 
 Act: TypeAlias = Callable[[Any, Any, Any], None]
 
@@ -47,12 +49,14 @@ class Floor:
         self.bits, self.uniform = self.draws.bits, self.draws.uniform
         self.now = 0
         self.start_ns = start_ns
+        self.anchor = shape.start
+        """The best bid before an auction."""
         self._numerator, self._denominator = round(preset.events_per_second * 1_000), 1_000 * rate
         self._order_id = first_order_id
         self._tasks: list[tuple[int, int, Act, Any, Any, Any]] = []
         self._count = 0
-        # Ids of a venue are shared by all its markets: steps shrink where this one is busy.
-        self._id_step = max(1, 8_000 // rate)
+        self._rate = rate
+        self._id_step = 1
 
     # Time ------------------------------------------------------------------------------------
 
@@ -90,8 +94,10 @@ class Floor:
             act(a, b, c)
 
     def restart_clock(self) -> None:
-        """What is still to be done is to be done as long after ``start_ns`` as it was after now."""
+        """The market opens: what was to be done after now is to be done after ``start_ns``."""
         # Equal shifts keep the heap a heap.
+        # Ids of a venue are shared by all its markets: steps shrink where this one is busy.
+        self._id_step = max(1, 8_000 // self._rate)
         self._tasks[:] = [(task[0] - self.now, *task[1:]) for task in self._tasks]
         self.now = 0
 
@@ -150,7 +156,7 @@ class Floor:
     def clear(self, side: int, price: int) -> int:
         """The nearest price that trades with nobody who can be seen."""
         other, tick = self.matching.best(1 - side), self.tick
-        if other is not None:
+        if other is not None and not self.matching.auction:
             if side == 0 and price >= other:
                 price = other - tick
             elif side == 1 and price <= other:

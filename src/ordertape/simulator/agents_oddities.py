@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ordertape.simulator.agents_crowd import Crowd
-from ordertape.simulator.agents_floor import SECOND, Floor
+from ordertape.simulator.agents_floor import EPISODE_OWNER, SECOND, Floor
 from ordertape.simulator.draws import exponential
 from ordertape.simulator.queues import Order
 
@@ -83,7 +83,8 @@ class Oddities:
     def _trade_with_itself(self, side: int) -> None:
         floor = self.floor
         maker = floor.matching.front(1 - side, None)
-        if maker is None or not maker.owner or maker.hidden:
+        # Nobody acts in the name of an episode's trader.
+        if maker is None or not 0 < maker.owner < EPISODE_OWNER or maker.hidden:
             return
         size = maker.size // 2 if floor.bits(1) else maker.size * 2
         floor.matching.ioc(floor.new_id(), side, maker.price, max(1, size), maker.owner)

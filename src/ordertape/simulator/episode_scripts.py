@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Final
 
-from ordertape.simulator.agents_floor import MS, Floor
+from ordertape.simulator.agents_floor import EPISODE_OWNER, MS, Floor
 from ordertape.simulator.draws import lognormal
 
 __all__ = ["HARD_NEGATIVES", "SCRIPTS", "Desk"]
 
-_COUNTERPARTY: Final = 9_999
+_COUNTERPARTY: Final = EPISODE_OWNER
 """Owner of the orders that meet an episode's and are not part of it."""
 
 
@@ -199,15 +199,13 @@ def requotes(
     desk: Desk, side: int, orders: int = 6, size: int = 300, rounds: int = 5, life: int = 1_000
 ) -> Generator[int]:
     """An honest maker's ladder that follows the touch: all of it is canceled and quoted anew."""
-    shown: list[int] = []
     for _ in range(rounds):
-        desk.cancel(*shown)
-        yield desk.wait(3, 0.5)
         shown = [
             desk.place(side, desk.behind(side, count), desk.size(size)) for count in range(orders)
         ]
         yield desk.wait(life, 0.4)
-    desk.cancel(*shown)
+        desk.cancel(*shown)
+        yield desk.wait(3, 0.5)
 
 
 def twap(

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ordertape.errors import SettingRefused
-from ordertape.simulator.agents_floor import Floor
+from ordertape.simulator.agents_floor import EPISODE_OWNER, Floor
 from ordertape.simulator.episode_scripts import HARD_NEGATIVES, SCRIPTS, Desk
 
 __all__ = ["EPISODE_KINDS", "Episode", "Episodes"]
 
 EPISODE_KINDS: Final = tuple(SCRIPTS)
-_FIRST_OWNER: Final = 10_000
+_FIRST_OWNER: Final = EPISODE_OWNER + 1
 
 
 @dataclass(slots=True, eq=False)

@@ -7,24 +7,33 @@ gives the same log byte for byte.  `ordertape.simulator.occurrences` tells what 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from ordertape._engine import OrderBook
+from ordertape.errors import SettingRefused
 from ordertape.simulator.agents import Agents
 from ordertape.simulator.episodes import Episode, Episodes
-from ordertape.simulator.markets import SIZE_SCALE, MarketShape
+from ordertape.simulator.markets import (
+    EVENT_RATE_MAX,
+    EVENT_RATE_MIN,
+    LIVE_ORDERS_MAX,
+    LIVE_ORDERS_MIN,
+    SIZE_SCALE,
+    MarketShape,
+)
 from ordertape.simulator.matcher import Matcher
 from ordertape.simulator.occurrences import Occurrence
 from ordertape.simulator.oracle import Oracle, true_book
 from ordertape.simulator.queues import Order
 
-__all__ = ["SimulatedMarket"]
+__all__ = ["EPOCH_NS", "SimulatedMarket"]
 
-EPOCH_NS = 1_793_491_200_000_000_000
+EPOCH_NS: Final = 1_793_491_200_000_000_000
 """2026-11-01T00:00:00Z.  Ids grow with the time since: a market that starts again uses new ones."""
-FIRST_ORDER_ID = 210_000_000_000
-FIRST_TRADE_ID = 1_800_000_000
-ORDER_IDS_PER_SECOND = 40_000
-TRADE_IDS_PER_SECOND = 4_000
+FIRST_ORDER_ID: Final = 210_000_000_000
+FIRST_TRADE_ID: Final = 1_800_000_000
+ORDER_IDS_PER_SECOND: Final = 40_000
+TRADE_IDS_PER_SECOND: Final = 4_000
 """More than the highest rate uses."""
 
 
@@ -36,7 +45,8 @@ class SimulatedMarket:
     LIVE_ORDERS_MIN to LIVE_ORDERS_MAX (None: as the preset has it).  ``keep``: how many occurrences
     back `digest_at` can look (0: none).  ``id_text`` and ``id_codec``: how the venue prints an
     order's id, so that digests are those of books made from the venue's texts.
-    ``rejects_published`` (None: as the preset has it): see `Matcher`.
+    ``rejects_published`` (None: as the preset has it): see `Matcher`.  SettingRefused for a rate or
+    a number of orders beyond the limits.
     """
 
     def __init__(
@@ -53,6 +63,9 @@ class SimulatedMarket:
         id_codec: str = "int",
         rejects_published: bool | None = None,
     ) -> None:
+        _check("a rate", rate, EVENT_RATE_MIN, EVENT_RATE_MAX)
+        if live_orders is not None:
+            _check("a number of live orders", live_orders, LIVE_ORDERS_MIN, LIVE_ORDERS_MAX)
         self.shape, self.seed, self.rate = shape, seed, rate
         self.price_scale, self.size_scale = shape.price_scale, SIZE_SCALE
         self._id_text, self._id_codec = id_text, id_codec
@@ -120,6 +133,7 @@ class SimulatedMarket:
     def open_auction(self) -> None:
         """Orders only gather until `close_auction`."""
         self._now()
+        self.agents.floor.anchor = self.agents.floor.touch(0)
         self.matching.open_auction()
 
     def close_auction(self) -> int | None:
@@ -155,3 +169,8 @@ class SimulatedMarket:
         if self._oracle is None:
             raise LookupError("expected a market made with keep, found one that keeps no history")
         return self._oracle.digest_at(sequence)
+
+
+def _check(what: str, found: int, low: int, high: int) -> None:
+    if not low <= found <= high:
+        raise SettingRefused(f"expected {what} of {low} to {high}, found {found}")

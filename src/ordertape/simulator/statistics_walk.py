@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Final
 
 import numpy as np
@@ -86,11 +87,11 @@ class Observation:
 
 
 def observe(
-    batches: Iterable[EventBatch], tick: int, *, skip_ns: int = 0, joined: bool = False
+    batches: Iterable[EventBatch], tick: Decimal, *, skip_ns: int = 0, joined: bool = False
 ) -> Observation:
-    """``tick``: of the prices, at the batches' scale.  ``skip_ns``: this much at the beginning only
-    builds the book.  ``joined``: a cancel and an add of one side at the same nanosecond are one
-    amendment, as on LOBSTER's tapes."""
+    """``tick``: the step of the prices that are quoted.  ``skip_ns``: this much at the beginning
+    only builds the book.  ``joined``: a cancel and an add of one side at the same nanosecond are
+    one amendment, as on LOBSTER's tapes."""
     walk = _Walk(tick, skip_ns)
     for batch in batches:
         walk.batch(batch, joined=joined)
@@ -98,9 +99,10 @@ def observe(
 
 
 class _Walk:
-    def __init__(self, tick: int, skip_ns: int) -> None:
+    def __init__(self, tick: Decimal, skip_ns: int) -> None:
         self.seen = Observation()
-        self._tick, self._skip_ns = tick, skip_ns
+        self._step, self._skip_ns = tick, skip_ns
+        self._tick = 1
         self._book = Queues()
         self._held: dict[int, Order] = {}
         self._filled: set[int] = set()
@@ -113,6 +115,7 @@ class _Walk:
         self._next_second = 0
 
     def batch(self, batch: EventBatch, *, joined: bool) -> None:
+        self._tick = max(1, int(self._step.scaleb(batch.price_scale)))
         columns = [_integers(batch, name) for name in ("kind", "side", "price", "size", "reason")]
         flags = _integers(batch, "flags")
         times = _integers(batch, "ts_event")
