@@ -206,8 +206,8 @@ def test_about_as_much_happens_as_was_asked_for(preset: str, rate: int) -> None:
 @pytest.mark.parametrize(
     ("rate", "live_orders", "sentence"),
     [
-        (9, None, "expected a rate of 10 to 20000, found 9"),
-        (20_001, None, "expected a rate of 10 to 20000, found 20001"),
+        (0, None, "expected a rate of 1 to 20000, found 0"),
+        (20_001, None, "expected a rate of 1 to 20000, found 20001"),
         (10, 99, "expected a number of live orders of 100 to 100000, found 99"),
     ],
 )

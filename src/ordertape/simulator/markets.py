@@ -27,7 +27,7 @@ SIZE_SCALE: Final = 8
 RATE_MIN: Final = 1
 RATE_MAX: Final = 5_000
 """Operations a second on one market's book that a flow is made for."""
-EVENT_RATE_MIN: Final = 10
+EVENT_RATE_MIN: Final = 1
 EVENT_RATE_MAX: Final = 20_000
 """Events a second that the traders of a `SimulatedMarket` are made for."""
 LIVE_ORDERS_MIN: Final = 100
