@@ -31,7 +31,7 @@ EVENT_RATE_MIN: Final = 1
 EVENT_RATE_MAX: Final = 20_000
 """Events a second that the traders of a `SimulatedMarket` are made for."""
 LIVE_ORDERS_MIN: Final = 100
-LIVE_ORDERS_MAX: Final = 100_000
+LIVE_ORDERS_MAX: Final = 200_000
 """Orders that rest in a `SimulatedMarket`."""
 
 
