@@ -81,23 +81,23 @@ def equal(exchange: SimulatedCoinbase, stream: MarketStream) -> bool:
 
 
 LOSSES = [
-    Rule(Kind.DROP, message=600, connection=1),
-    Rule(Kind.REORDER, message=600, connection=1, amount=5),
-    Rule(Kind.TRUNCATE, message=600, connection=1),
-    Rule(Kind.GARBLE, message=600, connection=1),
-    Rule(Kind.SEQUENCE_JUMP, message=600, connection=1),
-    Rule(Kind.SEQUENCE_RESET, message=600, connection=1),
-    Rule(Kind.CLOSE, message=600, connection=1),
-    Rule(Kind.CUT, message=600, connection=1),
-    Rule(Kind.RESET, message=600, connection=1),
-    Rule(Kind.OVERSIZE, message=600, connection=1),
+    Rule(Kind.DROP, message=5_000, connection=1),
+    Rule(Kind.REORDER, message=5_000, connection=1, amount=5),
+    Rule(Kind.TRUNCATE, message=5_000, connection=1),
+    Rule(Kind.GARBLE, message=5_000, connection=1),
+    Rule(Kind.SEQUENCE_JUMP, message=5_000, connection=1),
+    Rule(Kind.SEQUENCE_RESET, message=5_000, connection=1),
+    Rule(Kind.CLOSE, message=5_000, connection=1),
+    Rule(Kind.CUT, message=5_000, connection=1),
+    Rule(Kind.RESET, message=5_000, connection=1),
+    Rule(Kind.OVERSIZE, message=5_000, connection=1),
 ]
 
 
 @pytest.mark.parametrize("rule", LOSSES, ids=lambda rule: rule.kind.value)
 async def test_after_a_loss_there_is_a_gap_and_the_book_is_the_venues_again(rule: Rule) -> None:
     async with (
-        SimulatedCoinbase(rate=2_000, keep=100_000, plan=FaultPlan(3, [rule])) as exchange,
+        SimulatedCoinbase(rate=4_000, keep=100_000, plan=FaultPlan(3, [rule])) as exchange,
         Collected(exchange) as stream,
     ):
         await until(lambda: stream.book.era == 2 and stream.state is StreamState.LIVE)
@@ -135,7 +135,7 @@ ANSWERS = [
 @pytest.mark.parametrize("rule", ANSWERS, ids=lambda rule: f"{rule.kind.value} {rule.amount}")
 async def test_a_bad_answer_delays_the_book_and_no_more(rule: Rule) -> None:
     async with (
-        SimulatedCoinbase(rate=2_000, keep=100_000, plan=FaultPlan(3, [rule])) as exchange,
+        SimulatedCoinbase(rate=4_000, keep=100_000, plan=FaultPlan(3, [rule])) as exchange,
         Collected(exchange) as stream,
     ):
         await until(lambda: stream.state is StreamState.LIVE)
@@ -203,7 +203,7 @@ async def test_no_secret_shows_under_any_fault(
     caplog.set_level(logging.DEBUG)
     credentials = Credentials(CANARIES.key, CANARIES.secret, CANARIES.passphrase)
     plan = FaultPlan(3, [rule])
-    async with SimulatedCoinbase(rate=2_000, plan=plan, keys=CANARIES) as exchange:
+    async with SimulatedCoinbase(rate=4_000, plan=plan, keys=CANARIES) as exchange:
         collected = Collected(exchange, credentials)
         async with collected as stream:
             await until(

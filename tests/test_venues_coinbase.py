@@ -13,7 +13,7 @@ from ordertape._engine import EventBatch, OrderBook
 from ordertape.events import EventKind, Flag, Reason
 from ordertape.venues import venue_of
 from ordertape.venues.coinbase import CoinbaseSession
-from ordertape.venues.session import Action, Fetch, Outcome
+from ordertape.venues.session import Action, Fetch, Outcome, chained
 from support.coinbase import BUY, PRODUCT, SELL, START_NS, PlainCoinbase
 
 T = START_NS
@@ -51,7 +51,8 @@ class Life:
         outcome = None
         for text in texts:
             self.now += MS
-            outcome = self.took(self.session.frame(text.encode(), self.now))
+            frame = self.session.frame(text.encode(), self.now)
+            outcome = self.took(chained(frame, self.session.flush()))
         return outcome
 
     def tick(self, milliseconds: int = 10) -> Outcome | None:
@@ -97,6 +98,8 @@ def rows(batch: EventBatch) -> list[dict[str, Any]]:
 
 
 def fault(outcome: Outcome | None) -> tuple[Action, str]:
+    while outcome is not None and outcome.fault is None:
+        outcome = outcome.then
     assert outcome is not None
     assert outcome.fault is not None
     return outcome.fault.action, outcome.fault.reason
@@ -551,5 +554,7 @@ def test_every_usual_form_of_a_symbol_is_ours(text: str) -> None:
 
 
 def test_the_product_list_leaves_out_what_is_delisted() -> None:
-    text = b'[{"id":"BTC-USD","status":"online","post_only":false},{"id":"X-USD","status":"delisted"}]'
+    text = (
+        b'[{"id":"BTC-USD","status":"online","post_only":false},{"id":"X-USD","status":"delisted"}]'
+    )
     assert venue_of("coinbase").read_products(text) == {"BTC-USD"}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ordertape._engine import CoinbaseFeed, CoinbaseSnapshot, IdCodec, OrderBook
 from ordertape.errors import NumberRefused
 from ordertape.venues.coinbase import CoinbaseSession
-from ordertape.venues.session import Action
+from ordertape.venues.session import Action, chained
 from support.coinbase import BUY, PRODUCT, START_NS, PlainCoinbase
 
 FRAMES = 5_000
@@ -67,7 +67,7 @@ def test_damaged_frames_never_crash_and_what_is_no_json_is_never_applied() -> No
         for text in venue.step():
             bad = damaged(text.encode(), draw)
             before = (session.feed.last, session.book.digest())
-            outcome = session.frame(bad, START_NS)
+            outcome = chained(session.frame(bad, START_NS), session.flush())
             followed = session.feed.last == before[0] + 1
             if not is_message(bad):
                 assert not followed, bad
@@ -136,7 +136,8 @@ def test_numbers_that_can_t_be_held_are_refused(number: str) -> None:
     venue = PlainCoinbase(1)
     session = synced(venue)
     fields = {"order_id": venue.new_id(), "side": BUY, "remaining_size": "1"}
-    outcome = session.frame(venue.say("open", **fields, price=number).encode(), START_NS)
+    text = venue.say("open", **fields, price=number).encode()
+    outcome = chained(session.frame(text, START_NS), session.flush())
     if number == "-0.5":  # a number; that prices are positive is no rule of the venue's
         assert outcome is not None
         assert outcome.batch is not None
@@ -183,5 +184,7 @@ def test_a_damaged_book_is_refused_or_agrees_with_itself() -> None:
         assert is_message(bad), bad
         if snapshot.auction_mode:
             continue
-        CoinbaseFeed(book, PRODUCT, emptied_max=10).adopt(snapshot, 1, START_NS)
+        CoinbaseFeed(book, PRODUCT, emptied_max=10, gather_rows=1, gather_ns=0).adopt(
+            snapshot, 1, START_NS
+        )
         book.check()

@@ -362,20 +362,28 @@ class CoinbaseFeed:
     that can't be held.
     """
 
-    def __new__(cls, book: OrderBook, product: str, *, emptied_max: int) -> CoinbaseFeed: ...
+    def __new__(
+        cls,
+        book: OrderBook,
+        product: str,
+        *,
+        emptied_max: int,
+        gather_rows: int,
+        gather_ns: int,
+    ) -> CoinbaseFeed: ...
     @property
     def last(self) -> int: ...
     """Sequence of the last message in step."""
     def peek(self, frame: bytes, /) -> tuple[int, int, str]: ...
     """The notice of a frame, of which nothing is applied: 0, 1, 2, 3 or 6."""
     def take(
-        self, frame: bytes, first_seq: int, ts_recv: int, /
-    ) -> EventBatch | tuple[int, int, str] | None: ...
-    """One frame: the batch of its events, already applied to the book; None where it has none; a
-    notice (3 to 6) where it is no message in step."""
-    def keep(self, frame: bytes, ts_recv: int, /) -> tuple[int, int, str] | None: ...
-    """As ``take``; the events wait for ``finish``."""
+        self, frame: bytes, ts_recv: int, /
+    ) -> Literal[True] | tuple[int, int, str] | None: ...
+    """One frame, applied to the book; its events wait for ``finish``.  None: nothing is to be done
+    now; True: ``finish`` is, since ``gather_rows`` events wait or one for ``gather_ns``; a notice
+    (3 to 6) where it is no message in step."""
     def finish(self, first_seq: int) -> EventBatch | None: ...
+    """The batch of the events that wait, each message's last flagged LAST; None: none do."""
     def discard(self) -> None: ...
     """Forgets events that no batch took."""
     @property

@@ -108,6 +108,10 @@ snapshot_failures_max: Final = 5
 """Requests for a snapshot that failed in a row.  Policy: reconnect."""
 auction_retry_ms: Final = 5_000
 """Until a snapshot is asked for again that an auction made no book."""
+gather_events_max: Final = 64
+gather_ms_max: Final = 2
+"""Events of messages that a socket hands over together become one batch of so many at most, and
+none waits longer for others.  Policy: the batch is made."""
 emptied_orders_max: Final = 100_000
 """Orders emptied by trades whose end is still to come.
 Policy: the oldest is forgotten, its end counts as one of an order that never rested."""

@@ -86,19 +86,22 @@ pub struct Feed {
     last_time: i64,
     pub(super) rows: Vec<Row>,
     emptied: Emptied,
+    /// Rows, and ns from the first of them, that a batch is at most made of.
+    gather: (usize, i64),
     pub counters: FeedCounters,
 }
 
 type Stood = (u8, i64, i64);
 
 impl Feed {
-    pub fn new(product: &str, emptied_max: usize) -> Self {
+    pub fn new(product: &str, emptied_max: usize, gather: (usize, i64)) -> Self {
         Self {
             product: product.into(),
             last: 0,
             last_time: NULL,
             rows: Vec::new(),
             emptied: Emptied::new(emptied_max),
+            gather,
             counters: FeedCounters::default(),
         }
     }
@@ -113,6 +116,14 @@ impl Feed {
 
     pub fn pending(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Whether the rows must not wait for more: there are many, or the first came long before `now`.
+    #[inline(always)]
+    pub fn is_due(&self, now: i64) -> bool {
+        self.rows.first().is_some_and(|first| {
+            self.rows.len() >= self.gather.0 || now.saturating_sub(first.ts_recv) >= self.gather.1
+        })
     }
 
     /// Forgets rows that no batch took.

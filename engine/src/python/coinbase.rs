@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBool, PyBytes, PyDict};
 
 use crate::coinbase::feed::{Fault, Feed, Peeked, Taken};
 use crate::coinbase::snapshot::Snapshot;
@@ -68,11 +68,17 @@ pub struct CoinbaseFeed {
 #[pymethods]
 impl CoinbaseFeed {
     #[new]
-    #[pyo3(signature = (book, product, *, emptied_max))]
-    fn new(book: Bound<'_, OrderBook>, product: &str, emptied_max: usize) -> PyResult<Self> {
+    #[pyo3(signature = (book, product, *, emptied_max, gather_rows, gather_ns))]
+    fn new(
+        book: Bound<'_, OrderBook>,
+        product: &str,
+        emptied_max: usize,
+        gather_rows: usize,
+        gather_ns: i64,
+    ) -> PyResult<Self> {
         let codec = book.try_borrow()?.codec.clone();
         Ok(Self {
-            feed: Feed::new(product, emptied_max),
+            feed: Feed::new(product, emptied_max, (gather_rows, gather_ns)),
             book: book.unbind(),
             codec,
             trade_codec: Codec::new(Form::Int),
@@ -96,10 +102,15 @@ impl CoinbaseFeed {
         })
     }
 
-    /// One frame; its rows wait for `finish`.  None: in step, or nothing for the book.
+    /// One frame; its rows wait for `finish`.  None: nothing has to be done; True: `finish` has.
     #[pyo3(signature = (frame, ts_recv, /))]
-    fn keep(&mut self, frame: &Bound<'_, PyBytes>, ts_recv: i64) -> PyResult<Option<Notice>> {
-        let mut book = self.book.try_borrow_mut(frame.py())?;
+    fn take<'py>(
+        &mut self,
+        frame: &Bound<'py, PyBytes>,
+        ts_recv: i64,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = frame.py();
+        let mut book = self.book.try_borrow_mut(py)?;
         let taken = self.feed.take(
             &mut book.book,
             &self.codec,
@@ -107,11 +118,15 @@ impl CoinbaseFeed {
             frame.as_bytes(),
             ts_recv,
         );
-        Ok(match taken {
-            Ok(Taken::Control) => Some((notice::CONTROL, 0, String::new())),
-            Ok(_) => None,
-            Err(fault) => Some(told(fault)?),
-        })
+        let notice = match taken {
+            Ok(Taken::InStep) if self.feed.is_due(ts_recv) => {
+                return Ok(Some(PyBool::new(py, true).to_owned().into_any()));
+            }
+            Ok(Taken::InStep | Taken::Nothing) => return Ok(None),
+            Ok(Taken::Control) => (notice::CONTROL, 0, String::new()),
+            Err(fault) => told(fault)?,
+        };
+        Ok(Some(notice.into_pyobject(py)?.into_any()))
     }
 
     fn finish(&mut self, py: Python<'_>, first_seq: i64) -> PyResult<Option<EventBatch>> {
@@ -123,40 +138,6 @@ impl CoinbaseFeed {
             known_seq(first_seq)?,
         );
         Ok(columns.map(EventBatch::of))
-    }
-
-    /// One frame and the batch of its events: None where it had none, a notice where it is no message in step.
-    #[pyo3(signature = (frame, first_seq, ts_recv, /))]
-    fn take<'py>(
-        &mut self,
-        frame: &Bound<'py, PyBytes>,
-        first_seq: i64,
-        ts_recv: i64,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = frame.py();
-        let book = &mut *self.book.try_borrow_mut(py)?;
-        let taken = self.feed.take(
-            &mut book.book,
-            &self.codec,
-            &self.trade_codec,
-            frame.as_bytes(),
-            ts_recv,
-        );
-        let notice = match taken {
-            Ok(Taken::InStep) => {
-                let codecs = (&self.codec, &self.trade_codec);
-                let columns =
-                    self.feed
-                        .finish(&mut book.book, codecs.0, codecs.1, known_seq(first_seq)?);
-                return columns
-                    .map(|columns| Ok(Bound::new(py, EventBatch::of(columns))?.into_any()))
-                    .transpose();
-            }
-            Ok(Taken::Nothing) => return Ok(None),
-            Ok(Taken::Control) => (notice::CONTROL, 0, String::new()),
-            Err(fault) => told(fault)?,
-        };
-        Ok(Some(notice.into_pyobject(py)?.into_any()))
     }
 
     /// Forgets rows that no batch took.

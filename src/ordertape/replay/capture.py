@@ -106,6 +106,7 @@ class CaptureReplay:
 
     def _settled(self, now: int) -> Iterator[EventBatch | Mark]:
         """What a frame led to, all of it: a live stream hands much of it out tick by tick."""
+        self.stream.flush()
         yield from self._sink.take()
         while self.stream.session.busy:
             self.stream.tick(now, liveness=False)

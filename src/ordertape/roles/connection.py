@@ -136,6 +136,8 @@ class _Listener(WSListener):
         self._parts = bytearray()
         self._parts_taken = 0
         self._requests: set[asyncio.Task[None]] = set()
+        self._gathers, self._flushes = connection.stream.session.gathers, False
+        self._call_soon = asyncio.get_running_loop().call_soon
         self.ending = "the connection was closed"
         self.wish: Wish | None = None
         self.failure: Exception | None = None
@@ -194,7 +196,20 @@ class _Listener(WSListener):
             step = self._on_frame(text, ts_recv)
             if step is not None:
                 self._follow(step)
+            if self._gathers and not self._flushes:
+                # Called when the loop has handed over every frame that it has read.
+                self._flushes = True
+                self._call_soon(self._flush)
         except Exception as error:  # picows would only log it: run() raises it
+            self._fail(error)
+
+    def _flush(self) -> None:
+        self._flushes = False
+        try:
+            step = self._stream.flush()
+            if step is not None:
+                self._follow(step)
+        except Exception as error:  # the loop would only log it: run() raises it
             self._fail(error)
 
     async def tick_forever(self) -> None:

@@ -133,6 +133,11 @@ class MarketStream:
         outcome = take(text, ts_recv)
         return None if outcome is None else self._settle(outcome, ts_recv)
 
+    def flush(self) -> Step | None:
+        """No other frame is at hand: what waits to go with the next goes now."""
+        outcome = self.session.flush()
+        return None if outcome is None else self._settle(outcome, self._now)
+
     def on_answer(
         self, fetch: Fetch, status: int, headers: Mapping[str, str], body: Any, now: int
     ) -> Step | None:
@@ -147,6 +152,8 @@ class MarketStream:
         """The connection ended, whoever ended it."""
         if self._machine.connected:
             now = self._time(now)
+            self._settle_all(self.session.flush(), now)
+        if self._machine.connected:
             self._error(f"connection lost: {reason}", now)
             self._disconnect(reason, now)
 
@@ -170,6 +177,8 @@ class MarketStream:
     def stop(self, now: int) -> None:
         """Nobody wants it any more: its last book is marked, the state is STOPPED."""
         now = self._time(now)
+        if self._machine.connected:
+            self._settle_all(self.session.flush(), now)
         if self.state is StreamState.LIVE:
             self.record.marks(self.integrity, now)
         self.session.closed()
@@ -218,7 +227,8 @@ class MarketStream:
             self._resync("the book stayed crossed", self._last_commit, now)
         elif now >= self.record.next_marks and self._machine.state is StreamState.LIVE:
             self.record.marks(self.integrity, now)
-        self._last_commit = now
+        # What silence alone commits proves nothing of the time after the last frame.
+        self._last_commit = min(now, self.last_ts)
 
     def _synced(self, batch: EventBatch, behind: bool, now: int) -> None:
         if self.state in _HAS_BOOK:

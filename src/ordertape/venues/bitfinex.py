@@ -76,6 +76,7 @@ class BitfinexSession:
     silence_ms = limits.silence_stale_ms
     waits_until = 0
     busy = False
+    gathers = False
 
     def __init__(self, symbol: str, book: OrderBook, _: Credentials | None = None) -> None:
         self.market = f"{CAPABILITY.exchange} {symbol}"
@@ -121,6 +122,10 @@ class BitfinexSession:
     def resync(self) -> list[bytes]:
         self.closed()
         return self._control.resubscribe()
+
+    def flush(self) -> Outcome | None:
+        """A message is complete with its checksum, and no sooner."""
+        return None
 
     def answer(
         self, _: Fetch, _status: int, _headers: Mapping[str, str], _body: Any, _now: int, /

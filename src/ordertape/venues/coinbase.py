@@ -66,6 +66,7 @@ class CoinbaseSession:
     """One product of Coinbase on one connection; a ``VenueSession``."""
 
     silence_ms = limits.coinbase_silence_ms
+    gathers = True
 
     def __init__(
         self, symbol: str, book: OrderBook, credentials: Credentials | None = None
@@ -76,7 +77,13 @@ class CoinbaseSession:
         self.next_seq = book.seq + 1
         self.counters: Counter[str] = Counter()
         self.foreign: set[Foreign] = set()
-        self.feed = CoinbaseFeed(book, symbol, emptied_max=limits.emptied_orders_max)
+        self.feed = CoinbaseFeed(
+            book,
+            symbol,
+            emptied_max=limits.emptied_orders_max,
+            gather_rows=limits.gather_events_max,
+            gather_ns=limits.gather_ms_max * _NS_PER_MS,
+        )
         self._take = self.feed.take
         self._queue = Queue(self.counters)
         self._retry = Retry()
@@ -129,15 +136,21 @@ class CoinbaseSession:
             return self._keep(text, ts_recv)
         take = self._take  # a local: a method call on an attribute is slower
         try:
-            taken = take(text, self.next_seq, ts_recv)
+            told = take(text, ts_recv)
         except _REFUSED as error:
-            return self._refused(error, text)
-        if taken is None:
+            return chained(self.flush(), self._refused(error, text))
+        if told is None:
             return None
-        if isinstance(taken, tuple):
-            return self._told(taken, text, ts_recv)
-        self.next_seq = taken.last_seq + 1
-        return Outcome(taken)
+        if told is True:
+            return self.flush()
+        return chained(self.flush(), self._told(told, text, ts_recv))
+
+    def flush(self) -> Outcome | None:
+        batch = self.feed.finish(self.next_seq)
+        if batch is None:
+            return None
+        self.next_seq = batch.last_seq + 1
+        return Outcome(batch)
 
     def _told(self, notice: tuple[int, int, str], text: bytes, ts_recv: int) -> Outcome | None:
         """A frame that the book did not follow."""
@@ -213,7 +226,7 @@ class CoinbaseSession:
     def tick(self, now: int, /) -> Outcome | None:
         """Asks for a snapshot where one is due; hands out what it led to, a slice at a time."""
         if self._follows:
-            return None
+            return self.flush()
         if self._phase is Phase.FILLING:
             return self._fill()
         if self._queue.needed is None or self._asked is not None or now < self._retry.at:
@@ -299,25 +312,19 @@ class CoinbaseSession:
 
     def _catch_up(self) -> Outcome:
         """Messages that came while the snapshot was on its way."""
-        failed: Callable[[], Outcome | None] | None = None
         for _ in range(min(limits.sync_slice_messages, len(self._queue.messages))):
             _, text, ts_recv = self._queue.pop()
             try:
-                told = self.feed.keep(text, ts_recv)
+                told = self.feed.take(text, ts_recv)
             except _REFUSED as error:
-                failed = partial(self._refused, error, text)
-                break
-            if told is not None:
-                failed = partial(self._told, told, text, ts_recv)
-                break
-        batch = self.feed.finish(self.next_seq)
-        if batch is not None:
-            self.next_seq = batch.last_seq + 1
-        if failed is not None:
-            return chained(Outcome(batch), failed()) or Outcome()
+                return chained(self.flush(), self._refused(error, text)) or Outcome()
+            if isinstance(told, tuple):
+                return chained(self.flush(), self._told(told, text, ts_recv)) or Outcome()
+        outcome = self.flush() or Outcome()
         if not self._queue.messages:
             self._follow()
-        return Outcome(batch, caught_up=self._follows)
+            outcome.caught_up = True
+        return outcome
 
     def _follow(self) -> None:
         self._phase, self._follows, self.busy = Phase.FOLLOWING, True, False

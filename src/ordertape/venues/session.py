@@ -8,7 +8,7 @@ message to the book.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
@@ -99,7 +99,7 @@ class Outcome(Struct, gc=False):
     """The batch completes a snapshot: a new era."""
     checksum: Checksum | None = None
     fault: Fault | None = None
-    send: list[bytes] = []
+    send: Sequence[bytes] = ()
     then: Outcome | None = None
     """What followed in the same frame: one `subscribed` may release many frames kept."""
     partial: bool = False
@@ -137,6 +137,8 @@ class VenueSession(Protocol):
     """ns: no snapshot can be expected before, because the venue was asked to wait for."""
     busy: bool
     """More follows at the next `tick`."""
+    gathers: bool
+    """Whether `flush` can have anything."""
 
     @property
     def proofs(self) -> Proofs: ...
@@ -163,6 +165,11 @@ class VenueSession(Protocol):
 
     def tick(self, now: int, /) -> Outcome | None:
         """Time passed (ns, the same clock as ``ts_recv``): what only silence can end."""
+        ...
+
+    def flush(self) -> Outcome | None:
+        """Events of frames that were kept to go with those of the next: to be asked for when no
+        other frame is at hand."""
         ...
 
     def answer(
