@@ -56,11 +56,16 @@ class Product:
         """Our number: the occurrence's sequence, -1 in the middle of one."""
         self._oldest: deque[int] = deque()
         self._keep = keep
-        self._last_price: int | None = None
+        self._moving: int | None = None
+        """A resting order that trades as a taker: where it stands until it has arrived, or ended,
+        is anybody's guess."""
+        self._sizes = {order.order_id: order.size for order in market.rows()}
+        """What every resting order shows: an order that self-trade prevention canceled ends with
+        it, while the exchange's log has it decremented to nothing."""
 
     def digest_at(self, sequence: int) -> str | None:
-        """Of the true book after the message of that number; None inside an occurrence that takes
-        several messages.  LookupError where it is not kept."""
+        """Of the true book after the message of that number; None in the middle of what one
+        order did.  LookupError where it is not kept."""
         if sequence not in self._told:
             raise LookupError(f"expected a number kept of {self.name}, found {sequence}")
         told = self._told[sequence]
@@ -83,6 +88,20 @@ class Product:
         if len(self._oldest) > self._keep:
             self._told.pop(self._oldest.popleft(), None)
 
+    def _tell(self, occurrence: Occurrence, texts: int) -> None:
+        """Notes to what the last so many numbers belong."""
+        if isinstance(occurrence, Traded):
+            if occurrence.taker_resting:
+                self._moving = occurrence.taker_id
+        elif occurrence.order_id == self._moving and (
+            isinstance(occurrence, Ended)
+            or (isinstance(occurrence, Changed) and occurrence.reason == "remainder")
+        ):
+            self._moving = None
+        for number in range(self.sequence - texts + 1, self.sequence):
+            self._remember(number, -1)
+        self._remember(self.sequence, occurrence.sequence if self._moving is None else -1)
+
     # The stream -----------------------------------------------------------------------------------
 
     def take(self, occurrences: Sequence[Occurrence]) -> None:
@@ -91,9 +110,7 @@ class Product:
             make = _MAKERS[type(occurrence)]
             texts = make(self, occurrence)
             if self._keep:
-                for number in range(self.sequence - len(texts) + 1, self.sequence):
-                    self._remember(number, -1)
-                self._remember(self.sequence, occurrence.sequence)
+                self._tell(occurrence, len(texts))
             for text in texts:
                 encoded = text.encode()
                 # A copy: a reader may leave, or be thrown out, while it is told.
@@ -124,6 +141,7 @@ class Product:
     def opened(self, it: Opened) -> tuple[str, ...]:
         if it.hidden:
             return (self._noop(it),)
+        self._sizes[it.order_id] = it.size
         return (self._open(it.order_id, it.side, it.time_ns, it.price, it.size),)
 
     def _open(self, order_id: int, side: int, time_ns: int, price: int, size: int) -> str:
@@ -142,8 +160,12 @@ class Product:
         before: tuple[str, ...] = ()
         if it.maker_hidden:
             before = (self._open(it.maker_id, it.side, it.time_ns, it.price, it.size),)
+        else:
+            self._sizes[it.maker_id] = it.maker_left
+        if it.taker_resting:
+            self._sizes[it.taker_id] = it.taker_left
         self.sequence += 1
-        self.last_trade_id, self._last_price = it.trade_id, it.price
+        self.last_trade_id = it.trade_id
         match = (
             f'{{"type":"match","trade_id":{it.trade_id},"maker_order_id":"{self._id(it.maker_id)}",'
             f'"taker_order_id":"{self._id(it.taker_id)}","side":"{SIDES[it.side]}",'
@@ -154,7 +176,9 @@ class Product:
         return (*before, match)
 
     def changed(self, it: Changed) -> tuple[str, ...]:
-        if it.reason == "refreshed":
+        if it.resting and not it.hidden:
+            self._sizes[it.order_id] = it.new_size
+        if it.reason == "refreshed" or (it.resting and not it.old_size):
             if it.hidden or it.new_price is None:
                 return (self._noop(it),)
             return (self._open(it.order_id, it.side, it.time_ns, it.new_price, it.new_size),)
@@ -169,11 +193,12 @@ class Product:
 
     def ended(self, it: Ended) -> tuple[str, ...]:
         head = self._head("done", it.order_id, it.side, it.time_ns)
+        rested = self._sizes.pop(it.order_id, it.left)
         filled = it.reason == "filled"
         reason = "filled" if filled else "canceled"
         if it.price is None:
             return (f'{head},"reason":"{reason}"}}',)
-        left = "0" if filled else self._size(it.left)
+        left = "0" if filled else self._size(rested if it.reason == "self_trade" else it.left)
         price = self._price(it.price)
         return (f'{head},"reason":"{reason}","price":"{price}","remaining_size":"{left}"}}',)
 

@@ -77,6 +77,11 @@ class FaultyLine:
         """Whether nothing comes any more on an open connection."""
         return self._muted is not None and self._muted.kind is Kind.HANG
 
+    @property
+    def muted(self) -> bool:
+        """Whether texts are being lost just now."""
+        return self._muted is not None
+
     def send(self, text: bytes) -> None:
         """The venue sends a text."""
         self.messages += 1
