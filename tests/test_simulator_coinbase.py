@@ -304,6 +304,20 @@ def test_clients_join_and_leave_one_by_one() -> None:
     assert len(second) == told
 
 
+def test_trades_can_be_watched_without_keys() -> None:
+    face = venue(rate=2_000)
+    full, _ = client(face, "full")
+    run(face, 1)
+    matches: list[bytes] = []
+    request = '{"type":"subscribe","channels":["matches"],"product_ids":["BTC-USD"]}'
+    face.connect(matches.append).receive(request)
+    told = [text for text in full if b'"match"' in text]
+    assert json.loads(matches[1]) == {**json.loads(told[-1]), "type": "last_match"}
+    run(face, 1)
+    assert matches[2:] == [text for text in full if b'"match"' in text][len(told) :]
+    assert len(matches) > 5
+
+
 def test_an_auction_a_jump_a_restart_and_a_delisting_show_as_the_venue_shows_them() -> None:
     face = venue()
     texts, connection = client(face, "full")

@@ -1,8 +1,9 @@
 """Coinbase Exchange from the venue's side, without sockets and without a clock.
 
-WebSocket channels ``full`` (for keys alone) and ``heartbeat``; REST ``/products``,
-``/products/{id}``, ``/products/{id}/book``, ``/time``.  Shapes, sentences and limits are those of
-docs.cdp.coinbase.com/exchange (WebSocket overview, channels, errors, rate limits; REST).
+WebSocket channels ``full`` (for keys alone), ``heartbeat`` and ``matches``; REST ``/products``,
+``/products/{id}``, ``/products/{id}/book``, ``/currencies``, ``/time``.  Shapes, sentences and
+limits are those of docs.cdp.coinbase.com/exchange (WebSocket overview, channels, errors, rate
+limits; REST).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ordertape.simulator.occurrences import Occurrence
 
 __all__ = ["WIRE", "CoinbaseConnection", "CoinbaseExchange"]
 
-CHANNELS: Final = ("full", "heartbeat")
+CHANNELS: Final = ("full", "heartbeat", "matches")
 HEARTBEAT_NS: Final = 1_000_000_000
 SUBSCRIBE_NS_MAX: Final = 5_000_000_000
 """A connection that asks for nothing is closed."""
@@ -139,8 +140,7 @@ class CoinbaseExchange:
             elif kind in (Kind.AUCTION, Kind.AUCTION_ENDED):
                 product.auction = kind is Kind.AUCTION
             elif kind is Kind.DELISTED:
-                product.delisted = True
-                product.readers.clear()
+                product.delist()
         if kind in (Kind.MAINTENANCE, Kind.MAINTENANCE_ENDED):
             self.open = kind is Kind.MAINTENANCE_ENDED
         if kind in (Kind.MAINTENANCE, Kind.RESTART):
@@ -161,6 +161,8 @@ class CoinbaseExchange:
         if refusal is not None:
             return _message(401, refusal)
         parts = request.path.strip("/").split("/")
+        if parts == ["currencies"]:
+            return Answer(200, msgspec.json.encode(self._currencies()))
         if parts == ["time"]:
             now_ns = self.exchange.now_ns
             epoch = f"{now_ns // 10**9}.{now_ns // 10**6 % 1000:03d}"
@@ -177,6 +179,23 @@ class CoinbaseExchange:
         if parts[2] != "book":
             return _message(404, "NotFound")
         return self._book(product, request, stale)
+
+    def _currencies(self) -> list[dict[str, object]]:
+        names = {
+            name for product in self.products.values() for name in (product.base, product.quote)
+        }
+        return [
+            {
+                "id": name,
+                "name": name,
+                "status": "online",
+                "min_size": "0.00000001",
+                "max_precision": "0.00000001",
+                "details": {"type": "crypto"},
+                "supported_networks": [],
+            }
+            for name in sorted(names)
+        ]
 
     def _book(self, product: Product, request: Request, stale: bool) -> Answer:
         level = parse_qs(urlsplit(request.target).query).get("level", ["1"])[-1]
@@ -233,9 +252,8 @@ class CoinbaseConnection:
 
     def close(self) -> None:
         """The client is gone."""
-        for product in self._subscribed["full"]:
-            if self in product.readers:
-                product.readers.remove(self)
+        for name in CHANNELS:
+            self._leave([(name, list(self._subscribed[name]))])
         self._subscribed = {name: [] for name in CHANNELS}
         if self in self._venue.connections:
             self._venue.connections.remove(self)
@@ -323,19 +341,17 @@ class CoinbaseConnection:
             for product in products:
                 if product not in self._subscribed[name]:
                     self._subscribed[name].append(product)
-                    if name == "full":
-                        new.append(product)
+                    new.append((name, product))
         self._acknowledge()
-        for product in new:
-            product.readers.append(self)
+        for name, product in new:
+            product.join(name, self)
 
     def _leave(self, wanted: Iterable[tuple[str, list[Product]]]) -> None:
         for name, products in wanted:
             for product in products:
                 if product in self._subscribed[name]:
                     self._subscribed[name].remove(product)
-                    if name == "full" and self in product.readers:
-                        product.readers.remove(self)
+                    product.leave(name, self)
 
     def _acknowledge(self) -> None:
         channels = [

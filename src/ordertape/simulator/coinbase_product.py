@@ -49,7 +49,10 @@ class Product:
         self.last_trade_id = 0
         self.readers: list[CoinbaseConnection] = []
         """Of ``full``, in the order of their subscriptions."""
+        self.watchers: list[CoinbaseConnection] = []
+        """Of ``matches``."""
         self.auction = self.delisted = False
+        self._last_match = b""
         self._id, self._times = ids.text, Times()
         self._price_scale, self._size_scale = market.price_scale, market.size_scale
         self._told: dict[int, int] = {}
@@ -75,6 +78,26 @@ class Product:
     def numbers_told(self) -> list[int]:
         """The numbers of the messages kept, oldest first."""
         return list(self._oldest)
+
+    def join(self, channel: str, reader: CoinbaseConnection) -> None:
+        """From now on it is told; of ``matches`` it gets the last one at once."""
+        if channel == "full":
+            self.readers.append(reader)
+        elif channel == "matches":
+            self.watchers.append(reader)
+            if self._last_match:
+                reader.send(self._last_match.replace(b'"match"', b'"last_match"', 1))
+
+    def leave(self, channel: str, reader: CoinbaseConnection) -> None:
+        readers = {"full": self.readers, "matches": self.watchers}.get(channel, [])
+        if reader in readers:
+            readers.remove(reader)
+
+    def delist(self) -> None:
+        """Nobody is told anything any more, nobody can subscribe."""
+        self.delisted = True
+        self.readers.clear()
+        self.watchers.clear()
 
     def note_snapshot(self) -> None:
         """The book as it stands belongs to the last number."""
@@ -116,6 +139,10 @@ class Product:
                 # A copy: a reader may leave, or be thrown out, while it is told.
                 for reader in list(self.readers):
                     reader.send(encoded)
+            if isinstance(occurrence, Traded):
+                self._last_match = texts[-1].encode()
+                for reader in list(self.watchers):
+                    reader.send(self._last_match)
 
     def _head(self, kind: str, order_id: int, side: int, time_ns: int) -> str:
         self.sequence += 1
