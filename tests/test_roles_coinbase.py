@@ -14,6 +14,7 @@ from ordertape.roles.connection import MarketConnection
 from ordertape.roles.pacing import Backoff, Pacer
 from ordertape.roles.rest import RestClient
 from ordertape.settings import Credentials
+from ordertape.simulator.bitfinex import SimulatedBitfinex
 from ordertape.simulator.coinbase import SimulatedCoinbase
 from ordertape.simulator.coinbase_keys import DEMO_KEYS, Keys
 from ordertape.simulator.faults import FaultPlan
@@ -39,8 +40,14 @@ class Collected:
         exchange: SimulatedCoinbase,
         credentials: Credentials = CREDENTIALS,
         symbol: str = "BTC-USD",
+        audit_seconds: int = 600,
     ) -> None:
-        self.stream = MarketStream(venue_of("coinbase"), symbol, credentials=credentials)
+        self.stream = MarketStream(
+            venue_of("coinbase"),
+            symbol,
+            credentials=credentials,
+            audit_interval_seconds=audit_seconds,
+        )
         self.rest = RestClient(exchange.rest_url)
         self.connection = MarketConnection(
             self.stream, exchange.url, Pacer(1000), rest=self.rest, backoff=Backoff(1, 10)
@@ -78,6 +85,31 @@ def equal(exchange: SimulatedCoinbase, stream: MarketStream) -> bool:
     """Whether the book is the venue's, order by order, queue rank included."""
     product = exchange.face.products["BTC-USD"]
     return stream.book.digest() == product.digest_at(stream.session.feed.last)
+
+
+async def test_audits_in_the_midst_of_a_busy_stream_find_the_book_equal() -> None:
+    async with (
+        SimulatedCoinbase(rate=3_000) as exchange,
+        Collected(exchange, audit_seconds=1) as stream,
+    ):
+        await until(lambda: stream.integrity.audits >= 2, 20)
+    assert stream.integrity.audits_equal == stream.integrity.audits
+    assert "queues differ" not in str(stream.counters)
+    assert stream.record.gaps == 0
+
+
+async def test_audits_of_a_bitfinex_window_find_it_equal() -> None:
+    async with SimulatedBitfinex(rate=300) as exchange:
+        stream = MarketStream(venue_of("bitfinex"), "BTC/USDT", audit_interval_seconds=1)
+        rest, stop = RestClient(exchange.rest_url), asyncio.Event()
+        connection = MarketConnection(stream, exchange.url, Pacer(1000), rest=rest)
+        running = asyncio.create_task(connection.run(stop))
+        await until(lambda: stream.integrity.audits >= 1, 20)
+        stop.set()
+        await running
+        await rest.close()
+    assert stream.integrity.audits_equal == stream.integrity.audits
+    assert stream.record.gaps == 0
 
 
 LOSSES = [

@@ -156,7 +156,10 @@ async def test_a_message_in_several_frames_is_one_text(exchange: SimulatedBitfin
     kept: list[bytes] = []
     stop = asyncio.Event()
     connection = MarketConnection(
-        stream_of(), address, Pacer(), keep_frame=lambda _ts, _via, _address, text: kept.append(text)
+        stream_of(),
+        address,
+        Pacer(),
+        keep_frame=lambda _ts, _via, _address, text: kept.append(text),
     )
     running = asyncio.create_task(connection.run(stop))
     await until(lambda: bool(kept))

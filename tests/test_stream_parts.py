@@ -36,7 +36,7 @@ def test_a_book_is_proven_by_sequence_and_an_equal_checksum() -> None:
     integrity = Integrity()
     assert not integrity.proven
     assert integrity.summary == (
-        "unproven: the venue gives no sequence, the venue gives no checksum"
+        "unproven: the venue gives no sequence, the venue gives no checksum, no audit yet"
     )
     integrity.new_book(Proofs(sequence=True, checksum=True, venue_time=True))
     assert integrity.summary == "unproven: no checksum yet"

@@ -391,6 +391,9 @@ class CoinbaseFeed:
     def adopt(self, snapshot: CoinbaseSnapshot, first_seq: int, now: int) -> EventBatch: ...
     """The book becomes the snapshot's in a new era: a CLEAR and its orders.  ValueError: it was
     taken before, or is one of an auction."""
+    def compare(self, other: OrderBook) -> tuple[int, int, int, str | None, bool]: ...
+    """How its book differs from another of the same codec: orders only here, only there, in both
+    but with another side, price or size; one of these ids; whether queues alone differ."""
     @property
     def counters(self) -> dict[str, int]: ...
     """received, never_rested, changes_of_others, late, heartbeats, other_products,

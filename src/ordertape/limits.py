@@ -108,6 +108,16 @@ snapshot_failures_max: Final = 5
 """Requests for a snapshot that failed in a row.  Policy: reconnect."""
 auction_retry_ms: Final = 5_000
 """Until a snapshot is asked for again that an auction made no book."""
+audit_interval_seconds_default: Final = 600
+audit_interval_seconds_min: Final = 10
+audit_interval_seconds_max: Final = 86_400
+"""Between two comparisons of a LIVE book with the venue's own; see ORDERTAPE_AUDIT_INTERVAL."""
+audit_retry_ms: Final = 60_000
+"""Until a comparison that came to nothing is tried again.  Policy: try again."""
+audit_second_read_ms: Final = 5_000
+"""Between the two reads of a book without a sequence: what differs in both is a difference."""
+audit_ms_max: Final = 120_000
+"""From the beginning of a comparison to its end.  Policy: it came to nothing."""
 gather_events_max: Final = 64
 gather_ms_max: Final = 2
 """Events of messages that a socket hands over together become one batch of so many at most, and

@@ -114,6 +114,13 @@ class Settings(BaseSettings):
         le=limits.snapshot_interval_seconds_max,
         description="seconds between full snapshots and their marks, 10 to 3600",
     )
+    audit_interval_seconds: int = Field(
+        limits.audit_interval_seconds_default,
+        validation_alias="ORDERTAPE_AUDIT_INTERVAL",
+        ge=limits.audit_interval_seconds_min,
+        le=limits.audit_interval_seconds_max,
+        description="seconds between comparisons of a live book with the venue's own over REST",
+    )
     max_orders_memory: int = Field(
         limits.live_events_kept_default,
         validation_alias="L3_MAX_ORDERS_MEMORY",

@@ -172,6 +172,26 @@ impl CoinbaseFeed {
         Ok(EventBatch::of(columns))
     }
 
+    /// How this feed's book differs from another's: (orders only here, only there, in both but otherwise, an
+    /// id among them, whether queues alone differ).
+    fn compare(
+        &self,
+        py: Python<'_>,
+        other: &Bound<'_, OrderBook>,
+    ) -> PyResult<(usize, usize, usize, Option<String>, bool)> {
+        let (book, other) = (self.book.try_borrow(py)?, other.try_borrow()?);
+        let found = book.book.compare(&other.book);
+        let example = found.example.and_then(|id| self.codec.decode(id));
+        let alike = found.example.is_none();
+        Ok((
+            found.only_here,
+            found.only_there,
+            found.changed,
+            example,
+            alike && found.misplaced,
+        ))
+    }
+
     #[getter]
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counters = &self.feed.counters;

@@ -169,6 +169,7 @@ class MarketOpener:
                 snapshot_interval_seconds=interval,
                 simulated=self.simulated,
                 credentials=credentials,
+                audit_interval_seconds=self.settings.audit_interval_seconds,
             )
             journal.book = stream.book
             keep_frame = None

@@ -23,13 +23,14 @@ from ordertape.stream.rates import Rate
 from ordertape.stream.record import Record, Recovered, Sink
 from ordertape.stream.state import StateMachine, StreamState
 from ordertape.venues.registry import Venue
-from ordertape.venues.session import Action, Checksum, Fault, Fetch, Outcome
+from ordertape.venues.session import Action, Audit, Checksum, Fault, Fetch, Outcome
 
 __all__ = ["MarketStream", "Step", "Wish"]
 
 _HAS_BOOK: Final = (StreamState.LIVE, StreamState.STALE)
 _NS_PER_MS: Final = 1_000_000
 _NS_PER_SECOND: Final = 1_000_000_000
+_NEVER: Final = 1 << 62
 
 
 class Wish(Enum):
@@ -68,6 +69,7 @@ class MarketStream:
         snapshot_interval_seconds: int = limits.snapshot_interval_seconds_default,
         simulated: bool = False,
         credentials: Credentials | None = None,
+        audit_interval_seconds: int = limits.audit_interval_seconds_default,
     ) -> None:
         self.venue, self.symbol, self.simulated = venue, symbol, simulated
         there = recovered if recovered is not None and recovered.last_seq else None
@@ -93,6 +95,8 @@ class MarketStream:
         self._since = self._live_since = self._last_commit = 0
         self._paused_since: int | None = None
         self._resyncs_in_row = 0
+        self._audit_interval = audit_interval_seconds * _NS_PER_SECOND
+        self._audit_at = _NEVER
         self.integrity = Integrity()
         self.quarantine = Quarantine()
         self.rate = Rate(lambda: self.sequence)
@@ -171,8 +175,15 @@ class MarketStream:
         if self.state is StreamState.LIVE and now >= self.record.next_marks:
             self.record.marks(self.integrity, now)
         if liveness and self._machine.connected:
+            if now >= self._audit_at and self.state is StreamState.LIVE:
+                self._begin_audit(now)
             self._check_liveness(now)
         return self._answer()
+
+    def _begin_audit(self, now: int) -> None:
+        """Compares the book with the venue's own, which no frame can prove."""
+        self._audit_at = now + _ns(limits.audit_ms_max)  # should it come to no end
+        self._settle_all(self.session.audit(now), now)
 
     def stop(self, now: int) -> None:
         """Nobody wants it any more: its last book is marked, the state is STOPPED."""
@@ -205,6 +216,8 @@ class MarketStream:
                 self._step.fetch = outcome.fetch
             if outcome.checksum is not None:
                 self._compare(outcome.checksum, now)
+            if outcome.audit is not None:
+                self._note_audit(outcome.audit, now)
             if outcome.fault is not None:
                 self._suffer(outcome.fault, now)
             outcome = outcome.then
@@ -242,6 +255,7 @@ class MarketStream:
 
     def _go_live(self, reason: str, now: int) -> None:
         self._live_since = now
+        self._audit_at = now + self._audit_interval
         self._go("sync", reason, now)
 
     def _compare(self, checksum: Checksum, now: int) -> None:
@@ -258,6 +272,19 @@ class MarketStream:
             self._go("doubt", reason, now)
         if self.integrity.misses_exhausted:
             self._resync(f"{self.integrity.misses} checksums in a row differ", agreed_before, now)
+
+    def _note_audit(self, audit: Audit, now: int) -> None:
+        """A difference was there since some moment after the last agreement."""
+        if self.state not in _HAS_BOOK:
+            return
+        agreed = self.integrity.last_audit_ns or self._live_since
+        self.integrity.note_audit(audit, now)
+        wait = _ns(limits.audit_retry_ms) if audit.equal is None else self._audit_interval
+        self._audit_at = now + min(wait, self._audit_interval)
+        if audit.equal is False:
+            reason = f"the venue's own book is another: {audit.detail}"
+            self._error(reason, now)
+            self._resync(reason, agreed, now)
 
     def _suffer(self, fault: Fault, now: int) -> None:
         self._error(fault.reason, now)

@@ -18,10 +18,12 @@ from ordertape._engine import EventBatch, OrderBook, WindowResolver
 from ordertape.errors import IdRefused, NumberRefused
 from ordertape.settings import Credentials
 from ordertape.venues import bitfinex_wire as wire
+from ordertape.venues.bitfinex_audit import BitfinexAudit, audit_path
 from ordertape.venues.bitfinex_control import BOOK_LENGTHS, Control
 from ordertape.venues.capability import Capability
 from ordertape.venues.session import (
     Action,
+    Audit,
     Checksum,
     Fault,
     Fetch,
@@ -53,6 +55,7 @@ _AT_CHECKSUM = wire.CommitRule.CHECKSUM
 _NEVER: Final = 1 << 62
 _UNKNOWN: Final = -1
 """No sequence is expected."""
+_OK: Final = 200
 _NO_HEAD: Final = b"\0"
 """No frame begins so."""
 _NS_PER_MS: Final = 1_000_000
@@ -93,6 +96,7 @@ class BitfinexSession:
         self._put, self._remove = self.resolver.put, self.resolver.remove
         self._take_row, self._take_closing = self.resolver.take_row, self.resolver.take_closing
         self._commit_statements, self._top_crc32 = self.resolver.commit, book.top_crc32
+        self._audit_fetch = Fetch(audit_path(symbol), "audit")
         self._control = Control(self.market, wire.pair(symbol), self, self.counters)
         self.opened()
 
@@ -116,6 +120,7 @@ class BitfinexSession:
     def closed(self) -> None:
         """Forgets the statements of a message that will never be complete."""
         self.resolver.discard()
+        self._audit: BitfinexAudit | None = None
         self._awaits_snapshot = True
         self.resolver.row_head = _NO_HEAD
 
@@ -128,10 +133,27 @@ class BitfinexSession:
         return None
 
     def answer(
-        self, _: Fetch, _status: int, _headers: Mapping[str, str], _body: Any, _now: int, /
+        self, _: Fetch, status: int, _headers: Mapping[str, str], body: Any, now: int, /
     ) -> Outcome | None:
-        """Nothing is asked for: the snapshot comes on the socket."""
-        return None
+        """Only audits ask: the snapshot comes on the socket."""
+        if self._audit is None:
+            return None
+        if status != _OK:
+            said = str(body) if status == 0 else f"status {status}"
+            return self._audited(Audit(None, wire.shown(said)))
+        return self._audited(self._audit.read(body, now))
+
+    def audit(self, _: int = 0, /) -> Outcome | None:
+        if self._awaits_snapshot:
+            return None
+        self._audit = BitfinexAudit(self.book)
+        return Outcome(fetch=self._audit_fetch)
+
+    def _audited(self, audit: Audit | None) -> Outcome | None:
+        if audit is None:
+            return None
+        self._audit = None
+        return Outcome(audit=audit)
 
     def request_headers(self, _: Fetch, _now: int, /) -> dict[str, str]:
         return {}
@@ -304,6 +326,9 @@ class BitfinexSession:
         """Commits what nothing closed, and trades whose horizon has passed."""
         if self._awaits_snapshot:
             return None
+        if self._audit is not None and self._audit.due is not None and now >= self._audit.due:
+            self._audit.due = None
+            return Outcome(fetch=self._audit_fetch)
         resolver = self.resolver
         if resolver.pending:
             silent = now - self._heard() >= _COMMIT_SILENCE_NS

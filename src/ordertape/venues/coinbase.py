@@ -21,9 +21,10 @@ from ordertape.errors import IdRefused, NumberRefused
 from ordertape.settings import Credentials
 from ordertape.venues import coinbase_wire as wire
 from ordertape.venues.capability import Capability
+from ordertape.venues.coinbase_audit import CoinbaseAudit
 from ordertape.venues.coinbase_auth import request_headers, subscribe_fields
 from ordertape.venues.coinbase_queue import Queue, Retry
-from ordertape.venues.session import Action, Fault, Fetch, Foreign, Outcome, Proofs, chained
+from ordertape.venues.session import Action, Audit, Fault, Fetch, Foreign, Outcome, Proofs, chained
 from ordertape.venues.texts import is_number, retry_after_ms, shown
 
 __all__ = ["CAPABILITY", "CoinbaseSession"]
@@ -49,6 +50,7 @@ _REFUSED: Final = (NumberRefused, IdRefused, ValueError)
 _OK, _TOO_MANY = 200, 429
 _REFUSALS: Final = (401, 403)
 _MISSING: Final = 404
+_AUDIT: Final = "audit"
 
 
 class Phase(Enum):
@@ -77,17 +79,21 @@ class CoinbaseSession:
         self.next_seq = book.seq + 1
         self.counters: Counter[str] = Counter()
         self.foreign: set[Foreign] = set()
-        self.feed = CoinbaseFeed(
+        self.feed = self._make_feed(book)
+        self._take: Callable[[bytes, int], bool | tuple[int, int, str] | None] = self.feed.take
+        self._audit: CoinbaseAudit | None = None
+        self._queue = Queue(self.counters)
+        self._retry = Retry()
+        self.opened()
+
+    def _make_feed(self, book: OrderBook) -> CoinbaseFeed:
+        return CoinbaseFeed(
             book,
-            symbol,
+            self.symbol,
             emptied_max=limits.emptied_orders_max,
             gather_rows=limits.gather_events_max,
             gather_ns=limits.gather_ms_max * _NS_PER_MS,
         )
-        self._take = self.feed.take
-        self._queue = Queue(self.counters)
-        self._retry = Retry()
-        self.opened()
 
     # The connection -------------------------------------------------------------------------------
     def opened(self, now: int = 0, /) -> list[bytes]:
@@ -114,6 +120,7 @@ class CoinbaseSession:
         self._phase, self._follows = Phase.WAITING, False
         self._rows: EventBatch | None = None
         self.busy = False
+        self._end_audit()
 
     def begins(self, text: bytes) -> bool:
         return wire.is_subscriptions(text)
@@ -141,7 +148,7 @@ class CoinbaseSession:
             return chained(self.flush(), self._refused(error, text))
         if told is None:
             return None
-        if told is True:
+        if isinstance(told, bool):
             return self.flush()
         return chained(self.flush(), self._told(told, text, ts_recv))
 
@@ -226,7 +233,7 @@ class CoinbaseSession:
     def tick(self, now: int, /) -> Outcome | None:
         """Asks for a snapshot where one is due; hands out what it led to, a slice at a time."""
         if self._follows:
-            return self.flush()
+            return self.flush() if self._audit is None else self._audited(self._audit.step())
         if self._phase is Phase.FILLING:
             return self._fill()
         if self._queue.needed is None or self._asked is not None or now < self._retry.at:
@@ -251,6 +258,8 @@ class CoinbaseSession:
     ) -> Outcome | None:
         if fetch.path != wire.book_path(self.symbol):
             return None
+        if fetch.what == _AUDIT:
+            return self._on_audit(status, body, now)
         self._asked = None
         if self._phase is not Phase.WAITING:
             return None
@@ -328,6 +337,44 @@ class CoinbaseSession:
 
     def _follow(self) -> None:
         self._phase, self._follows, self.busy = Phase.FOLLOWING, True, False
+
+    # The audit ------------------------------------------------------------------------------------
+    def audit(self, _: int, /) -> Outcome | None:
+        if not self._follows:
+            return None
+        self._audit = CoinbaseAudit(self.feed, self.book, self._make_feed)
+        self._take = self._take_recorded
+        return Outcome(fetch=Fetch(wire.book_path(self.symbol), _AUDIT, self._reader()))
+
+    def _take_recorded(self, text: bytes, ts_recv: int, /) -> bool | tuple[int, int, str] | None:
+        if self._audit is not None:
+            self._audit.record(text, ts_recv)
+        return self.feed.take(text, ts_recv)
+
+    def _on_audit(self, status: int, body: Any, now: int) -> Outcome | None:
+        if self._audit is None:
+            return None
+        if status != _OK:
+            said = str(body) if status == 0 else f"status {status}"
+            return self._audited(Audit(None, shown(self._hidden(said))))
+        try:
+            snapshot = body if isinstance(body, CoinbaseSnapshot) else self._reader()(body)
+            return self._audited(self._audit.hand_over(snapshot, now))
+        except _REFUSED as error:
+            return self._audited(Audit(None, shown(self._hidden(str(error)))))
+
+    def _audited(self, audit: Audit | None) -> Outcome | None:
+        """What has gathered, and the end of the audit where it has come to one."""
+        if audit is None:
+            return self.flush()
+        if audit.equal and audit.detail:
+            self.counters[f"audits whose {audit.detail}"] += 1
+        self._end_audit()
+        return chained(self.flush(), Outcome(audit=audit))
+
+    def _end_audit(self) -> None:
+        self._audit = None
+        self._take = self.feed.take
 
     # Requests that led to nothing -----------------------------------------------------------------
     def _postpone(self, now: int, least_ms: int = 0) -> None:

@@ -19,6 +19,7 @@ from ordertape._engine import EventBatch, OrderBook
 
 __all__ = [
     "Action",
+    "Audit",
     "Checksum",
     "Fault",
     "Fetch",
@@ -60,6 +61,15 @@ class Checksum(Struct, frozen=True, gc=False):
 
     sent: int
     ours: int
+
+
+class Audit(NamedTuple):
+    """A comparison of a book with the venue's own, fetched over REST."""
+
+    equal: bool | None
+    """None: they could not be compared."""
+    detail: str
+    """What differs, or why nothing could be compared; a clause for people."""
 
 
 class Proofs(NamedTuple):
@@ -108,6 +118,7 @@ class Outcome(Struct, gc=False):
     """The snapshot is whole, but what came meanwhile still follows, up to `caught_up`."""
     caught_up: bool = False
     fetch: Fetch | None = None
+    audit: Audit | None = None
 
 
 def chained(*outcomes: Outcome | None) -> Outcome | None:
@@ -177,6 +188,12 @@ class VenueSession(Protocol):
     ) -> Outcome | None:
         """The answer to a request: ``headers`` by lower-case name, ``body`` as bytes or as
         ``fetch.read`` made it; ``status`` 0 and a sentence where there was none."""
+        ...
+
+    def audit(self, now: int, /) -> Outcome | None:
+        """Begins a comparison of the whole book, or of the part that the venue shows over REST:
+        what it asks for.  An ``Outcome.audit`` ends it; so does whatever ends the book's era.
+        None: not now."""
         ...
 
     def request_headers(self, fetch: Fetch, now: int, /) -> dict[str, str]:
