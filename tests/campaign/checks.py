@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from decimal import Decimal
@@ -17,6 +18,7 @@ SILENCE_MS = {"bitfinex": 30_000, "coinbase": 5_000}
 """A LIVE book may be as old as this."""
 IN_FLIGHT = 200 * MS
 """Longer no text is on its way, unless a fault holds it."""
+_HISTORY = re.compile(rb"\[\d+,\[\[\d+,\d{13},")
 _TIME = re.compile(rb",(\d{13})\]$")
 
 
@@ -36,6 +38,10 @@ class Watch(Judge):
         self._was_live = False
         self._book_channel = b""
         self._since = 0
+        self.trades: dict[str, tuple[Decimal, int]] = {}
+        """Bitfinex: (size, era) of every trade that was heard while LIVE."""
+        self._history: set[bytes] = set()
+        """Trades of before a subscription, which it repeats."""
         self._connection = 0
         self._next: int | None = None
         self._must_leave = ""
@@ -114,6 +120,10 @@ class Watch(Judge):
         )
         if lie and b'"cs",%d,' % lie.checksum not in text:
             self._must_leave = f"the checksum {text!r}"
+        if _HISTORY.match(text):
+            self._history |= set(re.findall(rb"\[(\d+),\d{13},", text))
+        if world.live and (b',"te",' in text or b',"tu",' in text):
+            self._hear_trade(world, text)
         if text.startswith(b"{") and b'"subscribed"' in text and b'"book"' in text:
             found = re.search(rb'"chanId":(\d+)', text)
             assert found is not None
@@ -123,6 +133,15 @@ class Watch(Judge):
             found = _TIME.search(text)
             if found:
                 self._since = self._place_at(world, int(found[1]))
+
+    def _hear_trade(self, world: World, text: bytes) -> None:
+        try:
+            trade_id, _, amount, _ = json.loads(text, parse_float=str, parse_int=str)[2]
+        except (ValueError, TypeError):  # spoilt on its way
+            return
+        if trade_id.encode() in self._history:
+            return
+        self.trades.setdefault(trade_id, (abs(Decimal(amount)), world.stream.book.era))
 
     def _states(self, world: World) -> Any:
         assert world.bitfinex is not None
@@ -222,6 +241,23 @@ def _events_faults(world: World, truth: dict[int, bytes]) -> list[str]:
 def _column(batch: Any, name: str) -> list[int]:
     column = batch.column(name)
     return [NULL] * len(batch) if column is None else memoryview(column).tolist()
+
+
+def trade_faults(world: World, watch: Watch) -> list[str]:
+    """Bitfinex: of each trade the tape has no more than was traded; of those of the last era, where
+    there was time to tell what they met, all of it."""
+    told: dict[str, Decimal] = defaultdict(Decimal)
+    for batch in world.tape.batches:
+        kinds, sizes = _column(batch, "kind"), _column(batch, "size")
+        for row, trade_id in enumerate(batch.id_texts("trade_id")):
+            if trade_id is not None and kinds[row] in (EventKind.MATCH, EventKind.TRADE):
+                told[trade_id] += Decimal(sizes[row]).scaleb(-batch.size_scale)
+    wrong = []
+    for trade_id, (size, era) in watch.trades.items():
+        missing = era == world.stream.book.era and told[trade_id] != size
+        if told[trade_id] > size or missing:
+            wrong.append(f"trade {trade_id} of {size} in era {era} is {told[trade_id]} on the tape")
+    return wrong[:5]
 
 
 # Gaps ---------------------------------------------------------------------------------------------

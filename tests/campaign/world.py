@@ -96,6 +96,7 @@ class World:
         live_orders: int = 200,
         credentials: Credentials = CREDENTIALS,
         skew: Callable[[int], int] = lambda _: 0,
+        audit_seconds: int = limits.audit_interval_seconds_default,
         judge: Judge | None = None,
     ) -> None:
         self.venue, self.seed, self.skew = venue, seed, skew
@@ -119,7 +120,11 @@ class World:
         self.plan = FaultPlan(seed, rules)
         self.tape = Tape()
         self.stream = MarketStream(
-            venue_of(venue), SYMBOLS[venue], sink=self.tape, credentials=credentials
+            venue_of(venue),
+            SYMBOLS[venue],
+            sink=self.tape,
+            credentials=credentials,
+            audit_interval_seconds=audit_seconds,
         )
         self.draws = random.Random(f"{seed} world")
         self.backoff = Backoff(uniform=self.draws.uniform)

@@ -162,7 +162,12 @@ class BitfinexSession:
         return wire.is_greeting(text)
 
     def stalled(self, now: int) -> str | None:
-        """A book channel without its heartbeat (every 15 s of silence) while others go on."""
+        """A book channel without its heartbeat (every 15 s of silence) while others go on, or one
+        whose `subscribed` never came, although the venue speaks on it."""
+        for arrivals in self._early.values():
+            waited_ms = (now - arrivals[0].ts_recv) // _NS_PER_MS
+            if waited_ms > limits.subscribe_timeout_ms:
+                return f"frames of a channel that was not subscribed for {waited_ms} ms"
         silent_ms = (now - self._heard()) // _NS_PER_MS
         if self._awaits_snapshot or silent_ms <= limits.silence_stale_ms:
             return None
