@@ -64,7 +64,7 @@ def test_a_book_without_sequence_is_never_proven() -> None:
 def test_a_book_may_stay_crossed_over_as_many_commits_as_the_limit_says() -> None:
     integrity = Integrity()
     for _ in range(limits.crossed_commits_max):
-        assert not integrity.note_commit(crossed=True)
-    assert integrity.note_commit(crossed=True)
-    assert not integrity.note_commit(crossed=False)
-    assert not integrity.note_commit(crossed=True)
+        assert not integrity.note_commit(crossed=True, commits_max=limits.crossed_commits_max)
+    assert integrity.note_commit(crossed=True, commits_max=limits.crossed_commits_max)
+    assert not integrity.note_commit(crossed=False, commits_max=limits.crossed_commits_max)
+    assert not integrity.note_commit(crossed=True, commits_max=limits.crossed_commits_max)

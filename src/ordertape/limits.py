@@ -74,6 +74,9 @@ waiting_trades_max: Final = 10_000
 Policy: the oldest becomes TRADE."""
 crossed_commits_max: Final = 1
 """A book may stay crossed over this many commits in a row.  Policy: then resync."""
+coinbase_crossed_commits_max: Final = 5
+"""The same where each message is a commit: an order that is amended across the spread may stand
+there until its trades are told.  Policy: then resync."""
 checksum_misses_max: Final = 1
 """Checksum mismatches in a row that only leave LIVE.  Policy: one more resyncs."""
 quarantine_frames_max: Final = 100

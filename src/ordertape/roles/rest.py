@@ -104,13 +104,15 @@ class RestClient:
             asked = retry_after_ms(named, time.time_ns())
             self._ban(limits.rest_ban_ms_default if asked is None else asked)
         read = fetch.read if status == _OK else None
-        body, text = await asyncio.to_thread(_read, b"".join(parts), packed, read)
+        body, text = await asyncio.to_thread(_read, parts, packed, read)
         return Answer(status, named, body, text)
 
 
-def _read(raw: bytes, packed: str, read: Callable[[bytes], Any] | None) -> tuple[Any, bytes]:
-    """In a thread: unpacking and reading take long."""
-    text = _unpacked(raw, packed)
+def _read(
+    parts: list[bytes], packed: str, read: Callable[[bytes], Any] | None
+) -> tuple[Any, bytes]:
+    """In a thread: joining, unpacking and reading take long."""
+    text = _unpacked(b"".join(parts), packed)
     return (text if read is None else read(text)), text
 
 

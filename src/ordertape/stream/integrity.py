@@ -64,10 +64,10 @@ class Integrity:
     def misses_exhausted(self) -> bool:
         return self.misses > limits.checksum_misses_max
 
-    def note_commit(self, crossed: bool) -> bool:
+    def note_commit(self, crossed: bool, commits_max: int) -> bool:
         """Whether the book was crossed over more commits in a row than it may be."""
         self.crossed = self.crossed + 1 if crossed else 0
-        return self.crossed > limits.crossed_commits_max
+        return self.crossed > commits_max
 
     @property
     def proven(self) -> bool:

@@ -236,7 +236,7 @@ class MarketStream:
             self.rate.sample(now, batch.first_seq - 1)
         if outcome.synced:
             self._synced(batch, outcome.behind, now)
-        elif self.integrity.note_commit(self.book.crossed):
+        elif self.integrity.note_commit(self.book.crossed, self.session.crossed_commits_max):
             self._resync("the book stayed crossed", self._last_commit, now)
         elif now >= self.record.next_marks and self._machine.state is StreamState.LIVE:
             self.record.marks(self.integrity, now)

@@ -77,6 +77,7 @@ class BitfinexSession:
     """One market of Bitfinex on one connection; a ``VenueSession``."""
 
     silence_ms = limits.silence_stale_ms
+    crossed_commits_max = limits.crossed_commits_max
     waits_until = 0
     busy = False
     gathers = False

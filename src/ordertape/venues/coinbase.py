@@ -10,22 +10,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import Enum
-from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from ordertape import limits
-from ordertape._engine import CoinbaseFeed, CoinbaseSnapshot, EventBatch, IdCodec, OrderBook
-from ordertape.errors import IdRefused, NumberRefused
+from ordertape._engine import CoinbaseFeed, CoinbaseSnapshot, EventBatch, OrderBook
+from ordertape.errors import NumberRefused
 from ordertape.settings import Credentials
 from ordertape.venues import coinbase_wire as wire
 from ordertape.venues.capability import Capability
 from ordertape.venues.coinbase_audit import CoinbaseAudit
 from ordertape.venues.coinbase_auth import request_headers, subscribe_fields
-from ordertape.venues.coinbase_queue import Queue, Retry
+from ordertape.venues.coinbase_queue import Queue
+from ordertape.venues.coinbase_request import AUDIT, REFUSED, BookRequests
 from ordertape.venues.session import Action, Audit, Fault, Fetch, Foreign, Outcome, Proofs, chained
-from ordertape.venues.texts import is_number, retry_after_ms, shown
+from ordertape.venues.texts import is_number, shown
 
 __all__ = ["CAPABILITY", "CoinbaseSession"]
 
@@ -46,11 +46,6 @@ CAPABILITY = Capability(
 _NS_PER_MS: Final = 1_000_000
 _NOTHING, _SEQUENCED, _HEARTBEAT, _CONTROL, _GAP, _DESYNC, _UNREADABLE = range(7)
 """What the engine says of a frame that is no message in step."""
-_REFUSED: Final = (NumberRefused, IdRefused, ValueError)
-_OK, _TOO_MANY = 200, 429
-_REFUSALS: Final = (401, 403)
-_MISSING: Final = 404
-_AUDIT: Final = "audit"
 
 
 class Phase(Enum):
@@ -68,6 +63,7 @@ class CoinbaseSession:
     """One product of Coinbase on one connection; a ``VenueSession``."""
 
     silence_ms = limits.coinbase_silence_ms
+    crossed_commits_max = limits.coinbase_crossed_commits_max
     gathers = True
 
     def __init__(
@@ -83,7 +79,7 @@ class CoinbaseSession:
         self._take: Callable[[bytes, int], bool | tuple[int, int, str] | None] = self.feed.take
         self._audit: CoinbaseAudit | None = None
         self._queue = Queue(self.counters)
-        self._retry = Retry()
+        self._requests = BookRequests(self.market, symbol, book, self.counters, self._hidden)
         self.opened()
 
     def _make_feed(self, book: OrderBook) -> CoinbaseFeed:
@@ -98,9 +94,7 @@ class CoinbaseSession:
     # The connection -------------------------------------------------------------------------------
     def opened(self, now: int = 0, /) -> list[bytes]:
         self._begin(None)
-        self._retry.failures = 0
-        self._asked: Fetch | None = None
-        self.waits_until = 0
+        self._requests.opened()
         fields = subscribe_fields(self._credentials, now) if self._credentials else {}
         return [wire.subscribe(self.symbol, fields)]
 
@@ -130,6 +124,10 @@ class CoinbaseSession:
         return None
 
     @property
+    def waits_until(self) -> int:
+        return self._requests.waits_until
+
+    @property
     def window_counters(self) -> dict[str, int]:
         return self.feed.counters
 
@@ -144,7 +142,7 @@ class CoinbaseSession:
         take = self._take  # a local: a method call on an attribute is slower
         try:
             told = take(text, ts_recv)
-        except _REFUSED as error:
+        except REFUSED as error:
             return chained(self.flush(), self._refused(error, text))
         if told is None:
             return None
@@ -236,17 +234,7 @@ class CoinbaseSession:
             return self.flush() if self._audit is None else self._audited(self._audit.step())
         if self._phase is Phase.FILLING:
             return self._fill()
-        if self._queue.needed is None or self._asked is not None or now < self._retry.at:
-            return None
-        self.counters["snapshots asked for"] += 1
-        self.waits_until = now + limits.rest_timeout_ms * _NS_PER_MS
-        self._asked = Fetch(wire.book_path(self.symbol), "book", self._reader())
-        return Outcome(fetch=self._asked)
-
-    def _reader(self) -> Callable[[bytes], CoinbaseSnapshot]:
-        """Reads a body in any thread: it takes nothing of the session along."""
-        scales = (self.book.price_scale or 0, self.book.size_scale or 0)
-        return partial(_read_book, self.book.codec, *scales)
+        return self._requests.ask(now) if self._queue.needed is not None else None
 
     def request_headers(self, fetch: Fetch, now: int, /) -> dict[str, str]:
         if self._credentials is None:
@@ -256,50 +244,26 @@ class CoinbaseSession:
     def answer(
         self, fetch: Fetch, status: int, headers: Mapping[str, str], body: Any, now: int, /
     ) -> Outcome | None:
-        if fetch.path != wire.book_path(self.symbol):
+        if fetch.path != self._requests.path:
             return None
-        if fetch.what == _AUDIT:
+        if fetch.what == AUDIT:
             return self._on_audit(status, body, now)
-        self._asked = None
+        found = self._requests.answered(status, headers, body, now)
         if self._phase is not Phase.WAITING:
             return None
-        if status in _REFUSALS:
-            reason = f"the venue refuses our credentials over REST (status {status})"
-            return _fault(Action.FAIL, f"{self.market}: {reason}")
-        if status == _MISSING:
-            return _fault(Action.FAIL, f"{self.market}: the venue has no such product")
-        if status == _TOO_MANY:
-            asked = retry_after_ms(headers, now)
-            self.counters["snapshots refused for now"] += 1
-            self._postpone(now, limits.rest_ban_ms_default if asked is None else asked)
-            return _fault(
-                Action.NOTE, f"{self.market}: the venue asks us to wait (status {status})"
-            )
-        if status != _OK:
-            said = str(body) if status == 0 else f"status {status}"
-            return self._failed(f"no snapshot: {shown(self._hidden(said))}", now)
-        try:
-            snapshot = body if isinstance(body, CoinbaseSnapshot) else self._reader()(body)
-        except _REFUSED as error:
-            return self._failed(f"no snapshot: {shown(self._hidden(str(error)))}", now)
-        return self._consider(snapshot, now)
+        return self._adopt(found, now) if isinstance(found, CoinbaseSnapshot) else found
 
-    def _consider(self, snapshot: CoinbaseSnapshot, now: int) -> Outcome | None:
-        if snapshot.auction_mode:
-            # Its orders are indicative then ("get-product-book").
-            self.counters["auctions waited for"] += 1
-            self._postpone(now, limits.auction_retry_ms)
-            return None
+    def _adopt(self, snapshot: CoinbaseSnapshot, now: int) -> Outcome | None:
+        """The book begins with the snapshot, where it reaches the messages kept."""
         if self._queue.needed is None or snapshot.sequence < self._queue.needed:
-            self.counters["snapshots too old"] += 1
-            self._postpone(now)
+            self._requests.too_old(now)
             return None
-        self._retry.reset()
+        self._requests.done()
         self._queue.drop_through(snapshot.sequence)
         try:
             self._rows = self.feed.adopt(snapshot, self.next_seq, now)
-        except _REFUSED as error:
-            return self._failed(f"no snapshot: {shown(str(error))}", now)
+        except REFUSED as error:  # numbers of both that no scale holds
+            return _fault(Action.FAIL, f"{self.market}: {shown(str(error))}")
         self.next_seq = self._rows.last_seq + 1
         self._phase, self.busy, self._at = Phase.FILLING, True, 0
         return self._fill()
@@ -325,7 +289,7 @@ class CoinbaseSession:
             _, text, ts_recv = self._queue.pop()
             try:
                 told = self.feed.take(text, ts_recv)
-            except _REFUSED as error:
+            except REFUSED as error:
                 return chained(self.flush(), self._refused(error, text)) or Outcome()
             if isinstance(told, tuple):
                 return chained(self.flush(), self._told(told, text, ts_recv)) or Outcome()
@@ -344,7 +308,7 @@ class CoinbaseSession:
             return None
         self._audit = CoinbaseAudit(self.feed, self.book, self._make_feed)
         self._take = self._take_recorded
-        return Outcome(fetch=Fetch(wire.book_path(self.symbol), _AUDIT, self._reader()))
+        return Outcome(fetch=self._requests.fetch(AUDIT))
 
     def _take_recorded(self, text: bytes, ts_recv: int, /) -> bool | tuple[int, int, str] | None:
         if self._audit is not None:
@@ -354,14 +318,10 @@ class CoinbaseSession:
     def _on_audit(self, status: int, body: Any, now: int) -> Outcome | None:
         if self._audit is None:
             return None
-        if status != _OK:
-            said = str(body) if status == 0 else f"status {status}"
-            return self._audited(Audit(None, shown(self._hidden(said))))
-        try:
-            snapshot = body if isinstance(body, CoinbaseSnapshot) else self._reader()(body)
-            return self._audited(self._audit.hand_over(snapshot, now))
-        except _REFUSED as error:
-            return self._audited(Audit(None, shown(self._hidden(str(error)))))
+        found = self._requests.read(status, body)
+        if isinstance(found, str):
+            return self._audited(Audit(None, found))
+        return self._audited(self._audit.hand_over(found, now))
 
     def _audited(self, audit: Audit | None) -> Outcome | None:
         """What has gathered, and the end of the audit where it has come to one."""
@@ -375,22 +335,6 @@ class CoinbaseSession:
     def _end_audit(self) -> None:
         self._audit = None
         self._take = self.feed.take
-
-    # Requests that led to nothing -----------------------------------------------------------------
-    def _postpone(self, now: int, least_ms: int = 0) -> None:
-        self._retry.wait(now, least_ms)
-        self.waits_until = max(self.waits_until, self._retry.at)
-
-    def _failed(self, reason: str, now: int) -> Outcome:
-        self._retry.failures += 1
-        self.counters["snapshots that failed"] += 1
-        self._postpone(now)
-        many = self._retry.failures >= limits.snapshot_failures_max
-        return _fault(Action.RECONNECT if many else Action.NOTE, reason)
-
-
-def _read_book(codec: IdCodec, price_scale: int, size_scale: int, body: bytes) -> CoinbaseSnapshot:
-    return CoinbaseSnapshot(body, codec, price_scale, size_scale)
 
 
 def _fault(action: Action, reason: str) -> Outcome:

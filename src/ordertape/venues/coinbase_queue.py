@@ -7,13 +7,10 @@ book, replay what is newer) and "overview" (each message of a product counts one
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import Final
 
 from ordertape import limits
 
-__all__ = ["Queue", "Retry"]
-
-_NS_PER_MS: Final = 1_000_000
+__all__ = ["Queue"]
 
 
 class Queue:
@@ -79,23 +76,3 @@ class Queue:
         oldest = self.messages.popleft()
         self._bytes -= len(oldest[1])
         return oldest
-
-
-class Retry:
-    """When a snapshot may be asked for; waits double while they fail."""
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        self.at = 0
-        """ns: not before."""
-        self.failures = 0
-        self._waits = 0
-
-    def wait(self, now: int, least_ms: int = 0) -> None:
-        """Not now: later each time."""
-        doubled = limits.snapshot_retry_ms_min * 2 ** min(self._waits, 20)
-        self._waits += 1
-        milliseconds = max(least_ms, min(doubled, limits.snapshot_retry_ms_max))
-        self.at = now + milliseconds * _NS_PER_MS

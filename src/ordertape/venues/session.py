@@ -144,12 +144,17 @@ class VenueSession(Protocol):
     """What was ignored, by kind."""
     silence_ms: int
     """Longer than this no living connection says nothing."""
-    waits_until: int
-    """ns: no snapshot can be expected before, because the venue was asked to wait for."""
+    crossed_commits_max: int
+    """The book may stay crossed over so many commits in a row."""
     busy: bool
     """More follows at the next `tick`."""
     gathers: bool
     """Whether `flush` can have anything."""
+
+    @property
+    def waits_until(self) -> int:
+        """ns: no snapshot can be expected before, because an answer is waited for."""
+        ...
 
     @property
     def proofs(self) -> Proofs: ...
