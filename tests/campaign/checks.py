@@ -16,6 +16,8 @@ from ordertape.simulator.faults_rules import Kind
 
 SILENCE_MS = {"bitfinex": 30_000, "coinbase": 5_000}
 """A LIVE book may be as old as this."""
+AUDITED = 100
+"""Orders a side that Bitfinex shows over REST."""
 IN_FLIGHT = 200 * MS
 """Longer no text is on its way, unless a fault holds it."""
 _HISTORY = re.compile(rb"\[\d+,\[\[\d+,\d{13},")
@@ -34,6 +36,10 @@ class Watch(Judge):
         self.revealed = 0
         """Texts that showed a loss or a wrong book: none of them may leave the stream LIVE."""
         self.wrong: list[str] = []
+        self.wrong_at: list[int] = []
+        """When (the stream's clock) a LIVE book was another than the venue's, up to a resync."""
+        self.wrong_now: list[int] = []
+        self._wrong_era = 0
         self._count = 0
         self._was_live = False
         self._book_channel = b""
@@ -97,6 +103,17 @@ class Watch(Judge):
         if len(self.wrong) < 5:
             self.wrong.append(f"{at:.3f}: {what}")
 
+    def _stretch(self, world: World, equal: bool) -> None:
+        """What is wrong for a while and then right again by itself nobody could have noticed."""
+        era = world.stream.book.era
+        if era != self._wrong_era:
+            self.wrong_at += self.wrong_now
+            self.wrong_now, self._wrong_era = [], era
+        if equal:
+            self.wrong_now = []
+        else:
+            self.wrong_now.append(world.clock())
+
     def _compare_coinbase(self, world: World) -> None:
         assert world.coinbase is not None
         product = world.coinbase.products["BTC-USD"]
@@ -109,7 +126,9 @@ class Watch(Judge):
         if expected is None:  # in the middle of what one order did
             return
         self.compared += 1
-        if world.stream.book.digest() != expected:
+        equal = world.stream.book.digest() == expected
+        self._stretch(world, equal)
+        if not equal:
             self._note(world, f"LIVE at {number} with another book than the venue's")
 
     # Bitfinex -------------------------------------------------------------------------------------
@@ -167,11 +186,15 @@ class Watch(Judge):
             return
         self.compared += 1
         book = world.stream.book
-        for side, rows in enumerate(state.queues(self._since)):
-            expected = [(str(i), Decimal(p), abs(Decimal(a))) for i, p, a in rows]
-            if book.orders(side) != expected:
-                self._note(world, f"LIVE at {state.time_ms} with another window than the venue's")
-                return
+        sides = [
+            (book.orders(side), [(str(i), Decimal(p), abs(Decimal(a))) for i, p, a in rows])
+            for side, rows in enumerate(state.queues(self._since))
+        ]
+        equal = all(ours == theirs for ours, theirs in sides)
+        # What stands deeper the venue's own book does not show.
+        self._stretch(world, all(ours[:AUDITED] == theirs[:AUDITED] for ours, theirs in sides))
+        if not equal:
+            self._note(world, f"LIVE at {state.time_ms} with another window than the venue's")
 
 
 def told_truth(world: World) -> dict[int, bytes]:
@@ -274,8 +297,8 @@ def gap_faults(world: World) -> list[str]:
     )
     eras = [mark.ts for mark in world.tape.marks if mark.kind == "era"]
     for injected in world.plan.losses():
-        if injected.first is None:
-            continue
+        if injected.first is None or injected.kind is Kind.CORRUPT:
+            continue  # a spoilt text is no lost one: see silent_faults
         for at in {injected.time_ns, injected.until_ns}:
             known = at + world.skew(at)
             if not any(era <= known for era in eras):
@@ -285,6 +308,22 @@ def gap_faults(world: World) -> list[str]:
             ):
                 wrong.append(f"no gap covers {injected}")
     return wrong
+
+
+def silent_faults(world: World, watch: Watch) -> list[str]:
+    """Of losses that nothing reveals at once: every moment at which a LIVE book was wrong, up to
+    the resync that ended it, must lie in a gap row."""
+    gaps = world.tape.gaps()
+    if watch.wrong_now:
+        return [f"still wrong since {(watch.wrong_now[0] - START_NS) / SECOND:.3f}"]
+    uncovered = [
+        at
+        for at in watch.wrong_at
+        if not any(begin <= at and to is not None and at <= to for begin, to, _ in gaps)
+    ]
+    return [
+        f"wrong at {(at - START_NS) / SECOND:.3f}, in no gap row of {gaps}" for at in uncovered[:2]
+    ]
 
 
 def secret_faults(world: World) -> list[str]:

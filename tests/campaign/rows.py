@@ -9,7 +9,15 @@ from typing import Any
 
 from msgspec import structs
 
-from campaign.checks import Watch, gap_faults, secret_faults, tape_faults, told_truth, trade_faults
+from campaign.checks import (
+    Watch,
+    gap_faults,
+    secret_faults,
+    silent_faults,
+    tape_faults,
+    told_truth,
+    trade_faults,
+)
 from campaign.world import CREDENTIALS, MS, SECOND, START_NS, World
 from ordertape.settings import Credentials
 from ordertape.simulator.faults_rules import Kind, Rule
@@ -18,6 +26,8 @@ from ordertape.stream.state import StreamState
 BOTH = ("bitfinex", "coinbase")
 SETTLED_SECONDS = 2
 PATIENCE_SECONDS = 150
+SILENT_SECONDS = 45
+"""Long enough for two comparisons with the venue's own book."""
 
 
 @dataclass
@@ -29,6 +39,8 @@ class Case:
     acts: list[tuple[float, Kind]] = field(default_factory=list)
     """What the venue itself does, after so many seconds."""
     ends: StreamState = StreamState.LIVE
+    silent: bool = False
+    """Nothing reveals it at once: the comparison with the venue's own book must."""
     numbers_once: bool = True
     """The venue uses no number of its count twice."""
     after: Callable[[World], list[str]] = lambda _: []
@@ -101,6 +113,18 @@ def checksum_lies(venue: str, dice: random.Random) -> Case:
         times = dice.randrange(1, 5)
         return Case([Rule(Kind.CHECKSUM_LIE, message=60, holds='"cs"', times=times)])
     return Case([Rule(Kind.CHECKSUM_LIE, every=300, times=9, holds='"cs"')])
+
+
+def silent_divergence(venue: str, dice: random.Random) -> Case:
+    """One digit of a price or a size is another: what a venue proves does not tell."""
+    if venue == "bitfinex":  # below the checksum's orders, or a price inside it
+        part = dice.choice(("price", "size"))
+        rule = Rule(Kind.CORRUPT, message=_somewhere(venue, dice), holds=",[", part=part, times=3)
+    else:
+        part = dice.choice(("price", "size"))
+        message = _somewhere(venue, dice)
+        rule = Rule(Kind.CORRUPT, message=message, holds='"open"', part=part, connection=1)
+    return Case([rule], {"audit_seconds": 12, "rate": 60}, silent=True)
 
 
 def snapshot_and_stream_apart(venue: str, dice: random.Random) -> Case:
@@ -217,6 +241,7 @@ ROWS: dict[str, tuple[Row, tuple[str, ...]]] = {
     "7 reordered": (reordered, BOTH),
     "8 renumbered": (renumbered, BOTH),
     "9 checksum lie": (checksum_lies, ("bitfinex",)),
+    "10 silent divergence": (silent_divergence, BOTH),
     "11 snapshot apart": (snapshot_and_stream_apart, BOTH),
     "12 unknown ids": (unknown_ids, ("coinbase",)),
     "13 nothing wrong": (plain, BOTH),
@@ -251,14 +276,18 @@ def attempt(name: str, venue: str, seed: int) -> list[str]:
         world.at(world.now + int(seconds * SECOND), lambda kind=kind: world.face.perform(kind, 0))
     truth = told_truth(world) if venue == "coinbase" and case.numbers_once else None
     wrong = _settle(world, case)
-    wrong += watch.wrong
+    wrong += silent_faults(world, watch) if case.silent else watch.wrong
     if case.ends is StreamState.LIVE and not watch.compared:
         wrong.append("no LIVE book was ever compared")
     if venue == "bitfinex":
         world.face.maintenance = True  # nothing more is told: what was heard can be put in order
         world.run(2)
         wrong += trade_faults(world, watch)
-    wrong += tape_faults(world, truth) + gap_faults(world) + secret_faults(world)
+    wrong += (
+        tape_faults(world, None if case.silent else truth)
+        + gap_faults(world)
+        + secret_faults(world)
+    )
     return wrong + case.after(world)
 
 
@@ -274,6 +303,8 @@ def _settle(world: World, case: Case) -> list[str]:
         if world.stream.state is not case.ends or muted or waits:
             live_since[0] = world.now
         quiet = not world.plan.log or world.now - world.plan.log[-1].time_ns > SECOND
+        if case.silent and world.now - START_NS < SILENT_SECONDS * SECOND:
+            return False
         return quiet and world.now - live_since[0] >= SETTLED_SECONDS * SECOND
 
     if world.run(PATIENCE_SECONDS, settled):

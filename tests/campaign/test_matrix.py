@@ -30,7 +30,7 @@ def test_whatever_goes_wrong_the_book_is_the_venues_and_every_loss_is_told(
 def test_every_row_is_tried_in_two_hundred_tries_or_more() -> None:
     assert len(TRIES) >= 200
     numbers = {name.split()[0] for name in ROWS}
-    assert {str(n) for n in (*range(1, 10), *range(11, 16), *range(17, 22))} <= numbers
+    assert {str(n) for n in (*range(1, 16), *range(17, 22))} <= numbers
 
 
 def test_the_same_seed_goes_the_same_way_twice() -> None:

@@ -277,7 +277,7 @@ class MarketStream:
         """A difference was there since some moment after the last agreement."""
         if self.state not in _HAS_BOOK:
             return
-        agreed = self.integrity.last_audit_ns or self._live_since
+        agreed = self._agreed_at()
         self.integrity.note_audit(audit, now)
         wait = _ns(limits.audit_retry_ms) if audit.equal is None else self._audit_interval
         self._audit_at = now + min(wait, self._audit_interval)
@@ -286,6 +286,10 @@ class MarketStream:
             self._error(reason, now)
             self._resync(reason, agreed, now)
 
+    def _agreed_at(self) -> int:
+        """When the whole book last was the venue's for certain."""
+        return self.integrity.last_audit_ns or self._live_since
+
     def _suffer(self, fault: Fault, now: int) -> None:
         self._error(fault.reason, now)
         if fault.unreadable is not None:
@@ -293,7 +297,8 @@ class MarketStream:
         if not self._machine.connected:
             return
         if fault.action is Action.RESYNC:
-            self._resync(fault.reason, self._last_commit, now)
+            since = self._agreed_at() if fault.was_wrong else self._last_commit
+            self._resync(fault.reason, since, now)
         elif fault.action is Action.RECONNECT:
             self._reconnect(fault.reason, now)
         elif fault.action is Action.PAUSE:

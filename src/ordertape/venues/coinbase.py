@@ -171,7 +171,8 @@ class CoinbaseSession:
         self._begin(self.feed.last + 1)
         if what == _UNREADABLE:
             return self._unreadable(sentence, text)
-        return _fault(Action.RESYNC, f"the book is not the venue's: {sentence}")
+        reason = f"the book is not the venue's: {sentence}"
+        return Outcome(fault=Fault(Action.RESYNC, reason, was_wrong=True))
 
     def _keep(self, text: bytes, ts_recv: int) -> Outcome | None:
         """A frame while no book stands, or while it is being filled."""

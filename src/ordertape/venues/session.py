@@ -54,6 +54,8 @@ class Fault:
     reason: str
     unreadable: bytes | None = None
     """The frame that could not be parsed, if that was it."""
+    was_wrong: bool = False
+    """It shows that the book was wrong before, nobody knows since when."""
 
 
 class Checksum(Struct, frozen=True, gc=False):
