@@ -6,6 +6,7 @@ import re
 import socket
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -313,7 +314,7 @@ async def test_answers_come_late_short_and_with_other_statuses_on_sockets() -> N
             Rule(Kind.REST_SILENT, message=6),
         ],
     )
-    async with SimulatedCoinbase(1, rate=1, live_orders=50, plan=plan) as server:
+    async with SimulatedCoinbase(1, rate=1, live_orders=100, plan=plan) as server:
 
         async def get() -> tuple[int, bytes]:
             def work() -> tuple[int, bytes]:
@@ -339,3 +340,8 @@ async def test_answers_come_late_short_and_with_other_statuses_on_sockets() -> N
         with pytest.raises((TimeoutError, socket.timeout)):
             await get()
         assert await get() == (200, whole)
+
+
+def test_the_page_of_faults_names_every_kind() -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "faults.md").read_text()
+    assert [kind.value for kind in Kind if f"`{kind.value}`" not in page] == []
