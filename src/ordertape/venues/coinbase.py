@@ -12,36 +12,30 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final
 
-import msgspec
-
 from ordertape import limits
 from ordertape._engine import CoinbaseFeed, CoinbaseSnapshot, EventBatch, OrderBook
 from ordertape.errors import NumberRefused
 from ordertape.settings import Credentials
 from ordertape.venues import coinbase_wire as wire
-from ordertape.venues.capability import Capability
 from ordertape.venues.coinbase_audit import CoinbaseAudit
 from ordertape.venues.coinbase_auth import request_headers, subscribe_fields
+from ordertape.venues.coinbase_control import Control, is_subscriptions
 from ordertape.venues.coinbase_queue import Queue
 from ordertape.venues.coinbase_request import AUDIT, REFUSED, BookRequests
-from ordertape.venues.session import Action, Audit, Fault, Fetch, Foreign, Outcome, Proofs, chained
+from ordertape.venues.session import (
+    Action,
+    Audit,
+    Fault,
+    Fetch,
+    Foreign,
+    Outcome,
+    Proofs,
+    chained,
+    faulted,
+)
 from ordertape.venues.texts import is_number, shown
 
-__all__ = ["CAPABILITY", "CoinbaseSession"]
-
-CAPABILITY = Capability(
-    exchange="coinbase",
-    feed="full and heartbeat, Exchange WebSocket feed; level 3 over REST",
-    symbols="BTC-USD",
-    credentials="key, secret and passphrase of Coinbase Exchange with the permission View",
-    depth="every resting order",
-    sequence="each message of the product, the matching engine's own; a loss shows at once",
-    checksum="none; a periodic comparison with the whole book over REST is the proof",
-    event_time="microseconds, when the matching engine made the message",
-    end_reasons="filled, canceled",
-    trade_link="maker and taker by id",
-    commit="each message",
-)
+__all__ = ["CoinbaseSession"]
 
 _NS_PER_MS: Final = 1_000_000
 _NOTHING, _SEQUENCED, _HEARTBEAT, _CONTROL, _GAP, _DESYNC, _UNREADABLE = range(7)
@@ -69,12 +63,12 @@ class CoinbaseSession:
     def __init__(
         self, symbol: str, book: OrderBook, credentials: Credentials | None = None
     ) -> None:
-        self.market = f"{CAPABILITY.exchange} {symbol}"
+        self.market = f"{wire.CAPABILITY.exchange} {symbol}"
         self.symbol, self.book = symbol, book
         self._credentials = credentials
         self.next_seq = book.seq + 1
         self.counters: Counter[str] = Counter()
-        self.foreign: set[Foreign] = set()
+        self._control = Control(self.market, symbol, self._hidden)
         self.feed = self._make_feed(book)
         self._take: Callable[[bytes, int], bool | tuple[int, int, str] | None] = self.feed.take
         self._audit: CoinbaseAudit | None = None
@@ -117,11 +111,15 @@ class CoinbaseSession:
         self._end_audit()
 
     def begins(self, text: bytes) -> bool:
-        return wire.is_subscriptions(text)
+        return is_subscriptions(text)
 
     def stalled(self, _: int) -> str | None:
         """Silence alone says it: heartbeats prove that nothing was lost."""
         return None
+
+    @property
+    def foreign(self) -> set[Foreign]:
+        return self._control.foreign
 
     @property
     def waits_until(self) -> int:
@@ -166,7 +164,7 @@ class CoinbaseSession:
             # The message that shows the gap is the first one kept for the next book.
             self._begin(None)
             self._keep(text, ts_recv)
-            return _fault(Action.RESYNC, sentence)
+            return faulted(Action.RESYNC, sentence)
         # Whatever it was, the next book holds it.
         self._begin(self.feed.last + 1)
         if what == _UNREADABLE:
@@ -193,7 +191,7 @@ class CoinbaseSession:
         # The book that was being filled misses something.
         self._phase, self._rows, self.busy = Phase.WAITING, None, False
         self.feed.discard()
-        return _fault(Action.RESYNC, sentence or "messages are missing behind the snapshot")
+        return faulted(Action.RESYNC, sentence or "messages are missing behind the snapshot")
 
     def _unreadable(self, sentence: str, text: bytes, action: Action = Action.RESYNC) -> Outcome:
         kept = self._hidden(text.decode("utf-8", "replace")).encode()
@@ -205,25 +203,14 @@ class CoinbaseSession:
         if isinstance(error, NumberRefused):
             error.market = self.market
             if is_number(error.text):
-                return _fault(Action.FAIL, shown(str(error)))
+                return faulted(Action.FAIL, shown(str(error)))
             return self._unreadable(shown(str(error)), text)
-        return _fault(Action.FAIL, f"{self.market}: {shown(str(error))}")
+        return faulted(Action.FAIL, f"{self.market}: {shown(str(error))}")
 
     def _on_control(self, text: bytes) -> Outcome | None:
-        try:
-            control = wire.decode_control(text)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return self._unreadable(shown(str(error)), text, Action.NOTE)
-        if control.type == "subscriptions":
-            channels = wire.channels_of(control)
-            if (wire.FEED, self.symbol) not in channels:
-                self.foreign |= {Foreign(name, product, "") for name, product in channels}
-                return _fault(Action.FAIL, f"{self.market}: the venue did not subscribe us to it")
-            return None
-        said = ": ".join(str(part) for part in (control.message, control.reason) if part)
-        said = shown(self._hidden(said))
-        action = Action.FAIL if wire.is_fatal(said) else Action.RECONNECT
-        return _fault(action, f"{self.market}: the venue refuses: {said or 'no reason given'}")
+        """``subscriptions``, which must hold ours, or an ``error``."""
+        found = self._control.on_message(text)
+        return self._unreadable(found, text, Action.NOTE) if isinstance(found, str) else found
 
     def _hidden(self, text: str) -> str:
         return self._credentials.hidden(text) if self._credentials is not None else text
@@ -264,7 +251,7 @@ class CoinbaseSession:
         try:
             self._rows = self.feed.adopt(snapshot, self.next_seq, now)
         except REFUSED as error:  # numbers of both that no scale holds
-            return _fault(Action.FAIL, f"{self.market}: {shown(str(error))}")
+            return faulted(Action.FAIL, f"{self.market}: {shown(str(error))}")
         self.next_seq = self._rows.last_seq + 1
         self._phase, self.busy, self._at = Phase.FILLING, True, 0
         return self._fill()
@@ -336,7 +323,3 @@ class CoinbaseSession:
     def _end_audit(self) -> None:
         self._audit = None
         self._take = self.feed.take
-
-
-def _fault(action: Action, reason: str) -> Outcome:
-    return Outcome(fault=Fault(action, reason))

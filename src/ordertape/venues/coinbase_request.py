@@ -14,7 +14,7 @@ from ordertape import limits
 from ordertape._engine import CoinbaseSnapshot, IdCodec, OrderBook
 from ordertape.errors import IdRefused, NumberRefused
 from ordertape.venues import coinbase_wire as wire
-from ordertape.venues.session import Action, Fault, Fetch, Outcome
+from ordertape.venues.session import Action, Fetch, Outcome, faulted
 from ordertape.venues.texts import retry_after_ms, shown
 
 __all__ = ["AUDIT", "REFUSED", "BookRequests"]
@@ -91,15 +91,15 @@ class BookRequests:
         self.under_way = False
         if status in _REFUSALS:
             reason = f"the venue refuses our credentials over REST (status {status})"
-            return _fault(Action.FAIL, f"{self._market}: {reason}")
+            return faulted(Action.FAIL, f"{self._market}: {reason}")
         if status == _MISSING:
-            return _fault(Action.FAIL, f"{self._market}: the venue has no such product")
+            return faulted(Action.FAIL, f"{self._market}: the venue has no such product")
         if status in _BANS:
             asked = retry_after_ms(headers, now)
             self._counters["snapshots refused for now"] += 1
             self.postpone(now, limits.rest_ban_ms_default if asked is None else asked)
             reason = f"the venue asks us to wait (status {status})"
-            return _fault(Action.NOTE, f"{self._market}: {reason}")
+            return faulted(Action.NOTE, f"{self._market}: {reason}")
         found = self.read(status, body)
         if isinstance(found, str):
             return self._failed(found, now)
@@ -132,12 +132,8 @@ class BookRequests:
         self._counters["snapshots that failed"] += 1
         self.postpone(now)
         many = self._failures >= limits.snapshot_failures_max
-        return _fault(Action.RECONNECT if many else Action.NOTE, f"no snapshot: {reason}")
+        return faulted(Action.RECONNECT if many else Action.NOTE, f"no snapshot: {reason}")
 
 
 def _read_book(codec: IdCodec, price_scale: int, size_scale: int, body: bytes) -> CoinbaseSnapshot:
     return CoinbaseSnapshot(body, codec, price_scale, size_scale)
-
-
-def _fault(action: Action, reason: str) -> Outcome:
-    return Outcome(fault=Fault(action, reason))

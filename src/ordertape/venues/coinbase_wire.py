@@ -1,4 +1,4 @@
-"""Coinbase Exchange on the wire: symbols, subscriptions, answers.  Messages are the engine's.
+"""Coinbase Exchange: what it can prove, its symbols and requests.  Messages are the engine's.
 
 Source: docs.cdp.coinbase.com, exchange, "websocket-feed/overview", "channels", "errors",
 "get-products".
@@ -7,26 +7,38 @@ Source: docs.cdp.coinbase.com, exchange, "websocket-feed/overview", "channels", 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
+from ordertape.venues.capability import Capability
+
 __all__ = [
+    "CAPABILITY",
     "FEED",
     "HEARTBEAT",
-    "Control",
     "book_path",
-    "channels_of",
-    "decode_control",
-    "is_fatal",
-    "is_subscriptions",
     "join",
     "native",
     "pair",
     "read_products",
     "subscribe",
 ]
+
+CAPABILITY = Capability(
+    exchange="coinbase",
+    feed="full and heartbeat, Exchange WebSocket feed; level 3 over REST",
+    symbols="BTC-USD",
+    credentials="key, secret and passphrase of Coinbase Exchange with the permission View",
+    depth="every resting order",
+    sequence="each message of the product, the matching engine's own; a loss shows at once",
+    checksum="none; a periodic comparison with the whole book over REST is the proof",
+    event_time="microseconds, when the matching engine made the message",
+    end_reasons="filled, canceled",
+    trade_link="maker and taker by id",
+    commit="each message",
+)
 
 FEED: Final = "full"
 HEARTBEAT: Final = "heartbeat"
@@ -69,57 +81,10 @@ def book_path(symbol: str) -> str:
     return f"/products/{symbol}/book?level=3"
 
 
-# Requests and answers -----------------------------------------------------------------------------
+# Requests -----------------------------------------------------------------------------------------
 
 
 def subscribe(symbol: str, fields: dict[str, str]) -> bytes:
     """One product, named inside each channel: named beside them, a list is taken for empty."""
     channels = [{"name": name, "product_ids": [symbol]} for name in (FEED, HEARTBEAT)]
     return msgspec.json.encode({"type": "subscribe", "channels": channels, **fields})
-
-
-class Control(Struct):
-    """``subscriptions`` and ``error``."""
-
-    type: str
-    channels: Any = None
-    message: Any = ""
-    reason: Any = ""
-
-
-decode_control = msgspec.json.Decoder(Control).decode
-
-
-def channels_of(control: Control) -> set[tuple[str, str]]:
-    """(channel, product) of everything that is subscribed."""
-    found = set()
-    for channel in control.channels if isinstance(control.channels, list) else ():
-        if isinstance(channel, dict) and isinstance(channel.get("product_ids"), list):
-            found |= {(str(channel.get("name")), str(name)) for name in channel["product_ids"]}
-    return found
-
-
-_FATAL = (
-    "auth",
-    "api key",
-    "apikey",
-    "passphrase",
-    "signature",
-    "timestamp",
-    "not a valid product",
-)
-
-
-def is_fatal(error: str) -> bool:
-    """Whether an error would come again: what it says of credentials and products stays so."""
-    return any(word in error.lower() for word in _FATAL)
-
-
-def is_subscriptions(text: bytes) -> bool:
-    """The first message of a connection."""
-    if b'"subscriptions"' not in text:
-        return False
-    try:
-        return decode_control(text).type == "subscriptions"
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False

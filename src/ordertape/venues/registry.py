@@ -12,8 +12,8 @@ from ordertape.venues import bitfinex_wire, coinbase_wire
 from ordertape.venues.bitfinex import CAPABILITY as BITFINEX
 from ordertape.venues.bitfinex import BitfinexSession
 from ordertape.venues.capability import Capability
-from ordertape.venues.coinbase import CAPABILITY as COINBASE
 from ordertape.venues.coinbase import CoinbaseSession
+from ordertape.venues.coinbase_wire import CAPABILITY as COINBASE
 from ordertape.venues.session import VenueSession
 from ordertape.venues.symbols import Products, resolve
 

@@ -28,6 +28,7 @@ __all__ = [
     "Proofs",
     "VenueSession",
     "chained",
+    "faulted",
 ]
 
 
@@ -121,6 +122,11 @@ class Outcome(Struct, gc=False):
     caught_up: bool = False
     fetch: Fetch | None = None
     audit: Audit | None = None
+
+
+def faulted(action: Action, reason: str) -> Outcome:
+    """An outcome that is a fault alone."""
+    return Outcome(fault=Fault(action, reason))
 
 
 def chained(*outcomes: Outcome | None) -> Outcome | None:
