@@ -13,11 +13,14 @@ from ordertape._engine import NULL, OrderBook
 from ordertape.events import EventKind, Flag
 from ordertape.simulator.bitfinex_window import WindowState
 from ordertape.simulator.faults_rules import Kind
+from ordertape.stream.state import StreamState
 
 SILENCE_MS = {"bitfinex": 30_000, "coinbase": 5_000}
 """A LIVE book may be as old as this."""
 AUDITED = 100
 """Orders a side that Bitfinex shows over REST."""
+COVERED = 25
+"""Orders a side in its checksum."""
 IN_FLIGHT = 200 * MS
 """Longer no text is on its way, unless a fault holds it."""
 _HISTORY = re.compile(rb"\[\d+,\[\[\d+,\d{13},")
@@ -36,9 +39,10 @@ class Watch(Judge):
         self.revealed = 0
         """Texts that showed a loss or a wrong book: none of them may leave the stream LIVE."""
         self.wrong: list[str] = []
-        self.wrong_at: list[int] = []
-        """When (the stream's clock) a LIVE book was another than the venue's, up to a resync."""
-        self.wrong_now: list[int] = []
+        self.wrong_at: list[tuple[int, bool]] = []
+        """When (the stream's clock) a LIVE book was another than the venue's, up to a resync; and
+        whether only below what a checksum covers."""
+        self.wrong_now: list[tuple[int, bool]] = []
         self._wrong_era = 0
         self._count = 0
         self._was_live = False
@@ -103,7 +107,7 @@ class Watch(Judge):
         if len(self.wrong) < 5:
             self.wrong.append(f"{at:.3f}: {what}")
 
-    def _stretch(self, world: World, equal: bool) -> None:
+    def _stretch(self, world: World, equal: bool, deep: bool = False) -> None:
         """What is wrong for a while and then right again by itself nobody could have noticed."""
         era = world.stream.book.era
         if era != self._wrong_era:
@@ -112,7 +116,7 @@ class Watch(Judge):
         if equal:
             self.wrong_now = []
         else:
-            self.wrong_now.append(world.clock())
+            self.wrong_now.append((world.clock(), deep))
 
     def _compare_coinbase(self, world: World) -> None:
         assert world.coinbase is not None
@@ -192,7 +196,9 @@ class Watch(Judge):
         ]
         equal = all(ours == theirs for ours, theirs in sides)
         # What stands deeper the venue's own book does not show.
-        self._stretch(world, all(ours[:AUDITED] == theirs[:AUDITED] for ours, theirs in sides))
+        shown = all(ours[:AUDITED] == theirs[:AUDITED] for ours, theirs in sides)
+        deep = all(ours[:COVERED] == theirs[:COVERED] for ours, theirs in sides)
+        self._stretch(world, shown, deep)
         if not equal:
             self._note(world, f"LIVE at {state.time_ms} with another window than the venue's")
 
@@ -286,10 +292,12 @@ def trade_faults(world: World, watch: Watch) -> list[str]:
 # Gaps ---------------------------------------------------------------------------------------------
 
 
-def gap_faults(world: World) -> list[str]:
-    """Every loss must lie in a gap row, every gap row must be healed."""
+def gap_faults(world: World, ends: StreamState) -> list[str]:
+    """Every loss must lie in a gap row; every gap row must be healed, unless the stream ended."""
     gaps = world.tape.gaps()
-    wrong = [f"a gap that nothing healed: {reason}" for _, to, reason in gaps if to is None]
+    wrong = []
+    if ends is StreamState.LIVE:
+        wrong += [f"a gap that nothing healed: {reason}" for _, to, reason in gaps if to is None]
     slack = IN_FLIGHT + sum(
         int(injected.detail.split()[0]) * MS
         for injected in world.plan.log
@@ -315,15 +323,16 @@ def silent_faults(world: World, watch: Watch) -> list[str]:
     the resync that ended it, must lie in a gap row."""
     gaps = world.tape.gaps()
     if watch.wrong_now:
-        return [f"still wrong since {(watch.wrong_now[0] - START_NS) / SECOND:.3f}"]
-    uncovered = [
-        at
-        for at in watch.wrong_at
-        if not any(begin <= at and to is not None and at <= to for begin, to, _ in gaps)
-    ]
-    return [
-        f"wrong at {(at - START_NS) / SECOND:.3f}, in no gap row of {gaps}" for at in uncovered[:2]
-    ]
+        return [f"still wrong since {(watch.wrong_now[0][0] - START_NS) / SECOND:.3f}"]
+    wrong = []
+    for at, deep in watch.wrong_at:
+        if any(begin <= at and to is not None and at <= to for begin, to, _ in gaps):
+            continue
+        following = next((reason for begin, _, reason in gaps if begin > at), "")
+        # An order that is wrong further down, and then comes up to where the checksum sees it.
+        if not (deep and "checksum" in following):
+            wrong.append(f"wrong at {(at - START_NS) / SECOND:.3f}, in no gap row of {gaps}")
+    return wrong[:2]
 
 
 def secret_faults(world: World) -> list[str]:

@@ -196,6 +196,8 @@ def broken_answers(venue: str, dice: random.Random) -> Case:
 
 
 def refused_keys(venue: str, dice: random.Random) -> Case:
+    if dice.random() < 0.2:  # over REST alone
+        return Case([Rule(Kind.REST_STATUS, amount=401)], ends=StreamState.FAILED)
     wrong = [
         Credentials("another-key", CREDENTIALS.secret, CREDENTIALS.passphrase),
         Credentials(CREDENTIALS.key, "YW5vdGhlcg==", CREDENTIALS.passphrase),
@@ -231,6 +233,11 @@ def maintenance(venue: str, dice: random.Random) -> Case:
     return Case([], acts=acts)
 
 
+def delisted(venue: str, dice: random.Random) -> Case:
+    """The product is none any more: nothing comes, and the next connection is refused it."""
+    return Case([], acts=[(dice.uniform(1, 8), Kind.DELISTED)], ends=StreamState.FAILED)
+
+
 ROWS: dict[str, tuple[Row, tuple[str, ...]]] = {
     "1 drop mid-snapshot": (mid_snapshot, BOTH),
     "2 drop mid-stream": (mid_stream, BOTH),
@@ -253,6 +260,7 @@ ROWS: dict[str, tuple[Row, tuple[str, ...]]] = {
     "20 refused keys": (refused_keys, ("coinbase",)),
     "21 unreachable": (unreachable, BOTH),
     "maintenance": (maintenance, BOTH),
+    "delisted": (delisted, BOTH),
 }
 """Number and name in the matrix: the row and the venues it is about."""
 
@@ -285,7 +293,7 @@ def attempt(name: str, venue: str, seed: int) -> list[str]:
         wrong += trade_faults(world, watch)
     wrong += (
         tape_faults(world, None if case.silent else truth)
-        + gap_faults(world)
+        + gap_faults(world, case.ends)
         + secret_faults(world)
     )
     return wrong + case.after(world)

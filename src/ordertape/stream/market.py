@@ -237,7 +237,7 @@ class MarketStream:
         if outcome.synced:
             self._synced(batch, outcome.behind, now)
         elif self.integrity.note_commit(self.book.crossed, self.session.crossed_commits_max):
-            self._resync("the book stayed crossed", self._last_commit, now)
+            self._resync("the book stayed crossed", self._agreed_at(), now)
         elif now >= self.record.next_marks and self._machine.state is StreamState.LIVE:
             self.record.marks(self.integrity, now)
         # What silence alone commits proves nothing of the time after the last frame.
