@@ -203,3 +203,27 @@ def test_a_session_without_clusters_is_refused() -> None:
     verdict = check_tape(even, "crypto", Decimal(1))
     assert not verdict.accepted
     assert verdict.hard[0] < 16
+
+
+@pytest.mark.parametrize("preset", sorted(CHECKED))
+def test_the_document_tells_every_band_and_what_seed_7_gives(preset: str) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "simulator.md").read_text()
+    section = text.partition(f"### `{preset}`")[2].partition("\n#")[0]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in section.splitlines()
+        if " to " in line
+    ]
+    verdict = check_session(preset, 7, 10)
+    assert len(rows) == len(verdict.rows)
+    for (hard, name, span, real, found, *_), (gate, band, value) in zip(
+        rows, verdict.rows, strict=True
+    ):
+        low, high, middle, first = (
+            float(text.replace(",", "")) for text in (*span.split(" to "), real, found.split()[0])
+        )
+        told = (bool(hard), name, low, high, middle)
+        assert told[:2] == (gate.hard, gate.text)
+        assert told[2:] == pytest.approx(band, rel=0.006)
+        assert first == pytest.approx(value, rel=0.006), name
+        assert found.endswith("✗") == (gate not in verdict.passed), name

@@ -41,8 +41,9 @@ class Crowd:
             round(float(f"{((1 + ticks) / d0) ** power:.6g}") * 1024) for ticks in range(_FACTORS)
         ]
         self._steps = exponential(preset.requote_step * 1024)
+        self._large = preset.large * unit
         self._births = exponential(SECOND / preset.births_per_second)
-        self._inside = floor.mixture(((1, 0.1, 0.9),), 1 << 20)
+        self._inside = floor.mixture((preset.inside_gain,), 1 << 20)
 
     def start(self) -> None:
         floor = self.floor
@@ -59,7 +60,11 @@ class Crowd:
         """A new order, and what it causes."""
         floor, preset = self.floor, self.preset
         size = self.size()
-        self.place(side, self._price(side), size)
+        price = self._price(side)
+        if size > self._large and price == floor.touch(side):
+            # Who has much to show does not show it where the next taker finds it.
+            price += (1 + floor.bits(4)) * (floor.tick if side else -floor.tick)
+        self.place(side, max(floor.tick, price), size)
         for mean, delay_ms in preset.children:
             for _ in range(floor.few(mean)):
                 child = side if floor.uniform() < preset.child_same_side else 1 - side
@@ -74,15 +79,20 @@ class Crowd:
         """A post-only order with a life of its own."""
         floor = self.floor
         owner = FIRST_OWNER + floor.bits(5)
+        best = floor.matching.best(side)
+        inside = best is not None and (price < best if side else price > best)
         order = floor.matching.post_only(floor.new_id(), side, price, size, owner)
         if order is not None:
-            floor.later(self._life(order), self._expire, order.order_id)
+            floor.later(self._life(order, inside), self._expire, order.order_id)
         return order
 
-    def _life(self, order: Order) -> int:
+    def _life(self, order: Order, inside: bool = False) -> int:
+        """Who betters the price means it: an order inside lives as the slow ones do."""
         floor = self.floor
         first, fast = self._lives[0]
         draw = floor.uniform()
+        if inside and self.preset.inside_stays:
+            draw = first + draw * (1 - first)
         if draw < first:
             return fast[floor.bits(11)]
         best = floor.matching.best(order.side) or order.price
@@ -97,7 +107,7 @@ class Crowd:
         if self.floor.uniform() >= self.preset.requote:
             self.floor.matching.cancel(order_id)
             return
-        self.renew(order, self._step(order.side), self._gaps)
+        self.renew(order, self._step(order.side), self.floor.mixed(self._gaps))
 
     def _step(self, _side: int) -> int:
         """Ticks up or down, mostly none where the preset says so."""
@@ -107,8 +117,8 @@ class Crowd:
         ticks = 1 + (self._steps[floor.bits(11)] >> 10)
         return ticks if floor.bits(1) else -ticks
 
-    def renew(self, order: Order, ticks: int, gaps: list[tuple[float, tuple[int, ...]]]) -> None:
-        """Quotes the same size again, ``ticks`` higher, after a gap; or amends at once."""
+    def renew(self, order: Order, ticks: int, gap: int) -> None:
+        """Quotes the same size again, ``ticks`` higher, after a gap in ns; or amends at once."""
         floor, preset = self.floor, self.preset
         price = order.price + ticks * floor.tick
         if ticks and floor.uniform() < preset.amend:
@@ -117,7 +127,7 @@ class Crowd:
             floor.later(self._life(order), self._expire, order.order_id)
             return
         floor.matching.cancel(order.order_id)
-        floor.later(floor.mixed(gaps), self._again, order.side, price, order.size)
+        floor.later(gap, self._again, order.side, price, order.size)
 
     def _again(self, side: int, price: int, size: int) -> None:
         self.place(side, self.floor.clear(side, price), size)
@@ -137,7 +147,9 @@ class Crowd:
             if spread > preset.inside_from:
                 chance = preset.inside if spread <= preset.wide_from else preset.inside_wide
                 room = spread - preset.spread_left
-                if room > 0 and floor.uniform() < chance:
+                # Who betters a price prefers to do so with the crowd behind.
+                lean = -floor.imbalance() if side else floor.imbalance()
+                if room > 0 and floor.uniform() < chance * (1 + lean):
                     better = 1 + (spread * floor.mixed(self._inside) >> 20)
                     return best - min(better, room) * sign
         price = best + self._distances[floor.bits(12)] * sign

@@ -23,6 +23,9 @@ FIRST_OWNER: Final = 10
 EPISODE_OWNER: Final = 9_999
 """Owners from here on act in labelled episodes."""
 
+_SEEN_LEVELS: Final = 5
+"""How deep traders look for an imbalance."""
+
 Act: TypeAlias = Callable[[Any, Any, Any], None]
 
 
@@ -154,21 +157,20 @@ class Floor:
         return max(tick, other + (tick if side else -tick))
 
     def clear(self, side: int, price: int) -> int:
-        """The nearest price that trades with nobody who can be seen."""
+        """The nearest price that trades with nobody who can be seen, and leaves of the spread what
+        the preset's traders leave."""
         other, tick = self.matching.best(1 - side), self.tick
         if other is not None and not self.matching.auction:
-            if side == 0 and price >= other:
-                price = other - tick
-            elif side == 1 and price <= other:
-                price = other + tick
+            room = self.preset.spread_left * tick
+            price = max(price, other + room) if side else min(price, other - room)
         return max(tick, price)
 
     def imbalance(self) -> float:
-        """-1 (asks only) to 1 (bids only): sizes of the first three levels."""
+        """-1 (asks only) to 1 (bids only): sizes of the first levels."""
         sums = [0, 0]
         for side in (0, 1):
             levels = self.matching.levels[side]
-            for key in self.matching.price_keys(side)[-3:]:
+            for key in self.matching.price_keys(side)[-_SEEN_LEVELS:]:
                 for order in levels[abs(key)].values():
                     sums[side] += order.size
         total = sums[0] + sums[1]

@@ -12,8 +12,8 @@ __all__ = ["Layer"]
 _ROUND: Final = 100 * MS
 _ROUNDS_FOR_ALL: Final = 100
 """Every order is looked at once in so many rounds of 100 ms."""
-_CHURN: Final = 0.004
-"""Probability that one that is looked at goes."""
+_USUAL: Final = 6_000
+"""Orders of a layer as large as the real one: larger ones reach farther."""
 
 
 class Layer:
@@ -24,6 +24,9 @@ class Layer:
         self._count = count
         self._ids: list[int] = []
         self._next = 0
+        self._churn = floor.preset.patient_churn * min(1.0, _USUAL / count)
+        self._nearest, farthest = floor.preset.patient_ticks
+        self._range = farthest * max(1, count // _USUAL) - self._nearest
 
     def start(self) -> None:
         """All of them at once."""
@@ -39,7 +42,7 @@ class Layer:
         for at in range(self._next, min(end, self._count)):
             if ids[at] not in floor.matching.orders:
                 ids[at] = self._place()
-            elif floor.uniform() < _CHURN:
+            elif floor.uniform() < self._churn:
                 floor.matching.cancel(ids[at])
                 ids[at] = self._place()
         self._next = 0 if end >= self._count else end
@@ -56,10 +59,9 @@ class Layer:
     def _place(self) -> int:
         floor = self.floor
         side = floor.bits(1)
-        nearest, farthest = floor.preset.patient_ticks
         # More near than far: the product of two draws.
         share = floor.uniform() * floor.uniform() if floor.bits(1) else floor.uniform()
-        ticks = nearest + int(share * (farthest - nearest))
+        ticks = self._nearest + int(share * self._range)
         price = floor.touch(side) + (ticks if side else -ticks) * floor.tick
         order_id = floor.new_id()
         price = floor.clear(side, max(floor.tick, price))

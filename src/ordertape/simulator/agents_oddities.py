@@ -38,13 +38,14 @@ class Oddities:
         self._acts[floor.bits(3)](floor.bits(1))
 
     def _near(self, side: int) -> Order | None:
-        """A shown order at the best price, or near it."""
+        """A shown order at the best price, or near it; nobody acts for an episode's trader."""
         matching = self.floor.matching
         keys = matching.price_keys(side)
         if not keys:
             return None
         place = min(len(keys), 1 + self.floor.bits(2))
-        return next(iter(matching.levels[side][abs(keys[-place])].values()))
+        order = next(iter(matching.levels[side][abs(keys[-place])].values()))
+        return order if order.owner < EPISODE_OWNER else None
 
     def _iceberg(self, side: int) -> None:
         floor = self.floor
@@ -83,7 +84,6 @@ class Oddities:
     def _trade_with_itself(self, side: int) -> None:
         floor = self.floor
         maker = floor.matching.front(1 - side, None)
-        # Nobody acts in the name of an episode's trader.
         if maker is None or not 0 < maker.owner < EPISODE_OWNER or maker.hidden:
             return
         size = maker.size // 2 if floor.bits(1) else maker.size * 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from ordertape.simulator.agents_crowd import Crowd
 from ordertape.simulator.agents_floor import FIRST_OWNER, MS, SECOND, Floor
@@ -10,9 +10,9 @@ from ordertape.simulator.draws import exponential, lognormal
 
 __all__ = ["Retriers", "Takers"]
 
-_LEARN = 0.02
+_LEARN: Final = 0.02
 """How fast the takers' belief in the imbalance follows what it was worth."""
-_HORIZON_MS = 1_000.0
+_HORIZON_MS: Final = 2_000.0
 """After which they look what the mid did."""
 
 
@@ -64,7 +64,7 @@ class Takers:
         order_id, owner = floor.new_id(), FIRST_OWNER + floor.bits(8)
         if kind < 10:
             floor.matching.market(order_id, side, size, owner)
-        elif kind < 15:
+        elif kind < 15 or preset.spread_left > 1:
             floor.matching.ioc(order_id, side, front.price, size, owner)
         else:
             floor.matching.limit(order_id, side, front.price, size, owner)
@@ -74,8 +74,9 @@ class Takers:
 
     def _learn(self, imbalance: float, mid: int, _c: Any) -> None:
         moved = self.floor.touch(0) + self.floor.touch(1) - mid
-        worth = 0.0 if not moved else (imbalance if moved > 0 else -imbalance)
-        self.belief += _LEARN * (max(-1.0, min(1.0, 3 * worth)) - self.belief)
+        if moved:
+            worth = 3 * (imbalance if moved > 0 else -imbalance)
+            self.belief += _LEARN * (max(-1.0, min(1.0, worth)) - self.belief)
 
 
 class Retriers:

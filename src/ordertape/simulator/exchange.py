@@ -14,10 +14,10 @@ from ordertape.errors import SettingRefused
 from ordertape.simulator.agents import Agents
 from ordertape.simulator.episodes import Episode, Episodes
 from ordertape.simulator.markets import (
-    EVENT_RATE_MAX,
-    EVENT_RATE_MIN,
     LIVE_ORDERS_MAX,
     LIVE_ORDERS_MIN,
+    RATE_MAX,
+    RATE_MIN,
     SIZE_SCALE,
     MarketShape,
 )
@@ -40,7 +40,7 @@ TRADE_IDS_PER_SECOND: Final = 4_000
 class SimulatedMarket:
     """A market that begins at ``start_ns`` with a full book, which is no part of its log.
 
-    ``rate``: occurrences a second in the long run, EVENT_RATE_MIN to EVENT_RATE_MAX.
+    ``rate``: occurrences a second in the long run, RATE_MIN to RATE_MAX.
     ``preset``: what kind of market (None: the shape's).  ``live_orders``: about how many rest,
     LIVE_ORDERS_MIN to LIVE_ORDERS_MAX (None: as the preset has it).  ``keep``: how many occurrences
     back `digest_at` can look (0: none).  ``id_text`` and ``id_codec``: how the venue prints an
@@ -63,7 +63,7 @@ class SimulatedMarket:
         id_codec: str = "int",
         rejects_published: bool | None = None,
     ) -> None:
-        _check("a rate", rate, EVENT_RATE_MIN, EVENT_RATE_MAX)
+        _check("a rate", rate, RATE_MIN, RATE_MAX)
         if live_orders is not None:
             _check("a number of live orders", live_orders, LIVE_ORDERS_MIN, LIVE_ORDERS_MAX)
         self.shape, self.seed, self.rate = shape, seed, rate

@@ -10,8 +10,6 @@ from typing import Final
 from ordertape.errors import SettingRefused, UnknownMarket
 
 __all__ = [
-    "EVENT_RATE_MAX",
-    "EVENT_RATE_MIN",
     "LIVE_ORDERS_MAX",
     "LIVE_ORDERS_MIN",
     "MARKETS",
@@ -25,11 +23,8 @@ __all__ = [
 SIZE_SCALE: Final = 8
 """Digits after the point of every size."""
 RATE_MIN: Final = 1
-RATE_MAX: Final = 5_000
-"""Operations a second on one market's book that a flow is made for."""
-EVENT_RATE_MIN: Final = 1
-EVENT_RATE_MAX: Final = 20_000
-"""Events a second that the traders of a `SimulatedMarket` are made for."""
+RATE_MAX: Final = 20_000
+"""Occurrences a second that a `SimulatedMarket` and its traders are made for."""
 LIVE_ORDERS_MIN: Final = 100
 LIVE_ORDERS_MAX: Final = 200_000
 """Orders that rest in a `SimulatedMarket`."""

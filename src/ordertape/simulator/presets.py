@@ -45,11 +45,17 @@ class Preset:
     inside_wide: float
     """The same where the spread is wider than ``wide_from`` ticks."""
     wide_from: int
+    inside_gain: Law
+    """How much of the spread such a quote takes."""
     spread_left: int
     """Ticks that a quote inside leaves at least."""
     fixed_sizes: tuple[tuple[float, float], ...]
     """(probability, size) of the programs; the rest is drawn from ``sizes``."""
     sizes: tuple[Law, ...]
+    large: float
+    """Sizes beyond this are not shown at the touch."""
+    inside_stays: bool
+    """Whether orders inside the spread live as long as slow ones."""
     size_digits: int
     """Significant digits of drawn sizes, 0: all."""
     lives: tuple[Law, ...]
@@ -75,6 +81,18 @@ class Preset:
     reaction: Law
     shock_requote: float
     shock_gap: Law
+    first_stays: bool
+    """Whether the first in the queue at the touch stays in a shock that does not overrun it."""
+    settled_ms: int
+    """Orders older than this take part in fewer shocks."""
+    settled_share: float
+    """By this factor."""
+    shock_together: float
+    """Probability that an order is renewed together with the others of its owner."""
+    shock_spacing: float
+    """ms between two of those."""
+    trend: float
+    """How much likelier the next price move is in the direction of the last."""
     lead: float
     reach: int
     """Ticks from the touch within which orders are renewed."""
@@ -88,6 +106,8 @@ class Preset:
     # The patient
     patient_ticks: tuple[int, int]
     """How far from the touch they place themselves."""
+    patient_churn: float
+    """Probability that one goes in 10 s, of layers of more than 6,000 less."""
     # Post-only retriers
     chains_per_second: float
     chain_length: Law
@@ -100,40 +120,55 @@ class Preset:
 
 CRYPTO: Final = Preset(
     name="crypto",
-    events_per_second=208,
+    events_per_second=250,
     rejects_published=True,
-    live_orders=6_500,
+    live_orders=6500,
     active_orders=400,
-    births_per_second=1.9,
-    children=((0.40, 33), (0.20, 2_500)),
+    births_per_second=1.7,
+    children=((0.64, 33), (0.2, 2700.0)),
     child_same_side=0.58,
-    twin=0.12,
+    twin=0.072,
     twin_ms=25,
-    distances=((0.27, 0, 0), (0.14, 1, 5), (0.26, 6, 20), (0.28, 21, 100)),
+    distances=((0.27, 0, 0), (0.14, 1, 5), (0.26, 6, 20), (0.29, 21, 100)),
     inside=0.5,
     inside_from=1,
     inside_wide=0.5,
     wide_from=1,
+    inside_gain=(1, 0.7, 0.5),
     spread_left=1,
-    fixed_sizes=((0.16, 1.0), (0.075, 13 / 12), (0.055, 10 / 12), (0.045, 8 / 12), (0.03, 25 / 12)),
+    fixed_sizes=(
+        (0.16, 1.0),
+        (0.075, 1.0833333333333333),
+        (0.055, 0.8333333333333334),
+        (0.045, 0.6666666666666666),
+        (0.03, 2.0833333333333335),
+    ),
     sizes=((0.58, 0.64, 1.7), (0.055, 0.008, 0.5)),
+    large=6,
+    inside_stays=True,
     size_digits=0,
-    lives=((0.42, 30, 0.9), (0.58, 2_600, 1.9)),
+    lives=((0.42, 30, 0.9), (0.58, 2800, 2.05)),
     life_distance=(11, 0.35),
-    requote=0.50,
-    requote_gaps=((0.04, 0.4, 0.5), (0.96, 30, 0.5)),
+    requote=0.5,
+    requote_gaps=((0.045, 0.4, 0.5), (0.955, 30, 0.54)),
     requote_same_price=0.55,
     requote_step=2,
     amend=0,
-    shocks_per_second=0.15,
+    shocks_per_second=0.112,
     shock_children=(0.62, 500),
-    shock_still=0.55,
-    shock_step=1.5,
-    shock_share=0.26,
-    shock_share_deviation=1.0,
+    shock_still=0.5,
+    shock_step=2.5,
+    shock_share=0.3,
+    shock_share_deviation=1.2,
     reaction=(1, 22, 0.9),
-    shock_requote=0.45,
+    shock_requote=0.6,
     shock_gap=(1, 15, 1.5),
+    first_stays=True,
+    settled_ms=5000,
+    settled_share=0.4,
+    shock_together=0.6,
+    shock_spacing=0.5,
+    trend=0.1,
     lead=0.7,
     reach=100,
     takers_per_second=0.085,
@@ -143,6 +178,7 @@ CRYPTO: Final = Preset(
     births_per_trade=1.5,
     births_per_move=3,
     patient_ticks=(1, 800),
+    patient_churn=0.0012,
     chains_per_second=6,
     chain_length=(1, 1.35, 1.9),
     retry=(1, 37, 0.25),
@@ -153,49 +189,59 @@ CRYPTO: Final = Preset(
 
 EQUITY: Final = Preset(
     name="equity",
-    events_per_second=42,
+    events_per_second=46,
     rejects_published=False,
     live_orders=329,
     active_orders=75,
     births_per_second=0.28,
-    children=((0.38, 2), (0.15, 2_000)),
-    child_same_side=0.80,
-    twin=0.20,
+    children=((0.38, 2), (0.15, 2000)),
+    child_same_side=0.8,
+    twin=0.17,
     twin_ms=15,
-    distances=((0.12, 0, 0), (0.26, 1, 5), (0.38, 6, 20), (0.18, 21, 100)),
-    inside=0.14,
+    distances=((0.135, 0, 0), (0.26, 1, 5), (0.37, 6, 20), (0.155, 21, 100)),
+    inside=0.186,
     inside_from=4,
-    inside_wide=0.35,
+    inside_wide=0.465,
     wide_from=25,
+    inside_gain=(1, 0.1, 0.9),
     spread_left=4,
-    fixed_sizes=((0.40, 1), (0.11, 0.18), (0.10, 2), (0.09, 0.22), (0.05, 0.5)),
+    fixed_sizes=((0.4, 1), (0.11, 0.18), (0.1, 2), (0.09, 0.22), (0.05, 0.5)),
     sizes=((0.25, 0.4, 1.4),),
+    large=3.6,
+    inside_stays=False,
     size_digits=2,
-    lives=((0.25, 3.5, 1.5), (0.68, 900, 2), (0.07, 40_000, 1)),
+    lives=((0.26, 3.5, 1.5), (0.66, 1200, 2.05), (0.08, 40000, 1)),
     life_distance=(8, 0.75),
     requote=0.46,
-    requote_gaps=((0.5, 0.3, 0.5), (0.5, 20, 1.4)),
+    requote_gaps=((0.771, 0.3, 0.5), (0.42, 22.6, 1.4)),
     requote_same_price=0.08,
     requote_step=4,
-    amend=0.1,
-    shocks_per_second=0.17,
+    amend=0.2,
+    shocks_per_second=0.15,
     shock_children=(0.68, 333),
-    shock_still=0.60,
+    shock_still=0.45,
     shock_step=1.0,
-    shock_share=0.13,
-    shock_share_deviation=1.2,
-    reaction=(1, 1.2, 1.8),
-    shock_requote=0.60,
+    shock_share=0.3,
+    shock_share_deviation=1.5,
+    reaction=(1, 0.612, 1.8),
+    shock_requote=0.64,
     shock_gap=(1, 0.6, 1.6),
-    lead=0.3,
+    first_stays=False,
+    settled_ms=5000,
+    settled_share=0.48,
+    shock_together=0.3,
+    shock_spacing=0.266,
+    trend=0.2,
+    lead=0.48,
     reach=100,
-    takers_per_second=0.45,
+    takers_per_second=0.72,
     taker_children=(0.44, 300),
-    taker_same_side=0.75,
+    taker_same_side=0.72,
     taker_sizes=(1, 0.55, 0.8),
     births_per_trade=2,
     births_per_move=0.05,
     patient_ticks=(5, 120),
+    patient_churn=0.008,
     chains_per_second=0,
     chain_length=(1, 1, 0),
     retry=(1, 37, 0.25),
@@ -207,10 +253,10 @@ EQUITY: Final = Preset(
 LIVELY: Final = replace(
     CRYPTO,
     name="lively",
-    events_per_second=167,
+    events_per_second=320,
     live_orders=2_000,
     amend=0.15,
-    takers_per_second=1.5,
+    takers_per_second=2.5,
     chains_per_second=1,
     oddities_per_second=2,
 )
