@@ -113,17 +113,10 @@ async def test_audits_of_a_bitfinex_window_find_it_equal() -> None:
 
 
 LOSSES = [
-    Rule(Kind.DROP, message=5_000, connection=1),
-    Rule(Kind.REORDER, message=5_000, connection=1, amount=5),
-    Rule(Kind.TRUNCATE, message=5_000, connection=1),
-    Rule(Kind.GARBLE, message=5_000, connection=1),
-    Rule(Kind.SEQUENCE_JUMP, message=5_000, connection=1),
-    Rule(Kind.SEQUENCE_RESET, message=5_000, connection=1),
-    Rule(Kind.CLOSE, message=5_000, connection=1),
-    Rule(Kind.CUT, message=5_000, connection=1),
-    Rule(Kind.RESET, message=5_000, connection=1),
-    Rule(Kind.OVERSIZE, message=5_000, connection=1),
+    Rule(kind, message=5_000, connection=1)
+    for kind in (Kind.DROP, Kind.GARBLE, Kind.CLOSE, Kind.CUT, Kind.OVERSIZE)
 ]
+"""What sockets can do; the campaign has every fault, in virtual time."""
 
 
 @pytest.mark.parametrize("rule", LOSSES, ids=lambda rule: rule.kind.value)
@@ -152,15 +145,10 @@ async def test_repeats_change_nothing() -> None:
 
 
 ANSWERS = [
-    Rule(Kind.REST_SLOW, amount=700),
-    Rule(Kind.REST_LATE, amount=700),
-    Rule(Kind.REST_STATUS, amount=429, retry_after=1),
-    Rule(Kind.REST_STATUS, amount=429),
+    Rule(Kind.REST_SLOW, amount=500),
     Rule(Kind.REST_STATUS, amount=503),
-    Rule(Kind.REST_STALE),
     Rule(Kind.REST_TRUNCATED),
     Rule(Kind.REST_LENGTH),
-    Rule(Kind.REST_GARBLED),
 ]
 
 
@@ -220,9 +208,9 @@ CANARIES = Keys(
 
 
 CANARY_FAULTS = [
-    *(rule for rule in LOSSES if rule.kind in (Kind.DROP, Kind.GARBLE, Kind.CUT, Kind.OVERSIZE)),
+    Rule(Kind.GARBLE, message=5_000, connection=1),
+    Rule(Kind.CUT, message=1, connection=1),
     Rule(Kind.REST_STATUS, amount=401),
-    Rule(Kind.REST_STATUS, amount=429),
     Rule(Kind.REST_TRUNCATED),
 ]
 
