@@ -51,6 +51,7 @@ class RestClient:
             timeout=seconds,
             headers={"User-Agent": "ordertape", "Accept-Encoding": "gzip"},
             follow_redirects=False,  # another host must not see what the request is signed with
+            limits=httpx.Limits(max_keepalive_connections=0),  # requests are rare
         )
 
     def prepare(self) -> None:
