@@ -258,7 +258,7 @@ def test_a_book_of_another_symbol_or_precision_is_not_ours() -> None:
 
 def test_a_channel_whose_subscribed_never_came_is_stalled() -> None:
     session = synced()
-    history = f"[9,[[401597393,1574694475039,0.005,7244.9]],2,1700000000000]"
+    history = "[9,[[401597393,1574694475039,0.005,7244.9]],2,1700000000000]"
     assert play(session, [history], T) == []
     assert session.stalled(T + limits.subscribe_timeout_ms * MS) is None
     reason = session.stalled(T + (limits.subscribe_timeout_ms + 1) * MS)

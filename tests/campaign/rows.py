@@ -289,7 +289,8 @@ def attempt(name: str, venue: str, seed: int) -> list[str]:
         wrong.append("no LIVE book was ever compared")
     if venue == "bitfinex":
         world.face.maintenance = True  # nothing more is told: what was heard can be put in order
-        world.run(2)
+        # Longer than trades wait for what they met, at half speed where a clock was set back.
+        world.run(4)
         wrong += trade_faults(world, watch)
     wrong += (
         tape_faults(world, None if case.silent else truth)
