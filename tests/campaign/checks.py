@@ -222,6 +222,7 @@ def told_truth(world: World) -> dict[int, bytes]:
 
 def tape_faults(world: World, truth: dict[int, bytes] | None) -> list[str]:
     """What is wrong with what the stream wrote."""
+    world.stream.flush()  # as its connection does whenever no other frame is at hand
     wrong: list[str] = []
     book = OrderBook(codec=world.stream.book.codec)
     expected = 1
