@@ -26,7 +26,7 @@ from ordertape.simulator.occurrences import (
 from ordertape.simulator.presets import PRESETS
 
 SECOND = 1_000_000_000
-DIGEST = "1b5386b784403e8401f556b00bf701b5"
+DIGEST = "269c12a7a586f4d2770d1d70330785bd"
 
 
 def market(
