@@ -146,7 +146,7 @@ def test_nothing_is_subscribed_during_maintenance_until_it_ends() -> None:
     session.frame(b'{"event":"info","version":2,"platform":{"status":0}}', T)
     answer = session.frame(b'{"event":"conf","status":"OK","flags":229376}', T)
     assert answer is not None
-    assert answer.send == []
+    assert not answer.send
     ended = session.frame(b'{"event":"info","code":20061}', T)
     assert ended is not None
     assert len(ended.send) == 2
