@@ -26,7 +26,7 @@ from ordertape.simulator.occurrences import (
 from ordertape.simulator.presets import PRESETS
 
 SECOND = 1_000_000_000
-DIGEST = "269c12a7a586f4d2770d1d70330785bd"
+DIGEST = "cfc3a905a0022ca238e2bd69e0e271be"
 
 
 def market(

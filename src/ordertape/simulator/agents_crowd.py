@@ -153,6 +153,8 @@ class Crowd:
                     better = 1 + (spread * floor.mixed(self._inside) >> 20)
                     return best - min(better, room) * sign
         price = best + self._distances[floor.bits(12)] * sign
+        if preset.off_grid and floor.uniform() < preset.off_grid:
+            price += floor.draws.below(floor.tick) * (1 if side else -1)
         return floor.clear(side, price)
 
     def fixed_size(self) -> int:

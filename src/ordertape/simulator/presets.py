@@ -113,6 +113,8 @@ class Preset:
     chain_length: Law
     retry: Law
     # The rest
+    off_grid: float
+    """Probability of a price between two ticks, as venues with fine prices have them."""
     oddities_per_second: float
     watch_ms: int
     """How often makers look whether the mid has moved."""
@@ -182,6 +184,7 @@ CRYPTO: Final = Preset(
     chains_per_second=6,
     chain_length=(1, 1.35, 1.9),
     retry=(1, 37, 0.25),
+    off_grid=0,
     oddities_per_second=0.05,
     watch_ms=5,
 )
@@ -245,6 +248,7 @@ EQUITY: Final = Preset(
     chains_per_second=0,
     chain_length=(1, 1, 0),
     retry=(1, 37, 0.25),
+    off_grid=0,
     oddities_per_second=0.02,
     watch_ms=50,
 )
@@ -258,6 +262,7 @@ LIVELY: Final = replace(
     amend=0.15,
     takers_per_second=2.5,
     chains_per_second=1,
+    off_grid=0.125,
     oddities_per_second=2,
 )
 """The BTC/USD-like market with more of all that is seldom there: to be looked at and to test with;
