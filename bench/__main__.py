@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench import (
     archive,
     bitfinex_path,
+    coinbase_path,
     engine,
     journal,
     memory,
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "one_event": one_event.run,
     "plain_book": plain_book.run,
     "bitfinex_path": bitfinex_path.run,
+    "coinbase_path": coinbase_path.run,
     "journal": journal.run,
     "archive": archive.run,
     "rebuild": rebuild.run,

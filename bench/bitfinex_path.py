@@ -8,16 +8,13 @@ per update of the book, once as they are and once with the best prices read afte
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from bench.context import Bench
 from bench.demo_tape import SEED, SYMBOL, VENUE_SYMBOL
+from bench.driver import Driver
 from bench.measure import alternate, cpu_ns, frozen_inputs
 from bench.peers import CRYPTOFEED, Missing
 from bench.report import BenchmarkFailed, Row, Skipped
@@ -38,10 +35,11 @@ def run(bench: Bench) -> Iterator[Row | Skipped]:
     bench.tell("making the frames")
     plain = [text for _, text in frames(SEED, bench.sizes.updates, **_ALIKE, **_BARE)]
     ours = _Ours(list(frames(SEED, bench.sizes.updates, **_ALIKE)))
-    theirs: _Theirs | None = None
+    theirs: Driver | None = None
     try:
         python = bench.peers.python("cryptofeed", CRYPTOFEED)
-        theirs = _Theirs(python, _written(plain, bench.folder / "frames.txt"))
+        path = _written(plain, bench.folder / "frames.txt")
+        theirs = Driver([str(python), str(DRIVER), str(path), VENUE_SYMBOL])
     except Missing as reason:
         yield Skipped("cryptofeed 2.4.1", str(reason))
     updates = sum(text.startswith(b"[") for text in plain) - 1
@@ -133,44 +131,3 @@ def _take_and_read(session: BitfinexSession, recorded: Frames) -> None:
 def _compare(checksum: Checksum) -> None:
     if checksum.sent != checksum.ours:
         raise BenchmarkFailed(f"expected checksum {checksum.sent}, found {checksum.ours}")
-
-
-# Theirs -------------------------------------------------------------------------------------------
-
-
-class _Theirs(AbstractContextManager["_Theirs"]):
-    """The driver's process, which waits between its rounds."""
-
-    def __init__(self, python: Path, path: Path) -> None:
-        self._command = [str(python), str(DRIVER), str(path), VENUE_SYMBOL]
-        self.state: tuple[list[str], int] = ([], 0)
-
-    def __enter__(self) -> _Theirs:
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._process.communicate()
-
-    def timed(self, which: str) -> float:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{which}\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line:
-            raise BenchmarkFailed("cryptofeed's driver ended without an answer")
-        found = json.loads(line)
-        self.state = (found["best"], found["orders"])
-        return float(found["ns"])

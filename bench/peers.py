@@ -16,13 +16,20 @@ import venv
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["CRYPTOFEED", "WORK", "Missing", "Peers"]
+__all__ = ["CRYPTOFEED", "CRYPTOFEED_COINBASE", "WORK", "Missing", "Peers"]
 
 TOP = Path(__file__).resolve().parent.parent
 WORK = TOP / "bench" / ".work"
 
 CRYPTOFEED = ("cryptofeed==2.4.1", "order_book==0.6.1", "yapic.json==1.9.5")
 """Its handler, the book it keeps and the parser it uses."""
+CRYPTOFEED_COINBASE = (
+    "cryptofeed==2.3.2",
+    "order_book==0.6.1",
+    "yapic.json==1.9.5",
+    "aiohttp==3.8.4",
+)
+"""The last that follows Coinbase's full channel: later ones have its aggregated levels alone."""
 GENERATOR = ("numba==0.68.1", "numpy==2.2.6")
 CORE_FLAGS = ("-O3", "-march=native", "-std=c++17", "-fno-exceptions")
 

@@ -84,7 +84,7 @@ async def test_a_dropped_connection_is_a_gap_and_a_new_era_on_the_tape(
 
 async def test_frames_are_kept_as_they_came(exchange: SimulatedBitfinex) -> None:
     stream, stop = stream_of(), asyncio.Event()
-    kept: list[tuple[int, str, bytes]] = []
+    kept: list[tuple[int, str, str, bytes]] = []
     began = time.time_ns()
     connection = MarketConnection(
         stream, exchange.url, Pacer(), keep_frame=lambda *frame: kept.append(frame)
@@ -93,9 +93,9 @@ async def test_frames_are_kept_as_they_came(exchange: SimulatedBitfinex) -> None
     await until(lambda: stream.state is StreamState.LIVE)
     stop.set()
     await running
-    assert kept[0][2].startswith(b'{"event":"info"')
-    assert {address for _, address, _ in kept} == {exchange.url}
-    assert all(began <= ts <= time.time_ns() for ts, _, _ in kept)
+    assert kept[0][3].startswith(b'{"event":"info"')
+    assert {(via, address) for _, via, address, _ in kept} == {("ws", exchange.url)}
+    assert all(began <= ts <= time.time_ns() for ts, *_ in kept)
     assert len(kept) >= stream.frames
 
 
@@ -159,7 +159,10 @@ async def test_a_message_in_several_frames_is_one_text(exchange: SimulatedBitfin
     kept: list[bytes] = []
     stop = asyncio.Event()
     connection = MarketConnection(
-        stream_of(), address, Pacer(), keep_frame=lambda _ts, _address, text: kept.append(text)
+        stream_of(),
+        address,
+        Pacer(),
+        keep_frame=lambda _ts, _via, _address, text: kept.append(text),
     )
     running = asyncio.create_task(connection.run(stop))
     await until(lambda: bool(kept))

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from ordertape.errors import SettingRefused, UnknownMarket
 from ordertape.simulator import SimulatedBitfinex
+from ordertape.simulator.markets import RATE_MAX
 from support.bitfinex_client import NaiveBook, NaiveClient
 
 CONF = {"event": "conf", "flags": 229_376}
@@ -144,6 +145,6 @@ async def test_a_stopped_server_frees_its_port_and_tells_its_clients() -> None:
 def test_unknown_markets_and_impossible_rates_are_refused_in_one_sentence() -> None:
     with pytest.raises(UnknownMarket, match="no simulated market 'tNOBODY'"):
         SimulatedBitfinex(7, ("tNOBODY",))
-    for rate in (0, 5_001):
-        with pytest.raises(SettingRefused, match=f"1 to 5000, found {rate}"):
+    for rate in (0, RATE_MAX + 1):
+        with pytest.raises(SettingRefused, match=f"1 to {RATE_MAX}, found {rate}"):
             SimulatedBitfinex(7, rate=rate)

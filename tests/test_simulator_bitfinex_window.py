@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from ordertape.simulator.bitfinex_window import Window, checksum, number_text
-from ordertape.simulator.matching import Matching
+from ordertape.simulator.bitfinex_window import Window, checksum, number_text, top_orders
+from ordertape.simulator.matcher import Matcher
 
 BID, ASK = 0, 1
 ONE = 10**8
@@ -43,45 +43,48 @@ def test_the_checksum_of_a_short_book_leaves_missing_places_out() -> None:
     assert checksum([], []) == 0
 
 
-def _window(length: int) -> tuple[Matching, Window]:
-    matching = Matching()
-    for order_id in range(1, 5):
-        matching.limit(order_id, BID, (100 - order_id) * ONE, ONE)
-        matching.limit(order_id + 10, ASK, (100 + order_id) * ONE, ONE)
-    window = Window(matching, 8, length, keep=10)
-    assert window.publish(set(), 1) is not None
-    return matching, window
+class Shown:
+    """A market and its window of so many orders a side."""
+
+    def __init__(self, length: int) -> None:
+        self.matcher = Matcher()
+        self.window = Window(8, length, keep=10)
+        for order_id in range(1, 5):
+            self.matcher.limit(order_id, BID, (100 - order_id) * ONE, ONE)
+            self.matcher.limit(order_id + 10, ASK, (100 + order_id) * ONE, ONE)
+        assert self.publish(1)
+
+    def publish(self, time_ms: int) -> list[str]:
+        """The frames of one iteration."""
+        top = top_orders(self.matcher, self.window.length)
+        news = self.window.publish(top, time_ms)
+        return [] if news is None else news[0]
 
 
 def test_a_window_shows_the_best_orders_in_book_order() -> None:
-    _, window = _window(2)
+    window = Shown(2).window
     assert window.snapshot() == "[[1,99,1],[2,98,1],[11,101,-1],[12,102,-1]]"
     assert window.rows(1) == ([(1, "99", "1")], [(11, "101", "-1")])
 
 
 def test_a_better_order_pushes_the_worst_out_and_room_brings_it_back() -> None:
-    matching, window = _window(2)
-    matching.limit(5, BID, 100 * ONE, ONE // 2)
-    news = window.publish(set(), 2)
-    assert news is not None
-    assert news[0] == ["[2,0,1]", "[5,100,0.5]"]
-    matching.cancel(1)
-    news = window.publish(set(), 3)
-    assert news is not None
-    assert news[0] == ["[1,0,1]", "[2,98,1]"]
+    shown = Shown(2)
+    shown.matcher.limit(5, BID, 100 * ONE, ONE // 2)
+    assert shown.publish(2) == ["[2,0,1]", "[5,100,0.5]"]
+    shown.matcher.cancel(1)
+    assert shown.publish(3) == ["[1,0,1]", "[2,98,1]"]
 
 
 def test_deletes_come_before_changes_and_bids_before_asks() -> None:
-    matching, window = _window(4)
-    matching.cancel(2)
-    matching.cancel(12)
-    matching.limit(21, ASK, 109 * ONE, 3)
-    matching.limit(22, BID, 98 * ONE, 3)
-    matching.amend(1, 97 * ONE, 5 * ONE)
-    matching.amend(3, 97 * ONE, 2 * ONE)
-    news = window.publish(matching.resized, 2)
-    assert news is not None
-    assert news[0] == [
+    shown = Shown(4)
+    matcher = shown.matcher
+    matcher.cancel(2)
+    matcher.cancel(12)
+    matcher.limit(21, ASK, 109 * ONE, 3)
+    matcher.limit(22, BID, 98 * ONE, 3)
+    matcher.amend(1, 97 * ONE, 5 * ONE)
+    matcher.amend(3, 97 * ONE, 2 * ONE)
+    assert shown.publish(2) == [
         "[2,0,1]",
         "[12,0,-1]",
         "[22,98,3e-8]",
@@ -92,13 +95,33 @@ def test_deletes_come_before_changes_and_bids_before_asks() -> None:
 
 
 def test_what_came_and_went_within_one_iteration_never_shows() -> None:
-    matching, window = _window(4)
-    matching.limit(5, BID, 100 * ONE, ONE)
-    matching.amend(1, 98 * ONE, ONE)
-    matching.amend(1, 99 * ONE, ONE)
-    matching.amend(2, 98 * ONE, 7)
-    matching.amend(2, 98 * ONE, ONE)
-    matching.cancel(5)
-    assert window.publish(matching.resized, 2) is None
-    assert window.iteration == 1
-    assert [state.time_ms for state in window.states] == [1]
+    shown = Shown(4)
+    matcher = shown.matcher
+    matcher.limit(5, BID, 100 * ONE, ONE)
+    matcher.amend(1, 98 * ONE, ONE)
+    matcher.amend(1, 99 * ONE, ONE)
+    matcher.amend(2, 98 * ONE, 7)
+    matcher.amend(2, 98 * ONE, ONE)
+    matcher.cancel(5)
+    assert shown.publish(2) == []
+    assert shown.window.iteration == 1
+    assert [state.time_ms for state in shown.window.states] == [1]
+
+
+def test_a_state_tells_the_queues_a_client_can_know() -> None:
+    shown = Shown(4)
+    matcher = shown.matcher
+    snapshot = shown.window.states[-1].last_place
+    matcher.amend(4, 99 * ONE, ONE)
+    matcher.limit(30, BID, 99 * ONE, ONE)
+    shown.publish(2)
+    matcher.amend(2, 99 * ONE, ONE)
+    shown.publish(3)
+    matcher.amend(4, 99 * ONE, 2 * ONE)
+    matcher.amend(30, 99 * ONE, ONE // 2)
+    shown.publish(4)
+    state = shown.window.states[-1]
+    bids, asks = state.queues(snapshot)
+    assert [row[0] for row in bids] == [1, 30, 2, 4]
+    assert [row[0] for row in state.queues(state.last_place)[0]] == [1, 2, 4, 30]
+    assert asks == state.asks

@@ -40,7 +40,7 @@ def test_a_book_is_proven_by_sequence_and_an_equal_checksum() -> None:
     assert integrity.summary == "no book yet"
     integrity.new_book(Proofs(sequence=False, checksum=False, venue_time=False))
     assert integrity.summary == (
-        "unproven: the venue gives no sequence, the venue gives no checksum"
+        "unproven: the venue gives no sequence, the venue gives no checksum, no audit yet"
     )
     integrity.new_book(Proofs(sequence=True, checksum=True, venue_time=True))
     assert integrity.summary == "proof pending: no checksum yet"
@@ -68,7 +68,7 @@ def test_a_book_without_sequence_is_never_proven() -> None:
 def test_a_book_may_stay_crossed_over_as_many_commits_as_the_limit_says() -> None:
     integrity = Integrity()
     for _ in range(limits.crossed_commits_max):
-        assert not integrity.note_commit(crossed=True)
-    assert integrity.note_commit(crossed=True)
-    assert not integrity.note_commit(crossed=False)
-    assert not integrity.note_commit(crossed=True)
+        assert not integrity.note_commit(crossed=True, commits_max=limits.crossed_commits_max)
+    assert integrity.note_commit(crossed=True, commits_max=limits.crossed_commits_max)
+    assert not integrity.note_commit(crossed=False, commits_max=limits.crossed_commits_max)
+    assert not integrity.note_commit(crossed=True, commits_max=limits.crossed_commits_max)

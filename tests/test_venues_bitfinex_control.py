@@ -146,7 +146,7 @@ def test_nothing_is_subscribed_during_maintenance_until_it_ends() -> None:
     session.frame(b'{"event":"info","version":2,"platform":{"status":0}}', T)
     answer = session.frame(b'{"event":"conf","status":"OK","flags":229376}', T)
     assert answer is not None
-    assert answer.send == []
+    assert not answer.send
     ended = session.frame(b'{"event":"info","code":20061}', T)
     assert ended is not None
     assert len(ended.send) == 2
@@ -254,3 +254,13 @@ def test_a_book_of_another_symbol_or_precision_is_not_ours() -> None:
     assert session.frame(b"[5,[[1,100,1]]]", T) is None
     assert len(session.book) == 0
     assert {(f.symbol, f.detail) for f in session.foreign} == {("tETHUSD", "R0"), ("tBTCUSD", "P0")}
+
+
+def test_a_channel_whose_subscribed_never_came_is_stalled() -> None:
+    session = synced()
+    history = "[9,[[401597393,1574694475039,0.005,7244.9]],2,1700000000000]"
+    assert play(session, [history], T) == []
+    assert session.stalled(T + limits.subscribe_timeout_ms * MS) is None
+    reason = session.stalled(T + (limits.subscribe_timeout_ms + 1) * MS)
+    assert reason is not None
+    assert "a channel that was not subscribed" in reason

@@ -414,6 +414,21 @@ impl Book {
         }
     }
 
+    /// Its orders become another book's; seq, times and era stay.
+    pub fn replace(&mut self, other: Self) {
+        let ranked = self.ranks.is_some();
+        let (seq, ts_recv, era) = (self.seq, self.ts_recv, self.era);
+        *self = Self {
+            seq,
+            ts_recv,
+            era,
+            ..other
+        };
+        if ranked {
+            self.keep_ranks();
+        }
+    }
+
     /// Raises the scales to hold a batch's; the field that does not fit where one value is too large.
     pub fn adopt_scales(&mut self, price_scale: u8, size_scale: u8) -> Result<(), &'static str> {
         let old_price = *self.price_scale.get_or_insert(price_scale);

@@ -21,8 +21,11 @@ pub const REENTRY: u16 = 16;
 pub const LATE: u16 = 32;
 
 pub const REASON_FILLED: u8 = 1;
+pub const REASON_CANCELED: u8 = 2;
 pub const REASON_UNKNOWN: u8 = 3;
 pub const REASON_AMENDED: u8 = 4;
+pub const REASON_SELF_TRADE: u8 = 5;
+pub const REASON_TRADED_AS_TAKER: u8 = 6;
 
 /// "No value" in int64 columns.
 pub const NULL: i64 = i64::MIN;

@@ -351,6 +351,73 @@ class WindowResolver:
     """unknown_id, unchanged, side_flips, evicted, reentered, ended, matched, late_matched,
     unmatched_trades, known_trades, crossed (message ends)."""
 
+@final
+class CoinbaseFeed:
+    """Follows the ``full`` channel of one product of Coinbase with the book it was given.
+
+    A notice is (what, sequence, sentence); what: 0 nothing for the book, 1 a message with its
+    sequence, 2 a heartbeat with what it says was last, 3 subscriptions or an error, 4 messages are
+    missing before it, 5 it contradicts the book, 6 it can't be read.  Of a message that leads to
+    one of the last three, or to an error, nothing is applied.  NumberRefused, IdRefused: a value
+    that can't be held.
+    """
+
+    def __new__(
+        cls,
+        book: OrderBook,
+        product: str,
+        *,
+        emptied_max: int,
+        gather_rows: int,
+        gather_ns: int,
+    ) -> CoinbaseFeed: ...
+    @property
+    def last(self) -> int: ...
+    """Sequence of the last message in step."""
+    def peek(self, frame: bytes, /) -> tuple[int, int, str]: ...
+    """The notice of a frame, of which nothing is applied: 0, 1, 2, 3 or 6."""
+    def take(
+        self, frame: bytes, ts_recv: int, /
+    ) -> Literal[True] | tuple[int, int, str] | None: ...
+    """One frame, applied to the book; its events wait for ``finish``.  None: nothing is to be done
+    now; True: ``finish`` is, since ``gather_rows`` events wait or one for ``gather_ns``; a notice
+    (3 to 6) where it is no message in step."""
+    def finish(self, first_seq: int) -> EventBatch | None: ...
+    """The batch of the events that wait, each message's last flagged LAST; None: none do."""
+    def discard(self) -> None: ...
+    """Forgets events that no batch took."""
+    @property
+    def pending(self) -> int: ...
+    def adopt(self, snapshot: CoinbaseSnapshot, first_seq: int, now: int) -> EventBatch: ...
+    """The book becomes the snapshot's in a new era: a CLEAR and its orders.  ValueError: it was
+    taken before, or is one of an auction."""
+    def compare(self, other: OrderBook) -> tuple[int, int, int, str | None, bool]: ...
+    """How its book differs from another of the same codec: orders only here, only there, in both
+    but with another side, price or size; one of these ids; whether queues alone differ."""
+    @property
+    def counters(self) -> dict[str, int]: ...
+    """received, never_rested, changes_of_others, late, heartbeats, other_products,
+    without_sequence, unknown_types, unknown_reasons, reopened, empty_opens, traded_as_taker,
+    unreadable_times, crossed (messages that left the book crossed)."""
+
+@final
+class CoinbaseSnapshot:
+    """A level 3 book of Coinbase over REST, read with the interpreter released, at scales of at
+    least these.  ValueError: it is no such book.  Its length is its orders."""
+
+    def __new__(
+        cls, body: bytes, codec: IdCodec, price_scale: int = 0, size_scale: int = 0
+    ) -> CoinbaseSnapshot: ...
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def time(self) -> int | None: ...
+    """ns of the venue's clock, None where it gives none."""
+    @property
+    def auction_mode(self) -> bool: ...
+    """Its orders are indicative: there is no book to adopt."""
+    def __len__(self) -> int: ...
+
 def encode_mark(payload: bytes, last_seq: int, ts_recv: int, synced: int) -> bytes:
     """A MARK frame (type 3) around a JSON payload."""
 

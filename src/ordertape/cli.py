@@ -24,6 +24,7 @@ from ordertape.commands import (
     importing,
     reading,
     serving,
+    simulating,
 )
 from ordertape.commands.common import DataOption
 from ordertape.commands.help import MARKUP, WordedCommand, WordedGroup
@@ -51,6 +52,7 @@ app.command(cls=WordedCommand)(reading.verify)
 app.command(cls=WordedCommand)(exporting.export)
 app.command(cls=WordedCommand)(serving.serve)
 app.command(cls=WordedCommand)(serving.demo)
+app.command(cls=WordedCommand)(simulating.simulate)
 app.command(cls=WordedCommand)(reading.venues)
 app.command(cls=WordedCommand)(reading.status)
 app.add_typer(database.app, name="db")

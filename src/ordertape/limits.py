@@ -92,6 +92,9 @@ waiting_trades_max: Final = 10_000
 Policy: the oldest becomes TRADE."""
 crossed_commits_max: Final = 1
 """A book may stay crossed over this many commits in a row.  Policy: then resync."""
+coinbase_crossed_commits_max: Final = 5
+"""The same where each message is a commit: an order that is amended across the spread may stand
+there until its trades are told.  Policy: then resync."""
 checksum_misses_max: Final = 1
 """Checksum mismatches in a row that only leave LIVE.  Policy: one more resyncs."""
 quarantine_frames_max: Final = 100
@@ -112,6 +115,41 @@ channels_max: Final = 10_000
 unsent_bytes_max: Final = 2**20
 """What waits for a venue that does not read, answers to its pings above all.
 Policy: the connection is closed."""
+sync_queue_messages_max: Final = 200_000
+sync_queue_bytes_max: Final = 128 * 2**20
+"""Messages that wait for a snapshot over REST.  Policy: they are dropped, a newer one is asked
+for."""
+sync_slice_rows: Final = 4_096
+sync_slice_messages: Final = 1_000
+"""Orders of a snapshot, then messages that waited for it, that a stream takes at once, so that it
+holds up no other.  Policy: the next follow at the next tick."""
+snapshot_retry_ms_min: Final = 500
+snapshot_retry_ms_max: Final = 8_000
+"""Waits before a snapshot is asked for again, doubled from min to max.  Policy: ask."""
+snapshot_failures_max: Final = 5
+"""Requests for a snapshot that failed in a row.  Policy: reconnect."""
+auction_retry_ms: Final = 5_000
+"""Until a snapshot is asked for again that an auction made no book."""
+audit_interval_seconds_default: Final = 600
+audit_interval_seconds_min: Final = 10
+audit_interval_seconds_max: Final = 86_400
+"""Between two comparisons of a LIVE book with the venue's own; see ORDERTAPE_AUDIT_INTERVAL."""
+audit_retry_ms: Final = 60_000
+"""Until a comparison that came to nothing is tried again.  Policy: try again."""
+audit_second_read_ms: Final = 5_000
+"""Between the two reads of a book without a sequence: what differs in both is a difference."""
+audit_ms_max: Final = 120_000
+"""From the beginning of a comparison to its end.  Policy: it came to nothing."""
+gather_events_max: Final = 64
+gather_ms_max: Final = 2
+"""Events of messages that a socket hands over together become one batch of so many at most, and
+none waits longer for others.  Policy: the batch is made."""
+emptied_orders_max: Final = 100_000
+"""Orders emptied by trades whose end is still to come.
+Policy: the oldest is forgotten, its end counts as one of an order that never rested."""
+coinbase_silence_ms: Final = 5_000
+"""No message at all for this long, where a heartbeat comes every second.
+Policy: STALE, then reconnect."""
 maintenance_ms_max: Final = 120_000
 """A venue's announced pause (Bitfinex: at most 120 s); the book is kept, STALE.
 Policy: reconnect."""
@@ -155,6 +193,17 @@ subscribe_timeout_ms: Final = 10_000
 """From opened to the snapshot.  Policy: reconnect."""
 keeper_restart_ms: Final = 10_000
 """A keeper that ended on its own is started again this long after its last start at the soonest."""
+rest_timeout_ms: Final = 30_000
+"""From a REST request to the last byte of its answer.  Policy: given up, asked again."""
+rest_silence_ms: Final = 10_000
+"""To connect, and between two bytes of an answer.  Policy: given up, asked again."""
+rest_body_bytes_max: Final = 64 * 2**20
+"""The body of an answer, unpacked (a whole book: 7 MB).  Policy: given up, asked again."""
+rest_requests_per_second_max: Final = 5
+"""To one venue by one process (Coinbase allows 10).  Policy: wait."""
+rest_ban_ms_default: Final = 1_000
+rest_ban_ms_max: Final = 600_000
+"""How long nothing is asked after a 429 that does not say it, and at most where it does."""
 products_timeout_ms: Final = 5_000
 """To fetch a venue's list of markets.  Policy: symbols are resolved without it."""
 products_bytes_max: Final = 16 * 2**20

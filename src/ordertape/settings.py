@@ -7,13 +7,16 @@ sentence that names the setting, what was found and what was expected.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
@@ -25,7 +28,30 @@ from pydantic_settings import (
 from ordertape import limits
 from ordertape.errors import SettingRefused
 
-__all__ = ["Settings", "as_environment", "described", "load_settings"]
+__all__ = ["Credentials", "Settings", "as_environment", "described", "load_settings"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Credentials:
+    """What a venue lets us in with; no text of ours shows it."""
+
+    key: str
+    secret: str
+    passphrase: str
+
+    def __repr__(self) -> str:
+        return "Credentials(…)"
+
+    def hidden(self, text: str) -> str:
+        """A text from outside without them, should it repeat what it was sent."""
+        return self.hidden_in(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+
+    def hidden_in(self, text: bytes) -> bytes:
+        """The same for bytes."""
+        for value in (self.secret, self.passphrase, self.key):
+            if value.encode() in text:
+                text = text.replace(value.encode(), "…".encode())
+        return text
 
 
 def _address(schemes: tuple[str, ...], example: str) -> AfterValidator:
@@ -114,6 +140,13 @@ class Settings(BaseSettings):
         le=limits.snapshot_interval_seconds_max,
         description="seconds between full snapshots and their marks, 10 to 3600",
     )
+    audit_interval_seconds: int = Field(
+        limits.audit_interval_seconds_default,
+        validation_alias="ORDERTAPE_AUDIT_INTERVAL",
+        ge=limits.audit_interval_seconds_min,
+        le=limits.audit_interval_seconds_max,
+        description="seconds between comparisons of a live book with the venue's own over REST",
+    )
     max_orders_memory: int = Field(
         limits.live_events_kept_default,
         validation_alias="L3_MAX_ORDERS_MEMORY",
@@ -153,9 +186,59 @@ class Settings(BaseSettings):
         description="Bitfinex's public REST interface, for its list of pairs",
     )
 
+    coinbase_ws_url: SocketAddress = Field(
+        "wss://ws-feed.exchange.coinbase.com",
+        validation_alias="ORDERTAPE_COINBASE_WS_URL",
+        description="Coinbase Exchange's WebSocket feed",
+    )
+    coinbase_rest_url: WebAddress = Field(
+        "https://api.exchange.coinbase.com",
+        validation_alias="ORDERTAPE_COINBASE_REST_URL",
+        description="Coinbase Exchange's REST interface, for products and whole books",
+    )
+    coinbase_api_key: SecretStr | None = Field(
+        None,
+        validation_alias="COINBASE_API_KEY",
+        description="key of Coinbase Exchange; the permission View suffices",
+    )
+    coinbase_api_secret: SecretStr | None = Field(
+        None,
+        validation_alias="COINBASE_API_SECRET",
+        description="its secret, in base64 as the venue shows it once",
+    )
+    coinbase_api_passphrase: SecretStr | None = Field(
+        None,
+        validation_alias="COINBASE_API_PASSPHRASE",
+        description="its passphrase",
+    )
+
     def addresses(self, exchange: str) -> tuple[str, str]:
         """(WebSocket, REST) of a venue that the registry knows."""
         return getattr(self, f"{exchange}_ws_url"), getattr(self, f"{exchange}_rest_url")
+
+    def credentials(self, exchange: str) -> Credentials | None:
+        """Those of a venue, None where it asks for none.
+
+        Raises SettingRefused in one sentence that names the variables.
+        """
+        fields = [f"{exchange}_api_{part}" for part in ("key", "secret", "passphrase")]
+        if fields[0] not in Settings.model_fields:
+            return None
+        names = [str(Settings.model_fields[field].validation_alias) for field in fields]
+        values = [getattr(self, field) for field in fields]
+        unset = [name for name, value in zip(names, values, strict=True) if not value]
+        if unset:
+            detail = "" if len(unset) == len(names) else f" ({' and '.join(unset)} not set)"
+            raise SettingRefused(
+                f"{exchange} asks for credentials: "
+                f"set {names[0]}, {names[1]} and {names[2]}{detail}"
+            )
+        key, secret, passphrase = (value.get_secret_value() for value in values)
+        try:
+            base64.b64decode(secret, validate=True)
+        except binascii.Error:
+            raise SettingRefused(f"{names[1]} is not the base64 text the venue showed") from None
+        return Credentials(key, secret, passphrase)
 
 
 def described() -> list[tuple[str, str, str]]:
@@ -166,18 +249,23 @@ def described() -> list[tuple[str, str, str]]:
     ]
 
 
-def as_environment(settings: Settings) -> dict[str, str]:
-    """The environment in which another process loads the very same settings."""
+def as_environment(settings: Settings, exchange: str = "") -> dict[str, str]:
+    """The environment in which another process loads the very same settings; of the credentials
+    only those of ``exchange``."""
     values = {
         str(field.validation_alias): getattr(settings, name)
         for name, field in Settings.model_fields.items()
+        if not isinstance(getattr(settings, name), SecretStr) or name.startswith(f"{exchange}_api_")
     }
-    return {name: "" if value is None else _shown(value) for name, value in values.items()}
+    unset = dict.fromkeys(str(field.validation_alias) for field in Settings.model_fields.values())
+    return {name: _shown(value) for name, value in (unset | values).items()}
 
 
 def _shown(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, SecretStr):  # for the environment of another process alone
+        return value.get_secret_value()
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -35,6 +35,8 @@ pub struct OrderBook {
     pub book: Book,
     pub codec: Arc<Codec>,
     checksum: Checksum,
+    /// Price, scale and Decimal of each side's best price when it was last shown: it seldom changes.
+    shown: [Option<(i64, u8, Py<PyAny>)>; 2],
 }
 
 impl OrderBook {
@@ -199,6 +201,7 @@ impl OrderBook {
             book,
             codec: codec_of(codec)?,
             checksum: Checksum::default(),
+            shown: [None, None],
         })
     }
 
@@ -336,14 +339,24 @@ impl OrderBook {
     }
 
     /// (best bid, best ask) as Decimals, None where a side is empty.
-    fn best<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let price = |side| {
-            self.book
-                .best_price(side)
-                .map(|price| self.price(py, price))
-                .transpose()
-        };
-        (price(BID)?, price(ASK)?).into_pyobject(py)
+    fn best<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let mut best = [None, None];
+        for side in [BID, ASK] {
+            let Some(price) = self.book.best_price(side) else {
+                continue;
+            };
+            let (nth, scale) = (usize::from(side), self.price_scale_or_0());
+            let shown = match &self.shown[nth] {
+                Some((known, at, shown)) if (*known, *at) == (price, scale) => {
+                    shown.bind(py).clone()
+                }
+                _ => self.price(py, price)?,
+            };
+            self.shown[nth] = Some((price, scale, shown.clone().unbind()));
+            best[nth] = Some(shown);
+        }
+        let [bid, ask] = best;
+        (bid, ask).into_pyobject(py)
     }
 
     /// As best, in scaled ints.

@@ -6,6 +6,7 @@ mod batch;
 mod book;
 mod builder;
 mod codec;
+mod coinbase;
 mod column;
 mod convert;
 mod frames;
@@ -24,6 +25,8 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<applied::Effects>()?;
     module.add_class::<book::OrderBook>()?;
     module.add_class::<window::WindowResolver>()?;
+    module.add_class::<coinbase::CoinbaseFeed>()?;
+    module.add_class::<coinbase::CoinbaseSnapshot>()?;
     module.add_function(wrap_pyfunction!(frames::encode_mark, module)?)?;
     module.add_function(wrap_pyfunction!(frames::decode_frame, module)?)?;
     module.add_function(wrap_pyfunction!(frames::frame_header, module)?)?;

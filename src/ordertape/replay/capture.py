@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
@@ -18,9 +19,12 @@ from ordertape.stream.state import StreamState
 from ordertape.tape.marks import Mark
 from ordertape.times import NS_PER_MILLISECOND
 from ordertape.venues.registry import venue_of
+from ordertape.venues.session import Fetch
 
 __all__ = ["CaptureReplay", "CaptureWriter", "read_capture"]
 
+_OK = 200
+"""Only answers that were ones are captured."""
 _SILENCES_NS = (
     (limits.commit_silence_ms + 1) * NS_PER_MILLISECOND,
     (limits.commit_silence_ms + limits.attribution_horizon_ms + 2) * NS_PER_MILLISECOND,
@@ -74,9 +78,14 @@ class CaptureReplay:
         stream, last = self.stream, 0
         for number, line in read_lines(self.path):
             self.lines = number
+            now, text = max(line.t, last), line.text.encode("utf-8", "surrogatepass")
+            if line.via == "rest" and last:
+                stream.on_answer(Fetch(_path_of(line.url), "capture"), _OK, {}, text, now)
+                last = now
+                yield from self._settled(now)
+                continue
             if line.via != "ws":
                 continue
-            now, text = max(line.t, last), line.text.encode("utf-8", "surrogatepass")
             if not last:
                 stream.start(now)
                 stream.on_open(now)
@@ -86,7 +95,7 @@ class CaptureReplay:
                     self._connect_again(now)
             last = now
             stream.on_frame(text, now)
-            yield from self._sink.take()
+            yield from self._settled(now)
             self._check_failure(number)
         if last:
             self._pass_time(last, last + 2 * _SILENCES_NS[-1])
@@ -94,6 +103,14 @@ class CaptureReplay:
         yield from self._sink.take()
         if stream.book.era == 0:
             raise BadFile(self.path, f"line {max(self.lines, 1)}", self._missing())
+
+    def _settled(self, now: int) -> Iterator[EventBatch | Mark]:
+        """What a frame led to, all of it: a live stream hands much of it out tick by tick."""
+        self.stream.flush()
+        yield from self._sink.take()
+        while self.stream.session.busy:
+            self.stream.tick(now, liveness=False)
+            yield from self._sink.take()
 
     def _pass_time(self, last: int, now: int) -> None:
         """Between two frames time passes as it would for a live stream."""
@@ -116,6 +133,12 @@ class CaptureReplay:
         wanted = f"{self.venue.name} {self.symbol} ({self.venue.pair(self.symbol)})"
         foreign = sorted(" ".join(found).strip() for found in self.stream.session.foreign)
         return f"expected a raw book of {wanted}, found {', '.join(foreign) or 'none'}"
+
+
+def _path_of(url: str) -> str:
+    """Path and query of an address."""
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def read_capture(path: Path | str, exchange: str, symbol: str) -> Iterator[EventBatch]:

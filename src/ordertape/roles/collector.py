@@ -91,6 +91,7 @@ class Collector:
                 "L3_PERSIST_ENABLED is 'false': a collector without a tape has no reader; "
                 "expected true"
             )
+        self.settings.credentials(self.venue.name)  # what is missing is said first
         _, rest_url = self.settings.addresses(self.venue.name)
         products = fetch_products(self.venue, rest_url)
         symbols = [self.venue.resolve(symbol, products) for symbol in self._symbols]

@@ -12,13 +12,17 @@ from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTrans
 from ordertape import limits
 from ordertape.roles.logs import logger
 from ordertape.roles.pacing import Backoff, Pacer
+from ordertape.roles.rest import RestClient
 from ordertape.roles.sockets import open_websocket
 from ordertape.stream.market import MarketStream, Step, Wish
+from ordertape.venues.session import Fetch
 
 __all__ = ["FrameKeeper", "MarketConnection"]
 
-FrameKeeper = Callable[[int, str, bytes], None]
-"""Keeps one raw frame: ns at receipt, address, text."""
+_OK = 200
+
+FrameKeeper = Callable[[int, str, str, bytes], None]
+"""Keeps one raw frame: ns at receipt, "ws" or "rest", address, text."""
 
 
 class MarketConnection:
@@ -30,11 +34,13 @@ class MarketConnection:
         address: str,
         pacer: Pacer,
         *,
+        rest: RestClient | None = None,
         keep_frame: FrameKeeper | None = None,
         backoff: Backoff | None = None,
     ) -> None:
+        """``rest``: where requests of the stream go; without it they are never answered."""
         self.stream, self.address = stream, address
-        self._pacer, self._keep_frame = pacer, keep_frame
+        self._pacer, self._rest, self._keep_frame = pacer, rest, keep_frame
         self._backoff = backoff or Backoff()
         self._log = logger("collector").bind(market=f"{stream.venue.name} {stream.symbol}")
 
@@ -89,6 +95,7 @@ class MarketConnection:
                 listener.ending = _words(error)
         finally:
             ticker.cancel()
+            listener.forget_requests()
             if not transport.is_disconnected:
                 transport.disconnect(graceful=False)
             self.stream.on_close(listener.ending, time.time_ns())
@@ -104,7 +111,18 @@ class MarketConnection:
 
     def keep(self, ts: int, text: bytes) -> None:
         if self._keep_frame is not None:
-            self._keep_frame(ts, self.address, text)
+            self._keep_frame(ts, "ws", self.address, text)
+
+    async def request(self, fetch: Fetch) -> Step | None:
+        """Performs a request of the stream and hands it the answer; what the stream then asks."""
+        if self._rest is None:
+            return None
+        session = self.stream.session
+        answer = await self._rest.get(fetch, lambda: session.request_headers(fetch, time.time_ns()))
+        now = time.time_ns()
+        if self._keep_frame is not None and answer.status == _OK:
+            self._keep_frame(now, "rest", self._rest.address + fetch.path, answer.text)
+        return self.stream.on_answer(fetch, answer.status, answer.headers, answer.body, now)
 
 
 class _Listener(WSListener):
@@ -118,6 +136,9 @@ class _Listener(WSListener):
         self._transport: WSTransport | None = None
         self._parts = bytearray()
         self._parts_taken = 0
+        self._requests: set[asyncio.Task[None]] = set()
+        self._gathers, self._flushes = connection.stream.session.gathers, False
+        self._call_soon = asyncio.get_running_loop().call_soon
         self.ending = "the connection was closed"
         self.wish: Wish | None = None
         self.failure: Exception | None = None
@@ -176,7 +197,20 @@ class _Listener(WSListener):
             step = self._on_frame(text, ts_recv)
             if step is not None:
                 self._follow(step)
+            if self._gathers and not self._flushes:
+                # Called when the loop has handed over every frame that it has read.
+                self._flushes = True
+                self._call_soon(self._flush)
         except Exception as error:  # picows would only log it: run() raises it
+            self._fail(error)
+
+    def _flush(self) -> None:
+        self._flushes = False
+        try:
+            step = self._stream.flush()
+            if step is not None:
+                self._follow(step)
+        except Exception as error:  # the loop would only log it: run() raises it
             self._fail(error)
 
     async def tick_forever(self) -> None:
@@ -196,9 +230,26 @@ class _Listener(WSListener):
             return
         for text in step.send:
             self._transport.send(WSMsgType.TEXT, text)
+        if step.fetch is not None:
+            task = asyncio.create_task(self._request(step.fetch))
+            self._requests.add(task)
+            task.add_done_callback(self._requests.discard)
         if step.wish is not None:
             self.wish = step.wish
             self._hang_up(step.reason)
+
+    async def _request(self, fetch: Fetch) -> None:
+        try:
+            step = await self._connection.request(fetch)
+            if step is not None and not self.hung_up:
+                self._follow(step)
+        except Exception as error:  # a task's error would go unseen: run() raises it
+            self._fail(error)
+
+    def forget_requests(self) -> None:
+        """Their answers would come to another connection."""
+        for task in self._requests:
+            task.cancel()
 
     def _fail(self, error: Exception) -> None:
         self.failure = error

@@ -17,8 +17,9 @@ from ordertape.roles.connection import FrameKeeper, MarketConnection
 from ordertape.roles.control_messages import Watermark
 from ordertape.roles.logs import logger
 from ordertape.roles.pacing import Pacer
+from ordertape.roles.rest import RestClient
 from ordertape.roles.status import StreamReport
-from ordertape.settings import Settings
+from ordertape.settings import Credentials, Settings
 from ordertape.stream.market import MarketStream
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
@@ -122,6 +123,11 @@ class MarketOpener:
     simulated: bool = False
     capture: bool = False
     pacer: Pacer = field(default_factory=Pacer)
+    rest: RestClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        _, address = self.settings.addresses(self.venue.name)
+        self.rest = RestClient(address)
 
     def open(
         self,
@@ -134,8 +140,10 @@ class MarketOpener:
 
         ``memory``: the folder for the journal of a stream that does not persist.  It holds the
         tape's lock, too, so that one process alone collects a market of a data folder.
-        Raises MarketBusy, TapeError.
+        Raises MarketBusy, TapeError, SettingRefused where credentials are missing.
         """
+        credentials = self.settings.credentials(self.venue.name)
+        self.rest.prepare()
         interval = interval_seconds or self.settings.snapshot_interval_seconds
         tape = MarketFolder(self.settings.data, self.venue.name, symbol)
         with ExitStack() as opened:
@@ -160,11 +168,17 @@ class MarketOpener:
                 recovered=journal.recovered,
                 snapshot_interval_seconds=interval,
                 simulated=self.simulated,
+                credentials=credentials,
+                audit_interval_seconds=self.settings.audit_interval_seconds,
             )
             journal.book = stream.book
-            keep_frame = self._keeper_of_frames(folder, opened) if self.capture else None
+            keep_frame = None
+            if self.capture:
+                keep_frame = self._keeper_of_frames(folder, opened, credentials)
             address, _ = self.settings.addresses(self.venue.name)
-            connection = MarketConnection(stream, address, self.pacer, keep_frame=keep_frame)
+            connection = MarketConnection(
+                stream, address, self.pacer, rest=self.rest, keep_frame=keep_frame
+            )
             return Market(
                 folder,
                 journal,
@@ -189,17 +203,21 @@ class MarketOpener:
                 f"{kinds[1]} data can't be added to it: choose another --data"
             )
 
-    def _keeper_of_frames(self, folder: MarketFolder, opened: ExitStack) -> FrameKeeper:
+    def _keeper_of_frames(
+        self, folder: MarketFolder, opened: ExitStack, credentials: Credentials | None
+    ) -> FrameKeeper:
         writer = opened.enter_context(CaptureWriter(folder.root / "capture"))
         log = logger("collector").bind(exchange=self.venue.name)
         broken = False
 
-        def keep(ts: int, address: str, text: bytes) -> None:
+        def keep(ts: int, via: str, address: str, text: bytes) -> None:
             nonlocal broken
             if broken:
                 return
+            if credentials is not None:
+                text = credentials.hidden_in(text)
             try:
-                writer.write(ts, "ws", address, text)
+                writer.write(ts, via, address, text)
             except OSError as error:
                 # The capture is an extra; the tape is what must not stop.
                 broken = True

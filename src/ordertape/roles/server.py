@@ -107,7 +107,8 @@ class _Roles:
         self._collectors: list[str] = []
         self._database: _Database | None = None
         self._options = ("--data", str(settings.data), "--watch-parent")
-        # Children take our settings as they are, wherever we have them from.
+        # Children take our settings as they are, wherever we have them from; credentials are for
+        # the collector of their venue alone.
         self._environment = as_environment(settings)
 
     def collector(self, exchange: str, on_change: Callable[[], None]) -> ControlClient:
@@ -118,7 +119,7 @@ class _Roles:
             "ordertape.roles.collector",
             (exchange, "--control", str(control), *self._options),
             lock=control.with_suffix(".lock"),
-            environment=self._environment,
+            environment=as_environment(self._settings, exchange),
             speaks=True,
             beats=True,
             forget=MemoryFolder(control).remove,

@@ -106,6 +106,7 @@ class Streams:
             )
         for exchange in names:
             self._refuse_simulated(exchange, symbol)
+            self._settings.credentials(exchange)  # raises before a collector is begun in vain
         begun: list[StreamInfo] = []
         started: list[StreamInfo] = []
         request = Start(symbol=symbol, persist=persist, snapshot_interval_seconds=interval)

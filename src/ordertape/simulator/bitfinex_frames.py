@@ -11,7 +11,8 @@ from ordertape import limits
 from ordertape.simulator.bitfinex_exchange import SEQ_ALL, TIMESTAMP, BitfinexExchange
 from ordertape.simulator.bitfinex_market import OB_CHECKSUM
 from ordertape.simulator.draws import Draws
-from ordertape.simulator.flow import EPOCH_NS
+from ordertape.simulator.exchange import EPOCH_NS, SimulatedMarket
+from ordertape.simulator.faces import Exchange
 from ordertape.simulator.markets import chosen_markets
 
 __all__ = ["frames"]
@@ -35,7 +36,9 @@ def frames(
     With and without them, and with and without ``trades``, the book frames are the same.
     """
     sent: list[bytes] = []
-    exchange = BitfinexExchange(seed, chosen_markets((symbol,), rate), rate, start_ns)
+    (shape,) = chosen_markets((symbol,), rate)
+    market = SimulatedMarket(shape, seed, rate, start_ns)
+    exchange = BitfinexExchange(Exchange(seed, [market], start_ns))
     connection = exchange.connect(sent.append)
     requests: list[dict[str, Any]] = []
     if with_tail:
@@ -52,7 +55,7 @@ def frames(
         sent.clear()
         if connection.updates >= events:
             return
-        exchange.step()
+        exchange.exchange.run_until(exchange.due_ns)
 
 
 class _Arrivals:

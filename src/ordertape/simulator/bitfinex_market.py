@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ordertape.simulator.bitfinex_window import WINDOW_LENGTHS, Window, number_text
+from ordertape.simulator.bitfinex_window import WINDOW_LENGTHS, Window, number_text, top_orders
 from ordertape.simulator.draws import Draws
-from ordertape.simulator.flow import Flow, Trade
-from ordertape.simulator.markets import SIZE_SCALE, MarketShape
+from ordertape.simulator.exchange import SimulatedMarket
+from ordertape.simulator.faces import currencies
+from ordertape.simulator.markets import SIZE_SCALE
+from ordertape.simulator.occurrences import Occurrence, Traded
 
 if TYPE_CHECKING:
     from ordertape.simulator.bitfinex_exchange import BitfinexConnection
@@ -38,18 +41,24 @@ class Subscription:
     last_ns: int
     waiting: bool = True
 
+    def leave(self) -> None:
+        readers = self.market.readers[self.length]
+        if self in readers:
+            readers.remove(self)
+
 
 class Market:
-    """One market of the venue: its flow, what is published of it, and who reads it."""
+    """One market of the venue: what is published of it, and who reads it."""
 
-    def __init__(self, shape: MarketShape, seed: int, rate: int, start_ns: int, keep: int) -> None:
-        self.shape = shape
-        self.flow = Flow(seed, shape, rate, start_ns)
+    def __init__(self, market: SimulatedMarket, seed: int, start_ns: int, keep: int) -> None:
+        self.simulated = market
+        self.symbol = _symbol(*currencies(market.shape))
         self.windows: dict[int, Window] = {}
         self.readers: dict[int, list[Subscription]] = {0: []}
-        self.trades: deque[Trade] = deque(maxlen=TRADES_IN_SNAPSHOT)
+        self.trades: deque[Traded] = deque(maxlen=TRADES_IN_SNAPSHOT)
+        self.delisted = False
         self._keep = keep
-        self._draws = Draws(f"{seed} {shape.symbol} venue")
+        self._draws = Draws(f"{seed} {self.symbol} venue")
         self._te_ns = self._tu_ns = 0
         # The widest window is always published: every shorter one is its beginning.
         self.open_window(max(WINDOW_LENGTHS))
@@ -57,38 +66,52 @@ class Market:
 
     def open_window(self, length: int) -> None:
         if length not in self.windows:
-            matching, scale = self.flow.matching, self.shape.price_scale
-            self.windows[length] = Window(matching, scale, length, self._keep)
+            self.windows[length] = Window(self.simulated.price_scale, length, self._keep)
             self.readers[length] = []
+
+    def delist(self) -> None:
+        """Nobody is told anything any more, nobody can subscribe."""
+        self.delisted = True
+        for readers in self.readers.values():
+            readers.clear()
 
     def publish(self, time_ms: int) -> None:
         """One iteration of every window, to its readers; new readers get the whole window."""
-        resized = self.flow.matching.resized
+        top = top_orders(self.simulated.matching, max(self.windows))
         for length, window in self.windows.items():
-            news = window.publish(resized, time_ms)
-            for reader in self.readers[length]:
+            news = window.publish(top, time_ms)
+            # A copy: a reader may be thrown out while it is told.
+            for reader in list(self.readers[length]):
                 if reader.waiting:
                     reader.waiting = False
                     reader.connection.arrays(reader, (window.snapshot(),))
                 elif news:
                     reader.connection.updates += len(news[0])
-                    reader.connection.arrays(reader, news[0])
+                    reader.connection.books(reader, news[0])
                 if news and reader.connection.flags & OB_CHECKSUM:
                     reader.connection.arrays(reader, (f'"cs",{news[1]}',))
-        resized.clear()
 
-    def publish_trade(self, name: str, trade: Trade) -> None:
+    def take(self, occurrences: Sequence[Occurrence]) -> Iterator[tuple[int, str, Traded]]:
+        """(when, te or tu, trade) of the messages that the trades lead to."""
+        for occurrence in occurrences:
+            if isinstance(occurrence, Traded):
+                te_ns, tu_ns = self._trade_times(occurrence)
+                yield te_ns, "te", occurrence
+                yield tu_ns, "tu", occurrence
+
+    def publish_trade(self, name: str, trade: Traded) -> None:
         """``te`` when it happened, ``tu`` when it was booked; both say the same."""
         if name == "te":
             self.trades.append(trade)
         text = (f'"{name}",{self.trade_text(trade)}',)
-        for reader in self.readers[0]:
+        for reader in list(self.readers[0]):
             reader.connection.arrays(reader, text)
 
-    def trade_text(self, trade: Trade) -> str:
+    def trade_text(self, trade: Traded) -> str:
         """``[id,ms,amount,price]``, the amount negative where the taker sold."""
-        size = -trade.size if trade.taker_side else trade.size
-        price = number_text(trade.price, self.shape.price_scale)
+        # A maker that bids was sold to.
+        size = trade.size if trade.side else -trade.size
+        price = number_text(trade.price, self.simulated.price_scale)
         amount = number_text(size, SIZE_SCALE)
         return f"[{trade.trade_id},{trade.time_ns // _MS},{amount},{price}]"
 
@@ -98,7 +121,7 @@ class Market:
             (ITERATION_MS_MAX - ITERATION_MS_MIN) * _MS
         )
 
-    def trade_times(self, trade: Trade) -> tuple[int, int]:
+    def _trade_times(self, trade: Traded) -> tuple[int, int]:
         """When its te and tu are sent, ns: the channel of trades has its own way to the clients,
         mostly faster than the book's iterations, sometimes much slower; its order is kept."""
         delay_ns = _MS + self._draws.below(5 * _MS)
@@ -107,3 +130,9 @@ class Market:
         self._te_ns = max(self._te_ns + 1, trade.time_ns + delay_ns)
         self._tu_ns = max(self._tu_ns + 1, self._te_ns + _MS + self._draws.below(60 * _MS))
         return self._te_ns, self._tu_ns
+
+
+def _symbol(base: str, quote: str) -> str:
+    """The venue's name of a pair: a colon where a currency has more than three letters."""
+    quote = "UST" if quote == "USDT" else quote
+    return f"t{base}{':' if len(base) > 3 or len(quote) > 3 else ''}{quote}"

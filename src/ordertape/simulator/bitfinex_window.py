@@ -11,14 +11,24 @@ from __future__ import annotations
 
 from collections import deque
 from functools import lru_cache
+from itertools import groupby
 from typing import Final, NamedTuple
 from zlib import crc32
 
 from ordertape import limits
 from ordertape.simulator.markets import SIZE_SCALE
-from ordertape.simulator.matching import ID_MASK, Matching, key_price
+from ordertape.simulator.matcher import Matcher
 
-__all__ = ["CHECKSUM_ORDERS", "WINDOW_LENGTHS", "Window", "WindowState", "checksum", "number_text"]
+__all__ = [
+    "CHECKSUM_ORDERS",
+    "WINDOW_LENGTHS",
+    "Row",
+    "Window",
+    "WindowState",
+    "checksum",
+    "number_text",
+    "top_orders",
+]
 
 WINDOW_LENGTHS: Final = (1, 25, 100, 250)
 """Orders a side that a subscriber may ask for."""
@@ -29,6 +39,10 @@ Row = tuple[int, str, str]
 """(order id, price, amount) as printed; the amount of an ask is negative."""
 
 
+Standing = tuple[int, int, int]
+"""(order id, price, size) at the market's scales."""
+
+
 class WindowState(NamedTuple):
     """A window as it stood after one iteration; ``time_ms`` is the iteration's venue time."""
 
@@ -37,6 +51,27 @@ class WindowState(NamedTuple):
     checksum: int
     bids: list[Row]
     asks: list[Row]
+    places: dict[int, int]
+    """By order id: when the window last told of it in a way that puts it behind the others of its
+    price (new, back again, another price, a bigger size); counts up over all iterations."""
+    last_place: int
+
+    def queues(self, since: int) -> tuple[list[Row], list[Row]]:
+        """(bids, asks) as a client holds them whose snapshot was sent at ``last_place`` ``since``:
+        inside a price first what stood in the snapshot, by id, then the others as they were told.
+        """
+
+        def place(row: Row) -> tuple[int, int]:
+            told = self.places[row[0]]
+            return (0, row[0]) if told <= since else (1, told)
+
+        def queued(rows: list[Row]) -> list[Row]:
+            found: list[Row] = []
+            for _, level in groupby(rows, key=lambda row: row[1]):
+                found += sorted(level, key=place)
+            return found
+
+        return queued(self.bids), queued(self.asks)
 
 
 def number_text(value: int, scale: int) -> str:
@@ -56,7 +91,7 @@ def number_text(value: int, scale: int) -> str:
     return f"{sign}{digits[:-scale]}.{fraction}" if fraction else sign + digits[:-scale]
 
 
-_price_text = lru_cache(limits.simulator_texts_kept)(number_text)
+_number_text = lru_cache(limits.simulator_texts_kept)(number_text)
 
 
 def checksum(bids: list[str], asks: list[str]) -> int:
@@ -70,81 +105,90 @@ def checksum(bids: list[str], asks: list[str]) -> int:
     return value - (1 << 32) if value >> 31 else value
 
 
+def top_orders(matching: Matcher, length: int) -> tuple[list[Standing], list[Standing]]:
+    """The best shown orders a side (bids, asks): by price, then by id."""
+    sides: tuple[list[Standing], list[Standing]] = ([], [])
+    for side, rows in enumerate(sides):
+        levels = matching.levels[side]
+        for price in matching.prices(side):
+            rows += sorted((o.order_id, price, o.size) for o in levels[price].values())
+            if len(rows) >= length:
+                del rows[length:]
+                break
+    return sides
+
+
 class Window:
     """The best ``length`` orders a side as last published; see the module's text.
 
     ``keep``: how many past states `states` holds, for comparing what a reader rebuilt.
     """
 
-    def __init__(self, matching: Matching, price_scale: int, length: int, keep: int = 0) -> None:
+    def __init__(self, price_scale: int, length: int, keep: int = 0) -> None:
         self.length = length
         self.states: deque[WindowState] = deque(maxlen=keep)
         self.iteration = 0
-        self._matching = matching
         self._price_scale = price_scale
-        self._keys: tuple[list[int], list[int]] = ([], [])
-        self._amounts: dict[int, str] = {}
+        self._rows: tuple[list[Standing], list[Standing]] = ([], [])
+        self._shown: tuple[dict[int, Standing], dict[int, Standing]] = ({}, {})
+        self._places: dict[int, int] = {}
+        self._last_place = 0
 
-    def publish(self, resized: set[int], time_ms: int) -> tuple[list[str], int] | None:
-        """The frames of one iteration and its checksum, None where nothing changed.  ``resized``:
-        orders whose size may have changed since the last iteration."""
+    def publish(
+        self, top: tuple[list[Standing], list[Standing]], time_ms: int
+    ) -> tuple[list[str], int] | None:
+        """The frames of one iteration and its checksum, None where nothing changed.  ``top``: the
+        best orders now, as many a side as the window is long, or more."""
         deletes: list[str] = []
         changes: list[str] = []
         for side in (0, 1):
-            self._compare(side, resized, deletes, changes)
+            self._compare(side, top[side][: self.length], deletes, changes)
         if not deletes and not changes:
             return None
         self.iteration += 1
         value = self.checksum()
         if self.states.maxlen:
             bids, asks = self.rows()
-            self.states.append(WindowState(self.iteration, time_ms, value, bids, asks))
+            self.states.append(
+                WindowState(
+                    *(self.iteration, time_ms, value, bids, asks),
+                    *(dict(self._places), self._last_place),
+                )
+            )
         return deletes + changes, value
 
     def _compare(
-        self, side: int, resized: set[int], deletes: list[str], changes: list[str]
+        self, side: int, new: list[Standing], deletes: list[str], changes: list[str]
     ) -> None:
-        old, new = self._keys[side], self._matching.keys[side][: self.length]
-        amounts, orders = self._amounts, self._matching.orders
-        come: set[int] = set()
-        if old != new:
-            come = set(new).difference(old)
-            moved = {key & ID_MASK for key in come}
-            for key in sorted(set(old).difference(new)):
-                order_id = key & ID_MASK
-                if order_id not in moved:
-                    deletes.append(f"[{order_id},0,{-1 if side else 1}]")
-                    del amounts[order_id]
-            old[:] = new
-        for order_id in resized:
-            order = orders.get(order_id)
-            if (
-                order is not None
-                and order.side == side
-                and order_id in amounts
-                and self._amount(order_id) != amounts[order_id]
-            ):
-                come.add(order.key)
-        for key in sorted(come):
-            order_id = key & ID_MASK
-            text = amounts[order_id] = self._amount(order_id)
-            changes.append(f"[{order_id},{_price_text(key_price(key), self._price_scale)},{text}]")
+        old = self._rows[side]
+        if old == new:
+            return
+        shown, stay = self._shown[side], {row[0] for row in new}
+        for row in old:
+            if row[0] not in stay:
+                deletes.append(f"[{row[0]},0,{-1 if side else 1}]")
+                del shown[row[0]], self._places[row[0]]
+        for row in new:
+            before = shown.get(row[0])
+            if before == row:
+                continue
+            shown[row[0]] = row
+            if before is None or before[1] != row[1] or before[2] < row[2]:
+                self._last_place += 1
+                self._places[row[0]] = self._last_place
+            order_id, price, amount = self._text(side, row)
+            changes.append(f"[{order_id},{price},{amount}]")
+        old[:] = new
 
-    def _amount(self, order_id: int) -> str:
-        order = self._matching.orders[order_id]
-        if order.text is None:
-            order.text = number_text(-order.size if order.side else order.size, SIZE_SCALE)
-        return order.text
+    def _text(self, side: int, row: Standing) -> Row:
+        order_id, price, size = row
+        amount = _number_text(-size if side else size, SIZE_SCALE)
+        return order_id, _number_text(price, self._price_scale), amount
 
     def rows(self, length: int | None = None) -> tuple[list[Row], list[Row]]:
         """(bids, asks) as last published, in book order, at most ``length`` a side."""
-        scale, amounts = self._price_scale, self._amounts
         bids, asks = (
-            [
-                (key & ID_MASK, _price_text(key_price(key), scale), amounts[key & ID_MASK])
-                for key in keys[:length]
-            ]
-            for keys in self._keys
+            [self._text(side, row) for row in rows[:length]] for side, rows in enumerate(self._rows)
         )
         return bids, asks
 
@@ -155,9 +199,7 @@ class Window:
 
     def checksum(self) -> int:
         """The venue's checksum over what was last published."""
-        amounts = self._amounts
         bids, asks = (
-            [f"{key & ID_MASK}:{amounts[key & ID_MASK]}" for key in keys[:CHECKSUM_ORDERS]]
-            for keys in self._keys
+            [f"{i}:{amount}" for i, _, amount in rows] for rows in self.rows(CHECKSUM_ORDERS)
         )
         return checksum(bids, asks)

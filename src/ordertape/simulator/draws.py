@@ -1,45 +1,58 @@
-"""Seeded draws made of ints alone, the same on every machine."""
+"""Seeded draws, the same on every machine.
+
+Distributions are tables of quantiles, rounded to six digits: the last bit of a C library's
+logarithm, in which machines differ, reaches no draw.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from functools import cache
+from math import exp, log
 from random import Random
+from statistics import NormalDist
+from typing import Final
 
-__all__ = ["Draws"]
+__all__ = ["QUANTILE_BITS", "Draws", "exponential", "lognormal", "normal_quantiles"]
+
+QUANTILE_BITS: Final = 11
+"""A table has 2**QUANTILE_BITS entries; a draw is ``table[draws.bits(QUANTILE_BITS)]``."""
+
+
+def _places() -> list[float]:
+    count: int = 1 << QUANTILE_BITS
+    return [(2 * place + 1) / (2 * count) for place in range(count)]
 
 
 @cache
-def _exponential() -> tuple[int, ...]:
-    """1,024 quantiles of the exponential distribution, mean 1,024 (Decimal rounds the same way on
-    every machine, the C library's logarithm need not)."""
-    return tuple(int(-(Decimal(2 * step + 1) / 2048).ln() * 1024) for step in range(1024))
+def normal_quantiles() -> tuple[float, ...]:
+    """Of mean 0 and deviation 1."""
+    unit = NormalDist()
+    return tuple(float(f"{unit.inv_cdf(place):.6g}") for place in _places())
+
+
+@cache
+def lognormal(median: float, deviation: float) -> tuple[int, ...]:
+    """Quantiles as ints; ``deviation`` is that of the logarithm."""
+    return tuple(int(float(f"{median * exp(deviation * z):.6g}")) for z in normal_quantiles())
+
+
+@cache
+def exponential(mean: float) -> tuple[int, ...]:
+    """Quantiles as ints."""
+    return tuple(int(float(f"{-mean * log(place):.6g}")) for place in _places())
 
 
 class Draws:
     """One stream of draws; ``key`` names it, equal keys give equal streams."""
 
     def __init__(self, key: str) -> None:
-        self.bits: Callable[[int], int] = Random(key).getrandbits  # noqa: S311 (nothing secret)
+        source = Random(key)  # noqa: S311 (nothing secret)
+        self.bits: Callable[[int], int] = source.getrandbits
         """An int of so many random bits."""
+        self.uniform: Callable[[], float] = source.random
+        """0 to below 1."""
 
     def below(self, bound: int) -> int:
         """0 to bound - 1; bound below 2**32 keeps it even."""
         return self.bits(32) * bound >> 32
-
-    def geometric(self) -> int:
-        """0, 1, 2, … each half as likely as the one before: coins until the first tail."""
-        coins = self.bits(12)
-        return (~coins & (coins + 1)).bit_length() - 1
-
-    def wait(self, mean: int) -> int:
-        """Exponential."""
-        return mean * _exponential()[self.bits(10)] >> 10
-
-    def lognormal(self, median: int, coins: int) -> int:
-        """Nearly: a power of two by the binomial of so many coins, smeared over one octave;
-        at least 1."""
-        power = self.bits(coins).bit_count() - coins // 2
-        value = median * (741_455 + self.below(741_455)) >> 20
-        return max(1, value << power if power >= 0 else value >> -power)

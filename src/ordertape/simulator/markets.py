@@ -9,28 +9,44 @@ from typing import Final
 
 from ordertape.errors import SettingRefused, UnknownMarket
 
-__all__ = ["MARKETS", "RATE_MAX", "RATE_MIN", "SIZE_SCALE", "MarketShape", "chosen_markets"]
+__all__ = [
+    "LIVE_ORDERS_MAX",
+    "LIVE_ORDERS_MIN",
+    "MARKETS",
+    "RATE_MAX",
+    "RATE_MIN",
+    "SIZE_SCALE",
+    "MarketShape",
+    "chosen_markets",
+]
 
 SIZE_SCALE: Final = 8
 """Digits after the point of every size."""
 RATE_MIN: Final = 1
-RATE_MAX: Final = 5_000
-"""Operations a second on one market's book that a flow is made for."""
+RATE_MAX: Final = 20_000
+"""Occurrences a second that a `SimulatedMarket` and its traders are made for."""
+LIVE_ORDERS_MIN: Final = 100
+LIVE_ORDERS_MAX: Final = 200_000
+"""Orders that rest in a `SimulatedMarket`."""
 
 
 @dataclass(frozen=True, slots=True)
 class MarketShape:
     """What one market looks like: ``tick`` and ``start`` are prices at ``price_scale``; ``program``
-    is the size (at SIZE_SCALE) that its most active trader uses."""
+    is the size (at SIZE_SCALE) that its most active trader uses; ``preset`` names what kind of
+    market it is (`ordertape.simulator.presets`)."""
 
     symbol: str
     price_scale: int
     tick: int
     start: int
     program: int
+    preset: str = "lively"
 
 
-def _shape(symbol: str, price_scale: int, tick: str, start: str, program: str) -> MarketShape:
+def _shape(
+    symbol: str, price_scale: int, tick: str, start: str, program: str, preset: str = "lively"
+) -> MarketShape:
     def scaled(text: str, scale: int) -> int:
         return int(Decimal(text).scaleb(scale))
 
@@ -40,6 +56,7 @@ def _shape(symbol: str, price_scale: int, tick: str, start: str, program: str) -
         scaled(tick, price_scale),
         scaled(start, price_scale),
         scaled(program, SIZE_SCALE),
+        preset,
     )
 
 
@@ -54,9 +71,12 @@ MARKETS: Final = {
         _shape("tAVAX:USD", 8, "0.001", "27.431", "160"),
         _shape("tXRPBTC", 13, "0.00000000001", "0.00000087123", "12000"),
         _shape("tTESTBTC:TESTUSD", 8, "1", "50000", "0.1"),
+        _shape("BTC-USD", 2, "1", "64230", "0.12"),
+        _shape("ETH-USD", 2, "0.1", "2511.9", "2.4"),
+        _shape("AAPL", 2, "0.01", "585", "100", "equity"),
     )
 }
-"""By Bitfinex symbol."""
+"""By symbol: Bitfinex's, Coinbase's products, and a share."""
 
 
 def chosen_markets(symbols: Sequence[str], rate: int) -> list[MarketShape]:

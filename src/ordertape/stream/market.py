@@ -7,13 +7,15 @@ texts to send and a wish; the sockets are the collector's, the capture is the re
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
+from ordertape.settings import Credentials
 from ordertape.stream.integrity import Integrity
 from ordertape.stream.quarantine import Quarantine
 from ordertape.stream.rates import Rate
@@ -21,11 +23,12 @@ from ordertape.stream.record import Record, Recovered, Sink
 from ordertape.stream.state import StateMachine, StreamState
 from ordertape.times import NS_PER_MILLISECOND, NS_PER_SECOND, iso_from_ns
 from ordertape.venues.registry import Venue
-from ordertape.venues.session import Action, Checksum, Fault, Outcome
+from ordertape.venues.session import Action, Audit, Checksum, Fault, Fetch, Outcome
 
 __all__ = ["MarketStream", "Step", "Wish"]
 
 _HAS_BOOK: Final = (StreamState.LIVE, StreamState.STALE)
+_NEVER: Final = 1 << 62
 
 
 class Wish(Enum):
@@ -43,6 +46,8 @@ class Step(Struct):
     send: list[bytes] = []
     wish: Wish | None = None
     reason: str = ""
+    fetch: Fetch | None = None
+    """A REST request; its answer goes to ``on_answer``."""
 
 
 class MarketStream:
@@ -61,6 +66,8 @@ class MarketStream:
         recovered: Recovered | None = None,
         snapshot_interval_seconds: int = limits.snapshot_interval_seconds_default,
         simulated: bool = False,
+        credentials: Credentials | None = None,
+        audit_interval_seconds: int = limits.audit_interval_seconds_default,
     ) -> None:
         self.venue, self.symbol, self.simulated = venue, symbol, simulated
         there = recovered if recovered is not None and recovered.last_seq else None
@@ -69,7 +76,7 @@ class MarketStream:
             size_scale=there.size_scale if there else None,
             codec=there.codec if there else venue.id_codec,
         )
-        self.session = venue.make_session(symbol, self.book)
+        self.session = venue.make_session(symbol, self.book, credentials)
         self.record = Record(sink, self.session, snapshot_interval_seconds * NS_PER_SECOND)
         self.first_sequence = 1
         self.last_ts = self._now = 0
@@ -87,6 +94,8 @@ class MarketStream:
         self._since = self._live_since = self._last_commit = 0
         self._paused_since: int | None = None
         self._resyncs_in_row = 0
+        self._audit_interval = audit_interval_seconds * NS_PER_SECOND
+        self._audit_at = _NEVER
         self.integrity = Integrity()
         self.quarantine = Quarantine()
         self.rate = Rate(lambda: self.sequence)
@@ -114,7 +123,7 @@ class MarketStream:
 
     def on_open(self, now: int) -> Step:
         """A connection opened."""
-        now = self._time(now)
+        clock, now = now, self._time(now)
         self._connect_failure = ""
         self._go("open", "connected", now)
         self.connects += 1
@@ -123,7 +132,7 @@ class MarketStream:
         self._paused_since = None
         self._resyncs_in_row = 0
         self._frame = self.session.frame
-        return Step(self.session.opened())
+        return Step(self.session.opened(clock))
 
     def on_frame(self, text: bytes, ts_recv: int) -> Step | None:
         """One text frame, and when it was received.  None: nothing to do, as for most."""
@@ -136,10 +145,27 @@ class MarketStream:
         outcome = take(text, ts_recv)
         return None if outcome is None else self._settle(outcome, ts_recv)
 
+    def flush(self) -> Step | None:
+        """No other frame is at hand: what waits to go with the next goes now."""
+        outcome = self.session.flush()
+        return None if outcome is None else self._settle(outcome, self._now)
+
+    def on_answer(
+        self, fetch: Fetch, status: int, headers: Mapping[str, str], body: Any, now: int
+    ) -> Step | None:
+        """What came of a request; see ``VenueSession.answer``."""
+        if not self._machine.connected:
+            return None
+        now = self._time(now)
+        outcome = self.session.answer(fetch, status, headers, body, now)
+        return None if outcome is None else self._settle(outcome, now)
+
     def on_close(self, reason: str, now: int) -> None:
         """The connection ended, whoever ended it."""
         if self._machine.connected:
             now = self._time(now)
+            self._settle_all(self.session.flush(), now)
+        if self._machine.connected:
             self._error(f"connection lost: {reason}", now)
             self._disconnect(reason, now)
 
@@ -157,12 +183,21 @@ class MarketStream:
         if self.state is StreamState.LIVE and now >= self.record.next_marks:
             self.record.marks(self.integrity, now)
         if liveness and self._machine.connected:
+            if now >= self._audit_at and self.state is StreamState.LIVE:
+                self._begin_audit(now)
             self._check_liveness(now)
         return self._answer()
+
+    def _begin_audit(self, now: int) -> None:
+        """Compares the book with the venue's own, which no frame can prove."""
+        self._audit_at = now + _ns(limits.audit_ms_max)  # should it come to no end
+        self._settle_all(self.session.audit(now), now)
 
     def stop(self, now: int) -> None:
         """Nobody wants it any more: its last book is marked, the state is STOPPED."""
         now = self._time(now)
+        if self._machine.connected:
+            self._settle_all(self.session.flush(), now)
         if self.state is StreamState.LIVE:
             self.record.marks(self.integrity, now)
         self.session.closed()
@@ -179,10 +214,18 @@ class MarketStream:
         while outcome is not None:
             if outcome.send:
                 self._step.send += outcome.send
-            if outcome.batch is not None:
-                self._take(outcome.batch, outcome.synced, now)
+            if outcome.partial and outcome.batch is not None:
+                self.record.append(outcome.batch)
+            elif outcome.batch is not None:
+                self._take(outcome.batch, outcome, now)
+            if outcome.caught_up:
+                self._go_live("caught up with the stream", now)
+            if outcome.fetch is not None:
+                self._step.fetch = outcome.fetch
             if outcome.checksum is not None:
                 self._compare(outcome.checksum, now)
+            if outcome.audit is not None:
+                self._note_audit(outcome.audit, now)
             if outcome.fault is not None:
                 self._suffer(outcome.fault, now)
             outcome = outcome.then
@@ -190,32 +233,38 @@ class MarketStream:
     def _answer(self) -> Step | None:
         """What has gathered since the last answer; None where nothing has."""
         step = self._step
-        if not step.send and step.wish is None:
+        if not step.send and step.wish is None and step.fetch is None:
             return None
         self._step = Step()
         return step
 
-    def _take(self, batch: EventBatch, synced: bool, now: int) -> None:
+    def _take(self, batch: EventBatch, outcome: Outcome, now: int) -> None:
         self.record.append(batch)
         if now >= self.rate.next_sample:
             self.rate.sample(now, batch.first_seq - 1)
-        if synced:
-            self._synced(batch, now)
-        elif self.integrity.note_commit(self.book.crossed):
-            self._resync("the book stayed crossed", self._last_commit, now)
+        if outcome.synced:
+            self._synced(batch, outcome.behind, now)
+        elif self.integrity.note_commit(self.book.crossed, self.session.crossed_commits_max):
+            self._resync("the book stayed crossed", self._agreed_at(), now)
         elif now >= self.record.next_marks and self._machine.state is StreamState.LIVE:
             self.record.marks(self.integrity, now)
-        self._last_commit = now
+        # What silence alone commits proves nothing of the time after the last frame.
+        self._last_commit = min(now, self.last_ts)
 
-    def _synced(self, batch: EventBatch, now: int) -> None:
+    def _synced(self, batch: EventBatch, behind: bool, now: int) -> None:
         if self.state in _HAS_BOOK:
             self.record.lose("the venue sent a new snapshot", self._last_commit, now)
             self._go("resync", "the venue sent a new snapshot", now)
         self.integrity.new_book(self.session.proofs)
         self._paused_since = None
-        self._live_since = now
-        self._go("sync", "snapshot received", now)
+        if not behind:
+            self._go_live("snapshot received", now)
         self.record.new_era(batch, now)
+
+    def _go_live(self, reason: str, now: int) -> None:
+        self._live_since = now
+        self._audit_at = now + self._audit_interval
+        self._go("sync", reason, now)
 
     def _compare(self, checksum: Checksum, now: int) -> None:
         if self._machine.state not in _HAS_BOOK:
@@ -232,6 +281,23 @@ class MarketStream:
         if self.integrity.misses_exhausted:
             self._resync(f"{self.integrity.misses} checksums in a row differ", agreed_before, now)
 
+    def _note_audit(self, audit: Audit, now: int) -> None:
+        """A difference was there since some moment after the last agreement."""
+        if self.state not in _HAS_BOOK:
+            return
+        agreed = self._agreed_at()
+        self.integrity.note_audit(audit, now)
+        wait = _ns(limits.audit_retry_ms) if audit.equal is None else self._audit_interval
+        self._audit_at = now + min(wait, self._audit_interval)
+        if audit.equal is False:
+            reason = f"the venue's own book is another: {audit.detail}"
+            self._error(reason, now)
+            self._resync(reason, agreed, now)
+
+    def _agreed_at(self) -> int:
+        """When the whole book last was the venue's for certain."""
+        return self.integrity.last_audit_ns or self._live_since
+
     def _suffer(self, fault: Fault, now: int) -> None:
         self._error(fault.reason, now)
         if fault.unreadable is not None:
@@ -239,7 +305,8 @@ class MarketStream:
         if not self._machine.connected:
             return
         if fault.action is Action.RESYNC:
-            self._resync(fault.reason, self._last_commit, now)
+            since = self._agreed_at() if fault.was_wrong else self._last_commit
+            self._resync(fault.reason, since, now)
         elif fault.action is Action.RECONNECT:
             self._reconnect(fault.reason, now)
         elif fault.action is Action.PAUSE:
@@ -282,12 +349,12 @@ class MarketStream:
 
     def _check_liveness(self, now: int) -> None:
         silent_ms = (now - max(self.last_ts, self.connected_at or 0)) // NS_PER_MILLISECOND
-        waited_ms = (now - self._since) // NS_PER_MILLISECOND
+        waited_ms = (now - max(self._since, self.session.waits_until)) // NS_PER_MILLISECOND
         if self._paused_since is not None:
             if now - self._paused_since > _ns(limits.maintenance_ms_max):
                 reason = f"the venue's pause lasts over {limits.maintenance_ms_max} ms"
                 self._reconnect(reason, now)
-        elif silent_ms > limits.silence_stale_ms or self.session.stalled(now):
+        elif silent_ms > self.session.silence_ms or self.session.stalled(now):
             reason = self.session.stalled(now) or f"no frame for {silent_ms} ms"
             self._error(reason, now)
             if self.state is StreamState.LIVE:

@@ -8,19 +8,31 @@ its statements are committed, the window rule is applied and the checksum compar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgspec
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook, WindowResolver
 from ordertape.errors import IdRefused, NumberRefused
+from ordertape.settings import Credentials
 from ordertape.times import NS_PER_MILLISECOND
 from ordertape.venues import bitfinex_wire as wire
+from ordertape.venues.bitfinex_audit import BitfinexAudit, audit_path
 from ordertape.venues.bitfinex_control import BOOK_LENGTHS, Control
 from ordertape.venues.capability import Capability
-from ordertape.venues.session import Action, Checksum, Fault, Foreign, Outcome, Proofs, chained
+from ordertape.venues.session import (
+    Action,
+    Audit,
+    Checksum,
+    Fault,
+    Fetch,
+    Foreign,
+    Outcome,
+    Proofs,
+    chained,
+)
 
 __all__ = ["CAPABILITY", "BitfinexSession"]
 
@@ -44,6 +56,7 @@ _AT_CHECKSUM = wire.CommitRule.CHECKSUM
 _NEVER: Final = 1 << 62
 _UNKNOWN: Final = -1
 """No sequence is expected."""
+_OK: Final = 200
 _NO_HEAD: Final = b"\0"
 """No frame begins so."""
 _COMMIT_SILENCE_NS: Final = limits.commit_silence_ms * NS_PER_MILLISECOND
@@ -63,7 +76,13 @@ _FAULTS = (_TailError, IdRefused, OverflowError, ValueError, *_UNREADABLE)
 class BitfinexSession:
     """One market of Bitfinex on one connection; a ``VenueSession``."""
 
-    def __init__(self, symbol: str, book: OrderBook) -> None:
+    silence_ms = limits.silence_stale_ms
+    crossed_commits_max = limits.crossed_commits_max
+    waits_until = 0
+    busy = False
+    gathers = False
+
+    def __init__(self, symbol: str, book: OrderBook, _: Credentials | None = None) -> None:
         self.market = f"{CAPABILITY.exchange} {symbol}"
         self.book = book
         self.next_seq = book.seq + 1
@@ -78,11 +97,12 @@ class BitfinexSession:
         self._put, self._remove = self.resolver.put, self.resolver.remove
         self._take_row, self._take_closing = self.resolver.take_row, self.resolver.take_closing
         self._commit_statements, self._top_crc32 = self.resolver.commit, book.top_crc32
+        self._audit_fetch = Fetch(audit_path(symbol), "audit")
         self._control = Control(self.market, wire.pair(symbol), self, self.counters)
         self.opened()
 
     # The connection -------------------------------------------------------------------------------
-    def opened(self) -> list[bytes]:
+    def opened(self, _: int = 0, /) -> list[bytes]:
         self.closed()
         self.rule = wire.commit_rule(0)
         self._granted = 0
@@ -101,6 +121,7 @@ class BitfinexSession:
     def closed(self) -> None:
         """Forgets the statements of a message that will never be complete."""
         self.resolver.discard()
+        self._audit: BitfinexAudit | None = None
         self._awaits_snapshot = True
         self.resolver.row_head = _NO_HEAD
 
@@ -108,11 +129,46 @@ class BitfinexSession:
         self.closed()
         return self._control.resubscribe()
 
+    def flush(self) -> Outcome | None:
+        """A message is complete with its checksum, and no sooner."""
+        return None
+
+    def answer(
+        self, _: Fetch, status: int, _headers: Mapping[str, str], body: Any, now: int, /
+    ) -> Outcome | None:
+        """Only audits ask: the snapshot comes on the socket."""
+        if self._audit is None:
+            return None
+        if status != _OK:
+            said = str(body) if status == 0 else f"status {status}"
+            return self._audited(Audit(None, wire.shown(said)))
+        return self._audited(self._audit.read(body, now))
+
+    def audit(self, _: int = 0, /) -> Outcome | None:
+        if self._awaits_snapshot:
+            return None
+        self._audit = BitfinexAudit(self.book)
+        return Outcome(fetch=self._audit_fetch)
+
+    def _audited(self, audit: Audit | None) -> Outcome | None:
+        if audit is None:
+            return None
+        self._audit = None
+        return Outcome(audit=audit)
+
+    def request_headers(self, _: Fetch, _now: int, /) -> dict[str, str]:
+        return {}
+
     def begins(self, text: bytes) -> bool:
         return wire.is_greeting(text)
 
     def stalled(self, now: int) -> str | None:
-        """A book channel without its heartbeat (every 15 s of silence) while others go on."""
+        """A book channel without its heartbeat (every 15 s of silence) while others go on, or one
+        whose `subscribed` never came, although the venue speaks on it."""
+        for arrivals in self._early.values():
+            waited_ms = (now - arrivals[0].ts_recv) // NS_PER_MILLISECOND
+            if waited_ms > limits.subscribe_timeout_ms:
+                return f"frames of a channel that was not subscribed for {waited_ms} ms"
         silent_ms = (now - self._heard()) // NS_PER_MILLISECOND
         if self._awaits_snapshot or silent_ms <= limits.silence_stale_ms:
             return None
@@ -276,6 +332,9 @@ class BitfinexSession:
         """Commits what nothing closed, and trades whose horizon has passed."""
         if self._awaits_snapshot:
             return None
+        if self._audit is not None and self._audit.due is not None and now >= self._audit.due:
+            self._audit.due = None
+            return Outcome(fetch=self._audit_fetch)
         resolver = self.resolver
         if resolver.pending:
             silent = now - self._heard() >= _COMMIT_SILENCE_NS

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from ordertape import limits
+from ordertape.venues.texts import is_number, shown
 
 __all__ = [
     "Arrival",
@@ -195,22 +195,11 @@ decode_trades = Decoder(list[Trade]).decode
 decode_trade_frame = Decoder(TradeFrame).decode
 decode_event = Decoder(Event).decode
 _decode_integer = Decoder(int).decode
-_JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 
 
 def integer(raw: Raw) -> int | None:
     """The integer of a field that may be absent; msgspec.DecodeError where it is something else."""
     return _decode_integer(raw) if len(raw) else None
-
-
-def shown(text: str) -> str:
-    """What came from outside, short enough to be shown."""
-    return text if len(text) <= limits.shown_text_max else f"{text[: limits.shown_text_max]}…"
-
-
-def is_number(text: str) -> bool:
-    """Whether the text is a JSON number, so that only its value can be what is wrong with it."""
-    return _JSON_NUMBER.fullmatch(text) is not None
 
 
 def rows(payload: bytes) -> list[Order]:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from ordertape import limits
 from ordertape._engine import OrderBook
 from ordertape.errors import NameRefused
-from ordertape.venues import bitfinex_wire
+from ordertape.settings import Credentials
+from ordertape.venues import bitfinex_wire, coinbase_wire
 from ordertape.venues.bitfinex import CAPABILITY as BITFINEX
 from ordertape.venues.bitfinex import BitfinexSession
 from ordertape.venues.capability import Capability
+from ordertape.venues.coinbase import CoinbaseSession
+from ordertape.venues.coinbase_wire import CAPABILITY as COINBASE
 from ordertape.venues.session import VenueSession
 from ordertape.venues.symbols import Products, resolve
 
@@ -33,7 +36,7 @@ class Venue:
     join: Callable[[str, str], str]
     pair: Callable[[str], str]
     """The venue's own form of our symbol."""
-    make_session: Callable[[str, OrderBook], VenueSession]
+    make_session: Callable[[str, OrderBook, Credentials | None], VenueSession]
 
     @property
     def name(self) -> str:
@@ -54,7 +57,17 @@ VENUES: dict[str, Venue] = {
         join=bitfinex_wire.join,
         pair=bitfinex_wire.pair,
         make_session=BitfinexSession,
-    )
+    ),
+    COINBASE.exchange: Venue(
+        capability=COINBASE,
+        id_codec="uuid",
+        products_paths=("/products",),
+        read_products=coinbase_wire.read_products,
+        native=coinbase_wire.native,
+        join=coinbase_wire.join,
+        pair=coinbase_wire.pair,
+        make_session=CoinbaseSession,
+    ),
 }
 
 

@@ -8,15 +8,28 @@ message to the book.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from ordertape._engine import EventBatch, OrderBook
 
-__all__ = ["Action", "Checksum", "Fault", "Foreign", "Outcome", "Proofs", "VenueSession", "chained"]
+__all__ = [
+    "Action",
+    "Audit",
+    "Checksum",
+    "Fault",
+    "Fetch",
+    "Foreign",
+    "Outcome",
+    "Proofs",
+    "VenueSession",
+    "chained",
+    "faulted",
+]
 
 
 class Action(Enum):
@@ -42,6 +55,8 @@ class Fault:
     reason: str
     unreadable: bytes | None = None
     """The frame that could not be parsed, if that was it."""
+    was_wrong: bool = False
+    """It shows that the book was wrong before, nobody knows since when."""
 
 
 class Checksum(Struct, frozen=True, gc=False):
@@ -49,6 +64,15 @@ class Checksum(Struct, frozen=True, gc=False):
 
     sent: int
     ours: int
+
+
+class Audit(NamedTuple):
+    """A comparison of a book with the venue's own, fetched over REST."""
+
+    equal: bool | None
+    """None: they could not be compared."""
+    detail: str
+    """What differs, or why nothing could be compared; a clause for people."""
 
 
 class Proofs(NamedTuple):
@@ -67,18 +91,42 @@ class Foreign(NamedTuple):
     detail: str
 
 
+class Fetch(Struct, frozen=True):
+    """A REST request that a session asks for; whoever has its connection performs it."""
+
+    path: str
+    """Below the venue's REST address, its query included."""
+    what: str
+    """What it is for, in a word."""
+    read: Callable[[bytes], Any] | None = None
+    """Makes something of a body that is too large for the event loop; to be called in a thread.
+    ValueError where it can't."""
+
+
 class Outcome(Struct, gc=False):
     """What one frame, or the passing of time, led to.  Most frames lead to nothing: None."""
 
     batch: EventBatch | None = None
     """Events of a complete message, already applied to the book."""
     synced: bool = False
-    """The batch begins with a CLEAR: a new era."""
+    """The batch completes a snapshot: a new era."""
     checksum: Checksum | None = None
     fault: Fault | None = None
-    send: list[bytes] = []
+    send: Sequence[bytes] = ()
     then: Outcome | None = None
     """What followed in the same frame: one `subscribed` may release many frames kept."""
+    partial: bool = False
+    """The batch is part of a snapshot that more of follows: no book may be read yet."""
+    behind: bool = False
+    """The snapshot is whole, but what came meanwhile still follows, up to `caught_up`."""
+    caught_up: bool = False
+    fetch: Fetch | None = None
+    audit: Audit | None = None
+
+
+def faulted(action: Action, reason: str) -> Outcome:
+    """An outcome that is a fault alone."""
+    return Outcome(fault=Fault(action, reason))
 
 
 def chained(*outcomes: Outcome | None) -> Outcome | None:
@@ -102,6 +150,19 @@ class VenueSession(Protocol):
     """The seq of the next event; the stream sets it from the tape."""
     counters: Counter[str]
     """What was ignored, by kind."""
+    silence_ms: int
+    """Longer than this no living connection says nothing."""
+    crossed_commits_max: int
+    """The book may stay crossed over so many commits in a row."""
+    busy: bool
+    """More follows at the next `tick`."""
+    gathers: bool
+    """Whether `flush` can have anything."""
+
+    @property
+    def waits_until(self) -> int:
+        """ns: no snapshot can be expected before, because an answer is waited for."""
+        ...
 
     @property
     def proofs(self) -> Proofs: ...
@@ -114,8 +175,8 @@ class VenueSession(Protocol):
         """What the engine counted while it made events of the venue's statements."""
         ...
 
-    def opened(self) -> list[bytes]:
-        """A connection opened: forgets the one before; the texts to send."""
+    def opened(self, now: int = 0, /) -> list[bytes]:
+        """A connection opened (ns): forgets the one before; the texts to send."""
         ...
 
     def closed(self) -> None:
@@ -128,6 +189,28 @@ class VenueSession(Protocol):
 
     def tick(self, now: int, /) -> Outcome | None:
         """Time passed (ns, the same clock as ``ts_recv``): what only silence can end."""
+        ...
+
+    def flush(self) -> Outcome | None:
+        """Events of frames that were kept to go with those of the next: to be asked for when no
+        other frame is at hand."""
+        ...
+
+    def answer(
+        self, fetch: Fetch, status: int, headers: Mapping[str, str], body: Any, now: int, /
+    ) -> Outcome | None:
+        """The answer to a request: ``headers`` by lower-case name, ``body`` as bytes or as
+        ``fetch.read`` made it; ``status`` 0 and a sentence where there was none."""
+        ...
+
+    def audit(self, now: int, /) -> Outcome | None:
+        """Begins a comparison of the whole book, or of the part that the venue shows over REST:
+        what it asks for.  An ``Outcome.audit`` ends it; so does whatever ends the book's era.
+        None: not now."""
+        ...
+
+    def request_headers(self, fetch: Fetch, now: int, /) -> dict[str, str]:
+        """What the request needs besides; made when it is sent."""
         ...
 
     def resync(self) -> list[bytes]:
