@@ -62,7 +62,9 @@ class Desk:
 
     def ahead(self, order_id: int) -> int:
         """The size that trades before an order, at better prices and in its queue."""
-        order, sum_ = self.matching.orders[order_id], 0
+        order, sum_ = self.matching.orders.get(order_id), 0
+        if order is None:
+            return 0
         for other in self.matching.rows(order.side):
             if other is order:
                 break
@@ -89,7 +91,7 @@ def spoofing(
     true_one = desk.place(1 - side, desk.behind(1 - side, 0), desk.size(100))
     yield life * MS // 4
     if fill:
-        if desk.rests(true_one):
+        for _ in range(5):  # hidden orders and reserves may stand before it, too
             desk.met(true_one, desk.ahead(true_one) + desk.size(100))
         yield life * MS // 4
     desk.cancel(shown, true_one)
