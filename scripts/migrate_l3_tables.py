@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Make, check or drop ordertape's tables in PostgreSQL: create | check | drop [--yes].
 
-Which server: DATABASE_URL, else the embedded one of ORDERTAPE_DATA; which schema: OTC_SCHEMA.
+Which server: DATABASE_URL, else the embedded one of --data or ORDERTAPE_DATA; which schema:
+OTC_SCHEMA.
 Runs with any python3 once `make setup` was run.  Exit status 0: done, everything is there; 1: not.
 """
 
@@ -13,7 +14,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 PYTHON = TOP / ".venv" / "bin" / "python"
-USAGE = "usage: migrate_l3_tables.py create | check | drop [--yes]\n"
+USAGE = "usage: migrate_l3_tables.py create | check | drop [--yes], and --data DIR with each\n"
 
 
 def main(arguments: list[str]) -> int:
@@ -21,14 +22,15 @@ def main(arguments: list[str]) -> int:
     if arguments in (["-h"], ["--help"]):
         sys.stdout.write(USAGE + (__doc__ or ""))
         return 0
+    command, data = _parted(arguments)
     actions = (["create"], ["check"], ["drop"], ["drop", "--yes"], ["--yes", "drop"])
-    if arguments not in actions:
+    if command not in actions or len(data) == 1:
         sys.stderr.write(USAGE)
         return 1
     if not PYTHON.exists():
         sys.stderr.write(f"there is no {PYTHON}: run `make setup` in {TOP} first\n")
         return 1
-    command = sorted(arguments, key=lambda word: word.startswith("-"))
+    command = sorted(command, key=lambda word: word.startswith("-")) + data
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and one of the actions
             [PYTHON, "-m", "ordertape.cli", "db", *command], check=False
@@ -36,6 +38,14 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 1
     return 1 if done.returncode else 0
+
+
+def _parted(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """What is to be done, and ``--data DIR`` or nothing."""
+    if "--data" not in arguments:
+        return arguments, []
+    at = arguments.index("--data")
+    return arguments[:at] + arguments[at + 2 :], arguments[at : at + 2]
 
 
 if __name__ == "__main__":

@@ -128,6 +128,33 @@ async def test_what_is_held_before_the_first_book_is_bounded(
     assert [frame["data"] for frame in await taken(reader.mailbox)] == [{"n": 1_001}]
 
 
+async def test_no_event_comes_before_the_first_book(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that waits for a stream, whose replica then begins in its middle."""
+    market = Market()
+    for _ in market.messages(30):
+        pass
+    reader = Subscription(Mailbox())
+    reader.begin(0, [], has_book=False)
+    reader.deliver(Told(Frame('{"type":"l3_status"}')))
+    reader.deliver(events(72, 80))
+    reader.deliver(picture(market, 78))
+    reader.deliver(events(81, 81))
+    found = await taken(reader.mailbox)
+    assert [frame["type"] for frame in found[:2]] == ["l3_status", "l3_snapshot"]
+    assert [frame["data"] for frame in found[2:]] == [{"n": 79}, {"n": 80}, {"n": 81}]
+    monkeypatch.setattr("ordertape.limits.client_mailbox_bytes_max", 40)
+    reader = Subscription(Mailbox(2**20))
+    reader.begin(0, [], has_book=False)
+    for nth in range(72, 92):
+        reader.deliver(events(nth, nth))
+    reader.deliver(picture(market, 72))
+    assert reader.has_book is False  # what followed that book was not held back
+    reader.deliver(picture(market, 90))
+    assert reader.has_book
+    found = await taken(reader.mailbox)
+    assert [frame.get("data") for frame in found[1:]] == [{"n": 91}]
+
+
 async def test_a_book_is_told_once_a_place() -> None:
     market, mailbox = Market(), Mailbox()
     for _ in market.messages(30):

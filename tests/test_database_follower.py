@@ -52,7 +52,7 @@ def on_tape(folder: MarketFolder) -> list[L3Order]:
         if row["flags"] & Flag.SNAPSHOT:
             continue
         era += row["kind"] == EventKind.CLEAR
-        found.append(L3Order.from_row(folder.exchange, folder.symbol, row, era))
+        found.append(L3Order.from_row(folder.exchange, folder.symbol, row, era or None))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from ordertape.cli import run
 from ordertape.database.address import Address, connect
 from ordertape.database.embedded import EmbeddedServer
 from ordertape.database.follower import MarketFollower
-from ordertape.database.schema import check
+from ordertape.database.schema import check, drop
 from ordertape.database.service import DatabaseFollower
 from ordertape.database.thinning import maintain
 from ordertape.database.told import read_told
@@ -239,6 +240,32 @@ def test_the_script_creates_checks_and_drops(embedded_server: EmbeddedServer) ->
     assert migrate(url, "scripted", "destroy")[0] == 1
 
 
+def test_the_example_of_the_documents_runs_as_often_as_one_likes(
+    embedded_server: EmbeddedServer, tmp_path: Path
+) -> None:
+    page = (TOP / "docs" / "database.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    data = f'L3Repository(data="{embedded_server.folder.parent}")'
+    (tmp_path / "example.py").write_text(example.replace('L3Repository(data="data")', data))
+    said = [
+        subprocess.run(
+            [sys.executable, "-W", "error", "example.py"],
+            cwd=tmp_path,
+            env={**os.environ, "DATABASE_URL": "", "OTC_SCHEMA": "example"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for _ in range(2)
+    ]
+    assert [(done.stdout, done.returncode) for done in said] == [
+        ("saved\n", 0),
+        ("was there already\n", 0),
+    ], said
+    with connect(Address("example", embedded=embedded_server)) as opened:
+        drop(opened, "example")
+
+
 def test_psql_and_url_reach_the_embedded_tables(
     embedded_server: EmbeddedServer,
     monkeypatch: pytest.MonkeyPatch,
@@ -253,6 +280,14 @@ def test_psql_and_url_reach_the_embedded_tables(
     sql = "SELECT COUNT(*) FROM level3_orders WHERE exchange = 'coinbase'"
     assert run(["db", "psql", "-c", sql, "--data", data]) == 0
     assert capfd.readouterr().out.split() == ["count", "-------", "0", "(1", "row)"]
+    assert run(["db", "psql", "-Atc", sql, "--data", data]) == 0
+    assert capfd.readouterr().out == "0\n"
+    (tmp_path / "asked.sql").write_text("SELECT 7;")
+    asked = ["-f", str(tmp_path / "asked.sql"), "--csv", "-v", "ON_ERROR_STOP=1"]
+    assert run(["db", "psql", "--data", data, *asked]) == 0
+    assert capfd.readouterr().out.split() == ["?column?", "7"]
+    script = [sys.executable, "scripts/migrate_l3_tables.py", "check", "--data", data]
+    assert subprocess.run(script, capture_output=True, cwd=TOP, check=False).returncode == 0
     assert run(["db", "psql", "-c", "SELECT nonsense", "--data", data]) == 1
     capfd.readouterr()
     assert run(["db", "url", "--data", data]) == 0

@@ -129,7 +129,7 @@ class Subscription:
     """One client's place in one market.
 
     What is delivered before the client's first book is known is held back, as much as a mailbox
-    holds; from then on each event comes once, in order.
+    holds; from then on each event comes once, in order.  No event comes before the first book.
     """
 
     def __init__(self, mailbox: Mailbox, depth: int = 0, batch_ms: int = 0) -> None:
@@ -144,6 +144,8 @@ class Subscription:
         """Whether more came before the beginning than is held back; then none of it is."""
         self._early: list[Item] = []
         self._early_bytes = 0
+        self._missed = 0
+        """The last event that was not held back any more while the client waited for a book."""
         self._pictured: tuple[int, int] | None = None
         self._gathered: list[str] = []
         self._gathered_in: Events | None = None
@@ -179,6 +181,10 @@ class Subscription:
     def _hold(self, item: Item) -> None:
         if isinstance(item, Events):
             self._early_bytes += sum(map(len, item.objects))
+            if self.has_book is False and self._early_bytes > limits.client_mailbox_bytes_max:
+                self._missed = item.last
+                self.forget_early()
+                return
         self.overran = self.overran or self._early_bytes > limits.client_mailbox_bytes_max
         if self.overran:
             self._early.clear()
@@ -186,21 +192,30 @@ class Subscription:
             self._early.append(item)
 
     def forget_early(self) -> None:
-        """For a beginning behind everything that was held back."""
+        """For a book behind everything that was held back."""
         self._early, self._early_bytes, self.overran = [], 0, False
 
     def _picture(self, item: BookPicture) -> None:
         assert self._sequence is not None
         stand = (item.where.era, item.sequence)
-        if item.sequence < self._sequence or stand == self._pictured:
+        least = max(self._sequence, self._missed)
+        if item.sequence < least or stand == self._pictured:
             return
         self.flush()
         self._sequence, self._pictured, self.has_book = item.sequence, stand, True
         self._put(item.frame(self.depth, age_of(max(item.ts_recv, item.heard))))
+        early = self._early
+        self.forget_early()
+        for held in early:
+            self.deliver(held)
 
     def _events(self, item: Events) -> None:
         assert self._sequence is not None
         if item.last <= self._sequence:
+            return
+        if self.has_book is False:
+            # The replica may have begun in the middle: without a book it is of no use.
+            self._hold(item)
             return
         after, self._sequence = self._sequence, item.last
         if self.batch_ms == 0:

@@ -113,18 +113,28 @@ def drop(
         out(f"schema {address.schema} in {address.shown}: {done}")
 
 
-@app.command(cls=WordedCommand)
+@app.command(
+    cls=WordedCommand,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
 def psql(
+    context: typer.Context,
     command: Annotated[
         list[str] | None,
         typer.Option("-c", "--command", metavar="SQL", help="Run this and leave."),
     ] = None,
     data: DataOption = None,
 ) -> None:
-    """Open PostgreSQL's terminal, our schema on its search path."""
+    """Open PostgreSQL's terminal, our schema on its search path.
+
+    Other options, such as -At or -f FILE, are psql's own.
+    """
     from ordertape.database.psql import run_psql
 
-    arguments = [part for text in command or [] for part in ("-c", text)]
+    if (missing := _missing(data)) is not None:
+        out(f"{missing}: `{command_name()} db create` makes it")
+        raise typer.Exit(1)
+    arguments = [*context.args, *(part for text in command or [] for part in ("-c", text))]
     with _address(data) as address:
         status = run_psql(address, arguments)
     if status:
