@@ -116,13 +116,15 @@ unsent_bytes_max: Final = 2**20
 """What waits for a venue that does not read, answers to its pings above all.
 Policy: the connection is closed."""
 sync_queue_messages_max: Final = 200_000
-sync_queue_bytes_max: Final = 128 * 2**20
 """Messages that wait for a snapshot over REST.  Policy: they are dropped, a newer one is asked
 for."""
+sync_queue_bytes_max: Final = 128 * 2**20
+"""Bytes of those messages.  Policy: the same."""
 sync_slice_rows: Final = 4_096
+"""Orders of a snapshot that a stream takes at once, so that others go on meanwhile."""
 sync_slice_messages: Final = 1_000
-"""Orders of a snapshot, then messages that waited for it, that a stream takes at once, so that it
-holds up no other.  Policy: the next follow at the next tick."""
+"""Messages that waited for a snapshot that a stream takes at once.
+Policy: the next follow at the next tick."""
 snapshot_retry_ms_min: Final = 500
 snapshot_retry_ms_max: Final = 8_000
 """Waits before a snapshot is asked for again, doubled from min to max.  Policy: ask."""
@@ -131,9 +133,10 @@ snapshot_failures_max: Final = 5
 auction_retry_ms: Final = 5_000
 """Until a snapshot is asked for again that an auction made no book."""
 audit_interval_seconds_default: Final = 600
+"""Between two comparisons of a LIVE book with the venue's own; see ORDERTAPE_AUDIT_INTERVAL."""
 audit_interval_seconds_min: Final = 10
 audit_interval_seconds_max: Final = 86_400
-"""Between two comparisons of a LIVE book with the venue's own; see ORDERTAPE_AUDIT_INTERVAL."""
+"""What ORDERTAPE_AUDIT_INTERVAL may be.  Policy: refused."""
 audit_retry_ms: Final = 60_000
 """Until a comparison that came to nothing is tried again.  Policy: try again."""
 audit_second_read_ms: Final = 5_000
@@ -141,9 +144,10 @@ audit_second_read_ms: Final = 5_000
 audit_ms_max: Final = 120_000
 """From the beginning of a comparison to its end.  Policy: it came to nothing."""
 gather_events_max: Final = 64
+"""Events of messages that a socket hands over together, in one batch.
+Policy: the batch is made."""
 gather_ms_max: Final = 2
-"""Events of messages that a socket hands over together become one batch of so many at most, and
-none waits longer for others.  Policy: the batch is made."""
+"""How long such an event waits for others.  Policy: the batch is made."""
 emptied_orders_max: Final = 100_000
 """Orders emptied by trades whose end is still to come.
 Policy: the oldest is forgotten, its end counts as one of an order that never rested."""
@@ -202,8 +206,9 @@ rest_body_bytes_max: Final = 64 * 2**20
 rest_requests_per_second_max: Final = 5
 """To one venue by one process (Coinbase allows 10).  Policy: wait."""
 rest_ban_ms_default: Final = 1_000
+"""How long nothing is asked after a 429 that does not say it."""
 rest_ban_ms_max: Final = 600_000
-"""How long nothing is asked after a 429 that does not say it, and at most where it does."""
+"""How long nothing is asked after a 429, whatever it says."""
 products_timeout_ms: Final = 5_000
 """To fetch a venue's list of markets.  Policy: symbols are resolved without it."""
 products_bytes_max: Final = 16 * 2**20
