@@ -55,11 +55,11 @@ def demo(
     settings = demonstration.settings(prepare(data or chosen_data() or Path("data-demo")))
 
     def introduce() -> None:
-        market = f"{demonstration.exchange} {demonstration.symbols[0]} --data {settings.data}"
+        shown = [f"{exchange} {symbol}" for exchange, symbol in demonstration.markets]
         out(
-            f"A simulated {demonstration.exchange}, collected into {settings.data}. "
+            f"One simulated exchange as {' and '.join(shown)}, collected into {settings.data}. "
             "Ctrl-C ends it, another run goes on with it.\n"
-            f"In another terminal:  {command_name()} watch {market}"
+            f"In another terminal:  {command_name()} watch {shown[0]} --data {settings.data}"
         )
 
     _run(settings, "127.0.0.1", port, introduce, demonstration, seconds)

@@ -1,4 +1,4 @@
-"""Simulated markets beside the real ones of a server: a venue, and a collector for it alone."""
+"""Simulated markets of a server: one exchange that venues show, and a collector for each."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ordertape.errors import ImportRefused, TapeError
 from ordertape.roles.status import read_report
 from ordertape.roles.supervisor import Role
 from ordertape.settings import Settings
+from ordertape.simulator.coinbase_keys import DEMO_KEYS
 from ordertape.tape.folder import markets
 from ordertape.venues.registry import venue_of
 
@@ -19,14 +20,14 @@ __all__ = ["Demonstration", "free_port", "refuse_demonstration"]
 
 @dataclass(frozen=True)
 class Demonstration:
-    """One simulated venue and what it offers; the same seed makes the same markets.
+    """One simulated exchange, as several venues show it; the same seed makes the same market.
 
-    Its collector marks every tape as simulated, is no real collector's, and has no list of wanted
+    Its collectors mark every tape as simulated, are no real collectors, and have no list of wanted
     streams: a server without a demonstration never starts them again.
     """
 
-    exchange: str = "bitfinex"
-    symbols: tuple[str, ...] = ("BTC/USDT",)
+    markets: tuple[tuple[str, str], ...] = (("bitfinex", "BTC/USD"), ("coinbase", "BTC-USD"))
+    """(exchange, symbol): one market, in the form of each venue."""
     seed: int = 7
     rate: int = 200
     """Orders, cancels and amendments a second."""
@@ -41,8 +42,7 @@ class Demonstration:
         In one that has a market of this demonstration others may be, which older versions let in.
         """
         found = markets(data)
-        ours = {(self.exchange, symbol) for symbol in self.symbols}
-        mine = [folder for folder in found if (folder.exchange, folder.symbol) in ours]
+        mine = [folder for folder in found if (folder.exchange, folder.symbol) in self.markets]
         for folder in mine or found:
             report = read_report(folder.root)
             if report is None or not report.simulated:  # what was imported has no report
@@ -51,42 +51,58 @@ class Demonstration:
                     "in: choose another --data"
                 )
 
-    def venue_role(self, port: int) -> Role:
-        """The venue on a port that stays the same when it is started again."""
-        pairs = [venue_of(self.exchange).pair(symbol) for symbol in self.symbols]
-        symbols = [option for pair in pairs for option in ("--symbol", pair)]
+    def exchange_role(self, ports: Mapping[str, int]) -> Role:
+        """The exchange, each venue on a port that stays the same when it is started again."""
+        options = [option for port in ports.values() for option in ("--port", str(port))]
+        (pair,) = {
+            venue_of("bitfinex").pair(symbol.replace("-", "/")) for _, symbol in self.markets
+        }
         return Role(
-            f"the simulated {self.exchange}",
+            f"the simulated {' and '.join(ports)}",
             "ordertape.simulator",
             (
-                *(self.exchange, "--port", str(port), "--seed", str(self.seed)),
-                *("--rate", str(self.rate), *symbols, "--watch-parent"),
+                *(*ports, *options, "--seed", str(self.seed), "--rate", str(self.rate)),
+                *("--symbol", pair, "--watch-parent"),
             ),
             speaks=True,
         )
 
     def collector_role(
         self,
+        exchange: str,
         port: int,
         control: Path,
         options: tuple[str, ...],
         environment: Mapping[str, str],
     ) -> Role:
-        """The collector of that venue, whose addresses stand above all other settings."""
-        name = self.exchange.upper()
+        """The collector of one of its venues, whose addresses and keys stand above all other
+        settings: it reaches no real venue, and nobody's own keys."""
+        symbols = [symbol for venue, symbol in self.markets if venue == exchange]
         return Role(
-            f"the collector of the simulated {self.exchange}",
+            f"the collector of the simulated {exchange}",
             "ordertape.roles.collector",
-            (self.exchange, *self.symbols, "--simulated", "--control", str(control), *options),
+            (exchange, *symbols, "--simulated", "--control", str(control), *options),
             lock=control.with_suffix(".lock"),
-            environment={
-                **environment,
-                f"ORDERTAPE_{name}_WS_URL": f"ws://127.0.0.1:{port}/ws/2",
-                f"ORDERTAPE_{name}_REST_URL": f"http://127.0.0.1:{port}",
-            },
+            environment={**environment, **_reached_by(exchange, port)},
             speaks=True,
             beats=True,
         )
+
+
+def _reached_by(exchange: str, port: int) -> dict[str, str]:
+    """The settings with which a collector reaches a simulated venue."""
+    name, path = exchange.upper(), "/ws/2" if exchange == "bitfinex" else ""
+    found = {
+        f"ORDERTAPE_{name}_WS_URL": f"ws://127.0.0.1:{port}{path}",
+        f"ORDERTAPE_{name}_REST_URL": f"http://127.0.0.1:{port}",
+    }
+    if exchange == "coinbase":
+        found |= {
+            "COINBASE_API_KEY": DEMO_KEYS.key,
+            "COINBASE_API_SECRET": DEMO_KEYS.secret,
+            "COINBASE_API_PASSPHRASE": DEMO_KEYS.passphrase,
+        }
+    return found
 
 
 def refuse_demonstration(data: Path) -> None:

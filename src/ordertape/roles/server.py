@@ -73,9 +73,9 @@ async def running_server(
         stack.push_async_callback(roles.end)
         streams = Streams(settings, roles.collector)
         if demonstration is not None:
-            client = roles.demonstrate(demonstration, streams.told)
-            for symbol in demonstration.symbols:
-                streams.demonstrate(demonstration.exchange, symbol, client)
+            clients = roles.demonstrate(demonstration, streams.told)
+            for exchange, symbol in demonstration.markets:
+                streams.demonstrate(exchange, symbol, clients[exchange])
         for exchange in wanted_exchanges(settings.data, list(VENUES)):
             streams.collector(exchange)
         database = await roles.begin_database()
@@ -128,13 +128,18 @@ class _Roles:
 
     def demonstrate(
         self, demonstration: Demonstration, on_change: Callable[[], None]
-    ) -> ControlClient:
-        """The connection to the collector of a simulated venue; both run from here on."""
-        control = control_path(self._settings.data, demonstration.exchange, simulated=True)
-        port = free_port()
-        self.supervisor.watch(demonstration.venue_role(port))
-        role = demonstration.collector_role(port, control, self._options, self._environment)
-        return self._connected(role, control, on_change)
+    ) -> dict[str, ControlClient]:
+        """The connections to the collectors of simulated venues; all of it runs from here on."""
+        ports = {exchange: free_port() for exchange, _ in demonstration.markets}
+        self.supervisor.watch(demonstration.exchange_role(ports))
+        clients = {}
+        for exchange, port in ports.items():
+            control = control_path(self._settings.data, exchange, simulated=True)
+            role = demonstration.collector_role(
+                exchange, port, control, self._options, self._environment
+            )
+            clients[exchange] = self._connected(role, control, on_change)
+        return clients
 
     def _connected(self, role: Role, control: Path, on_change: Callable[[], None]) -> ControlClient:
         self._collectors.append(role.name)
