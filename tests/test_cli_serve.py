@@ -27,7 +27,7 @@ from ordertape.roles.locks import holder
 from ordertape.roles.status import StreamReport, write_report
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.verify import verify
-from support.processes import SYMBOL, wait_for
+from support.processes import wait_for
 from support.roles_server import NO_DATABASE, Launched, assert_in_time, launched, rows
 from support.server import API
 from support.tape import Market, write_journal
@@ -67,6 +67,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+DEMO = "BTC/USD"
+"""What the demonstration shows as Bitfinex's."""
+
+
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -82,8 +86,9 @@ def test_the_demo_has_a_database_of_its_own_goes_on_and_ends_at_one_ctrl_c(tmp_p
     with running(data, "demo", "--rate", "1000") as server:
         said = said_until(server, "watch")
         assert said.splitlines()[0] in listening_addresses(server.process.pid)
-        assert f"watch bitfinex BTC/USDT --data {data}" in said
-        assert server.wait_live(events=100)["simulated"] is True
+        assert f"watch bitfinex {DEMO} --data {data}" in said
+        assert server.wait_live(symbol=DEMO, events=100)["simulated"] is True
+        assert server.wait_live(symbol="BTC-USD", events=100)["simulated"] is True
         wait_for(lambda: rows(address) > 100, "rows in its own database")
 
         again = run("demo", "--data", str(data))
@@ -95,10 +100,11 @@ def test_the_demo_has_a_database_of_its_own_goes_on_and_ends_at_one_ctrl_c(tmp_p
         assert server.words() == ""
     wait_for(lambda: not own.running, "the end of PostgreSQL")
     with running(data, "demo", "--seconds", "4") as server:
-        server.wait_live(era=2)
+        server.wait_live(era=2, symbol=DEMO)
         server.wait_gone()  # on its own
         assert server.process.returncode == 0
-    assert verify(data, "bitfinex", SYMBOL).equal
+    assert verify(data, "bitfinex", DEMO).equal
+    assert verify(data, "coinbase", "BTC-USD").equal
     assert [path for path in data.rglob("*.lock") if holder(path)] == []
 
 
@@ -108,13 +114,14 @@ def test_serve_never_starts_a_demonstration_again_and_tells_a_second_one_where_i
 ) -> None:
     data = tmp_path / "data"
     with running(data, "demo", "--rate", "1000") as server:
-        server.wait_live(events=10)
+        server.wait_live(symbol=DEMO, events=10)
+        server.wait_live(symbol="BTC-USD", events=10)
         server.send(signal.SIGTERM)
         server.wait_gone()
     with running(data, "serve") as server:
         address = said_until(server, "\n").strip()
         told = server.wait_up()["streams"]
-        assert [(s["symbol"], s["state"]) for s in told] == [(SYMBOL, "STOPPED")]
+        assert {s["symbol"]: s["state"] for s in told} == {DEMO: "STOPPED", "BTC-USD": "STOPPED"}
         second = run("serve", "--data", str(data), "--port", "1")  # the port does not matter then
         assert (second.returncode, second.stderr) == (0, "")
         assert second.stdout == f"{address}\nThe server of {data} runs already.\n"
@@ -193,15 +200,15 @@ def real_tape(data: Path, exchange: str, symbol: str) -> None:
 
 
 def simulated_tape(data: Path) -> None:
-    folder = MarketFolder(data, "bitfinex", SYMBOL)
+    folder = MarketFolder(data, "bitfinex", DEMO)
     write_journal(folder, Market().messages(5))
     write_report(
         folder.root,
-        StreamReport(exchange="bitfinex", symbol=SYMBOL, pid=1, simulated=True, state="STOPPED"),
+        StreamReport(exchange="bitfinex", symbol=DEMO, pid=1, simulated=True, state="STOPPED"),
     )
 
 
-@pytest.mark.parametrize(("exchange", "symbol"), [("nasdaq", "AAPL"), ("bitfinex", SYMBOL)])
+@pytest.mark.parametrize(("exchange", "symbol"), [("nasdaq", "AAPL"), ("bitfinex", DEMO)])
 def test_the_demo_is_not_mixed_with_real_data(
     exchange: str, symbol: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

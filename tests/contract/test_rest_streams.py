@@ -144,20 +144,25 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     data = tmp_path_factory.mktemp("demo") / "data-demo"
     command = ("ordertape", "demo", "--port", "0", "--data", str(data))
     with launched(data, {}, command=command, path=f"{API}/streams") as demo:
-        demo.wait_live()
+        demo.wait_live(symbol="BTC/USD")
         assert demo._address is not None
         yield demo._address
 
 
-@pytest.mark.parametrize("symbol", ["BTC/USDT", "tBTCUST"])
-def test_a_demonstration_market_under_that_name_409(demonstration: str, symbol: str) -> None:
-    wish = {"symbol": symbol, "exchanges": ["bitfinex"]}
+@pytest.mark.parametrize(
+    ("exchange", "symbol"),
+    [("bitfinex", "BTC/USD"), ("bitfinex", "tBTCUSD"), ("coinbase", "BTC-USD")],
+)
+def test_a_demonstration_market_under_that_name_409(
+    demonstration: str, exchange: str, symbol: str
+) -> None:
+    wish = {"symbol": symbol, "exchanges": [exchange]}
     assert "simulated" in sentence(httpx.post(f"{demonstration}{API}/start", json=wish), 409)
 
 
 @pytest.mark.parametrize("route", ["status", "snapshot", "orders", "gaps", "statistics"])
 def test_a_demonstration_is_simulated_in_every_answer(demonstration: str, route: str) -> None:
-    answer = httpx.get(f"{demonstration}{API}/{route}/bitfinex/BTC/USDT").json()
+    answer = httpx.get(f"{demonstration}{API}/{route}/bitfinex/BTC/USD").json()
     assert (answer["simulated"], answer["state"]) == (True, "LIVE")
 
 

@@ -41,7 +41,9 @@ class Application:
             try:
                 settings = load_settings()
                 configure_logs(settings.logs)
-                shown = Demonstration() if os.environ.get("DEMONSTRATION") else None
+                shown = None
+                if os.environ.get("DEMONSTRATION"):
+                    shown = Demonstration(markets=(("bitfinex", "BTC/USDT"),))
                 self.server = await stack.enter_async_context(running_server(settings, shown))
             except OrdertapeError as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
