@@ -70,6 +70,39 @@ def test_a_closed_file_is_read_once(folder: MarketFolder) -> None:
     assert again == as_counted(lookup)
 
 
+def test_of_a_journal_only_what_came_since_is_read(folder: MarketFolder) -> None:
+    market, known = Market(), KnownFigures()
+    asked: list[int] = []
+
+    class Watched(TapeLookup):
+        def events(self, first: int, last: int) -> Any:
+            asked.append(last - first + 1)
+            return super().events(first, last)
+
+    lookup = Watched(folder)
+    write(folder, market, 200)
+    known.whole(lookup, Leave())
+    counted = market.next_seq
+    write(folder, market, 10)
+    asked.clear()
+    again = known.whole(lookup, Leave()).as_dict()
+    assert asked == [1, market.next_seq - counted]
+    assert again == as_counted(lookup)
+
+
+def test_a_journal_whose_end_was_cut_off_and_written_anew_is_counted_anew(
+    folder: MarketFolder,
+) -> None:
+    known = KnownFigures()
+    write(folder, Market(seed=1), 40)
+    known.whole(TapeLookup(folder), Leave())
+    for path in folder.journal.iterdir():
+        path.unlink()
+    write(folder, Market(seed=2), 60)
+    lookup = TapeLookup(folder)
+    assert known.whole(lookup, Leave()).as_dict() == as_counted(lookup)
+
+
 def test_a_tape_that_loses_its_oldest_files_is_counted_anew(folder: MarketFolder) -> None:
     market, known = Market(), KnownFigures()
     for _ in range(3):

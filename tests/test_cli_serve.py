@@ -97,7 +97,7 @@ def test_the_demo_has_a_database_of_its_own_goes_on_and_ends_at_one_ctrl_c(tmp_p
 
         server.end_in_time(signal.SIGINT)
         assert server.process.returncode == 0
-        assert server.words() == ""
+        assert server.words() == "Stopping.\n"
     wait_for(lambda: not own.running, "the end of PostgreSQL")
     with running(data, "demo", "--seconds", "4") as server:
         server.wait_live(era=2, symbol=DEMO)
@@ -124,7 +124,9 @@ def test_serve_never_starts_a_demonstration_again_and_tells_a_second_one_where_i
         assert {s["symbol"]: s["state"] for s in told} == {DEMO: "STOPPED", "BTC-USD": "STOPPED"}
         second = run("serve", "--data", str(data), "--port", "1")  # the port does not matter then
         assert (second.returncode, second.stderr) == (0, "")
-        assert second.stdout == f"{address}\nThe server of {data} runs already.\n"
+        assert second.stdout == (
+            f"{address}\nThe server of {data} runs already; port 1 is not used.\n"
+        )
         server.send(signal.SIGHUP)  # the terminal is closed
         server.wait_gone()
         assert server.process.returncode == 0
@@ -162,7 +164,7 @@ def test_ctrl_c_while_the_database_is_being_made_ends_as_quietly(tmp_path: Path)
         wait_for(begun.exists, "the making of the database")
         server.end_in_time(signal.SIGINT)
         assert server.process.returncode == 0
-        assert [line for line in server.words().splitlines() if LATE not in line] == []
+        assert [line for line in server.words().splitlines() if LATE not in line] == ["Stopping."]
     assert [path for path in data.rglob("*.lock") if holder(path)] == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ordertape.events import EventKind
 from ordertape.models import iso_from_ns
 from support.contract import BOTH_DATABASES, ENVELOPE, OLD, STATISTICS
+from support.processes import wait_for
 from support.served import ERA, LIVE, Served
 
 pytestmark = BOTH_DATABASES
@@ -45,7 +47,11 @@ def test_statistics_of_a_live_market_have_its_books_figures(server: Served) -> N
     answer = server.answer(f"/statistics/bitfinex/{LIVE}")
     assert set(answer["live"]) == STATISTICS
     assert answer["live"]["total_orders"] > 0
-    assert answer["events_per_second"]["now"] > 0
+
+    def now() -> Decimal:
+        return server.answer(f"/statistics/bitfinex/{LIVE}")["events_per_second"]["now"]
+
+    wait_for(lambda: now() > 0, "a whole second of a stream that has just begun", pause=0.05)
 
 
 @pytest.mark.contract("GET /gaps/{exchange}/{symbol}")

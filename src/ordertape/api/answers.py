@@ -86,7 +86,13 @@ def speak_in_sentences(app: FastAPI) -> None:
 
 
 def _sentence(found: Mapping[str, Any]) -> str:
+    context = found.get("ctx", {})
+    if found["type"] == "json_invalid":
+        return f"the body: expected JSON, found at character {found['loc'][-1]}: {context['error']}"
     where = ".".join(str(part) for part in found["loc"][1:]) or "the body"
+    if found["type"] == "too_short" and "actual_length" in context:
+        least, there = context["min_length"], context["actual_length"]
+        return f"{where}: expected at least {least}, found {there or 'none'}"
     message = str(found["msg"])
     problem = message[:1].lower() + message[1:]
     given = found.get("input")

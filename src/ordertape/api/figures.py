@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -149,10 +149,28 @@ class KnownFigures:
                 _count(figures, lookup, file.first_seq, file.last_seq, leave)
                 figures.merge()  # once, not in every copy
                 begun.figures, begun.last_seq = figures, file.last_seq
-            figures, counted = begun.figures.copy(), begun.last_seq
+            figures = self._with_journal(begun, lookup, leave)
         self._forget()
-        first = counted + 1 if files else lookup.first_seq()
-        return _count(figures, lookup, first, lookup.last_seq(), leave)
+        return figures
+
+    def _with_journal(self, begun: _Begun, lookup: TapeLookup, leave: Leave) -> Figures:
+        """What no closed file has, too; hold its lock.
+
+        Kept as well: of a market that was just asked for only what came since is read.  A crash can
+        cut off the end of a journal, after which others have its seqs: then not.
+        """
+        last, tail = lookup.last_seq(), begun.tail
+        if tail is not None and begun.last_seq < tail.last_seq <= last and _has(lookup, tail):
+            figures, first = tail.figures.copy(), tail.last_seq + 1
+        else:
+            figures = begun.figures.copy()
+            first = max(begun.last_seq + 1, lookup.first_seq())
+        figures = _count(figures, lookup, first, last, leave)
+        figures.merge()
+        begun.tail = None
+        if figures.last_ts is not None and figures.unique <= limits.figures_ids_kept:
+            begun.tail = _Tail(last, figures.last_ts, figures)
+        return figures
 
     def _of(self, root: Path, files: list[ArchiveFile]) -> _Begun:
         """Anew where a tape lost its oldest files, or is another one."""
@@ -169,10 +187,23 @@ class KnownFigures:
         with self._lock:
             while (
                 len(self._begun) > 1
-                and sum(begun.figures.unique for begun in self._begun.values())
-                > limits.figures_ids_kept
+                and sum(begun.ids for begun in self._begun.values()) > limits.figures_ids_kept
             ):
                 self._begun.popitem(last=False)
+
+
+class _Tail(NamedTuple):
+    """Figures up to an event that no closed file has yet."""
+
+    last_seq: int
+    last_ts: int
+    figures: Figures
+
+
+def _has(lookup: TapeLookup, tail: _Tail) -> bool:
+    """Whether the event that was counted last is still the one of its seq."""
+    found = lookup.events(tail.last_seq, tail.last_seq)
+    return bool(found) and found[-1].last_ts_recv == tail.last_ts
 
 
 @dataclass(slots=True)
@@ -183,7 +214,12 @@ class _Begun:
     """seq and time of the first event."""
     last_seq: int
     figures: Figures = field(default_factory=Figures)
+    tail: _Tail | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def ids(self) -> int:
+        return self.figures.unique + (self.tail.figures.unique if self.tail else 0)
 
 
 def figures_of(lookup: TapeLookup, first: int, last: int, leave: Leave) -> Figures:
@@ -195,9 +231,18 @@ def _count(figures: Figures, lookup: TapeLookup, first: int, last: int, leave: L
     step = limits.archive_row_group_rows
     for low in range(first, last + 1, step):
         leave()
-        for batch in lookup.events(low, min(last, low + step - 1)):
+        for batch in _joined(lookup.events(low, min(last, low + step - 1))):
             figures.take(batch)
     return figures
+
+
+def _joined(batches: list[EventBatch]) -> list[EventBatch]:
+    """As one, where that can be: the journal has a few events a message, and each batch that is
+    taken costs as much as a thousand events."""
+    try:
+        return [EventBatch.concat(batches)] if len(batches) > 1 else batches
+    except ValueError:  # ids or scales of two kinds
+        return batches
 
 
 def _different(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

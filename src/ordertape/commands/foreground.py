@@ -9,8 +9,9 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 import uvloop
@@ -43,7 +44,8 @@ def run_server(
     Raises PortTaken, RoleBusy, TapeError where the folder holds real data and is to hold simulated.
     """
     if (address := _running(settings.data)) is not None:
-        out(f"{address}\nThe server of {settings.data} runs already.")
+        unused = "" if not port or address.endswith(f":{port}") else f"; port {port} is not used"
+        out(f"{address}\nThe server of {settings.data} runs already{unused}.")
         return
     if demonstration is not None:
         demonstration.refuse_real(settings.data)
@@ -168,6 +170,13 @@ class _Server(uvicorn.Server):
 
     def _end(self) -> None:
         self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """As uvicorn's; what follows takes a moment, in which nobody should wonder."""
+        if not self.should_exit:
+            with suppress(OSError):  # the terminal may be gone
+                out("Stopping.")
+        super().handle_exit(sig, frame)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -151,6 +151,8 @@ def _named(
 
 def _console_line(_logger: object, _name: str, event: structlog.typing.EventDict) -> str:
     """``warning L3_stream_stale market=… reason=…``: no traceback ever reaches the console."""
+    if "sentence" in event:  # what a person at the prompt can do something about
+        return f"ordertape: {event['sentence']}"
     hidden = {"event", "level", "timestamp", "logger", "exception", "stack"}
     fields = " ".join(f"{key}={value}" for key, value in event.items() if key not in hidden)
     return f"{event['level']} {event['event']} {fields}".rstrip()

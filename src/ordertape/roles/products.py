@@ -31,7 +31,13 @@ def fetch_products(venue: Venue, rest_url: str) -> Products | None:
             continue
         found = listed if found is None else found | listed
     if found is None:
-        logger("collector").warning("L3_products_missing", exchange=venue.name, reason=problem)
+        logger("collector").warning(
+            "L3_products_missing",
+            exchange=venue.name,
+            reason=problem,
+            sentence=f"{venue.name}'s list of markets can't be had ({problem}): "
+            "markets are asked for as they were written",
+        )
     return found
 
 

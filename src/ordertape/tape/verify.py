@@ -91,6 +91,9 @@ class VerifyReport:
         )
         if self.unproven:
             text += f", {self.unproven:,} behind missing events not comparable"
+        if not self.marks and self.difference is None:
+            lacks = "nothing to compare it with" if self.events else "no event"
+            text += f"; this proves nothing, the tape has {lacks}"
         return text if self.difference is None else f"{text}; first difference: {self.difference}"
 
 
