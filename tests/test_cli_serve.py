@@ -89,7 +89,7 @@ def test_the_demo_has_a_database_of_its_own_goes_on_and_ends_at_one_ctrl_c(tmp_p
         assert f"watch bitfinex {DEMO} --data {data}" in said
         assert server.wait_live(symbol=DEMO, events=100)["simulated"] is True
         assert server.wait_live(symbol="BTC-USD", events=100)["simulated"] is True
-        wait_for(lambda: rows(address) > 100, "rows in its own database")
+        wait_for(lambda: rows(address, DEMO) > 100, "rows in its own database")
 
         again = run("demo", "--data", str(data))
         assert (again.returncode, again.stderr) == (0, "")

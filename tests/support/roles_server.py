@@ -175,14 +175,14 @@ def assert_in_time(began: float) -> None:
     assert took < 10 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
-def rows(address: Address) -> int:
+def rows(address: Address, symbol: str = SYMBOL) -> int:
     """Of the market in the database; 0 while it does not answer or has no tables yet."""
     try:
         with psycopg.connect(address.conninfo()) as connection:
             counted = connection.execute(
                 "SELECT count(*), count(DISTINCT sequence) FROM otc_analysis.level3_orders "
                 "WHERE exchange = 'bitfinex' AND symbol = %s",
-                [SYMBOL],
+                [symbol],
             ).fetchone()
     except (psycopg.Error, DatabaseUnavailable):
         return 0
