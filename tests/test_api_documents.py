@@ -26,7 +26,7 @@ def blocks(language: str) -> list[str]:
 
 
 def toured(blocks: list[str], address: str) -> subprocess.CompletedProcess[str]:
-    script = "\n".join(blocks).replace("http://127.0.0.1:8000", address)
+    script = "\n".join(blocks).replace("http://127.0.0.1:8000", address).replace("BTC/USD", LIVE)
     return subprocess.run(["bash", "-eu", "-c", script], capture_output=True, text=True)
 
 
@@ -66,6 +66,7 @@ def test_the_tour_with_curl_runs_without_its_start_against_the_demonstration(
 
 def test_the_tour_in_python_runs(server: Served, tmp_path: Path) -> None:
     tour = "\n".join(blocks("py")).replace("http://127.0.0.1:8000", server.address)
+    tour = tour.replace("BTC/USD", LIVE)
     (tmp_path / "tour.py").write_text(tour)
     done = subprocess.run(
         [sys.executable, "-W", "error", "tour.py"], cwd=tmp_path, capture_output=True, text=True
