@@ -25,8 +25,10 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def toured(blocks: list[str], address: str) -> subprocess.CompletedProcess[str]:
-    script = "\n".join(blocks).replace("http://127.0.0.1:8000", address).replace("BTC/USD", LIVE)
+def toured(
+    blocks: list[str], address: str, symbol: str = "BTC/USD"
+) -> subprocess.CompletedProcess[str]:
+    script = "\n".join(blocks).replace("http://127.0.0.1:8000", address).replace("BTC/USD", symbol)
     return subprocess.run(["bash", "-eu", "-c", script], capture_output=True, text=True)
 
 
@@ -42,7 +44,7 @@ def server(served: Served) -> Served:
 
 
 def test_the_tour_with_curl_runs(server: Served) -> None:
-    done = toured(blocks("sh"), server.address)
+    done = toured(blocks("sh"), server.address, LIVE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"venues":[' in done.stdout
 
@@ -53,7 +55,7 @@ def test_the_tour_with_curl_runs_without_its_start_against_the_demonstration(
     command = ("ordertape", "demo", "--port", "0")
     with launched(tmp_path / "demo", {}, command=command, path=f"{API}/streams") as demo:
         # As in `server`: the book of the last whole second.
-        begun = demo.wait_live(events=100)["started_at"]
+        begun = demo.wait_live(symbol="BTC/USD", events=100)["started_at"]
         wait_for(lambda: time.time_ns() > parse_time(begun) + 3 * 10**9, "a few seconds")
         assert demo._address is not None
         settings, start, looks = blocks("sh")
