@@ -213,9 +213,16 @@ class _Session:
     async def _send_forever(self) -> None:
         while True:
             for frame, reader in await self.mailbox.take():
-                await self.socket.send_text(frame.text)
+                await self._send(frame.text)
                 if reader is not None and frame.stand is not None:
                     reader.sent = frame.stand
+
+    async def _send(self, text: str) -> None:
+        try:
+            await self.socket.send_text(text)
+        except RuntimeError:
+            # What uvicorn calls a text for a client whose close it has just answered.
+            raise WebSocketDisconnect(1006) from None
 
     def _places(self) -> str:
         """Where the client may go on, of each market it reads."""
