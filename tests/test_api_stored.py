@@ -207,8 +207,8 @@ def test_a_database_that_is_away_is_named_where_only_it_could_have_the_market(
 ) -> None:
     away = Address("nobody", url="postgresql://127.0.0.1:1/x")
     with interface(tmp_path, away) as api:
-        told = sentence(httpx.get(f"{api.address}/orders/{MARKET}"), 404)
-    assert "PostgreSQL at 127.0.0.1:1" in told
+        told = sentence(httpx.get(f"{api.address}/orders/{MARKET}"), 503)
+    assert told.endswith("whether the database has it can't be said: it does not answer")
 
 
 # Leaving ------------------------------------------------------------------------------------------

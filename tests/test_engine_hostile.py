@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 import ordertape._engine as engine
 from ordertape._engine import (
     BatchBuilder,
+    CoinbaseFeed,
+    CoinbaseSnapshot,
     EventBatch,
     IdCodec,
     OrderBook,
@@ -112,6 +114,8 @@ window_book = OrderBook()
 window = WindowResolver(window_book, orders_per_side=3, horizon_ns=10, evicted_max=5, trades_max=5)
 window.row_head = b"[17,"
 window.expected_seq = 5
+feed_book = OrderBook(codec="uuid")
+feed = CoinbaseFeed(feed_book, "BTC-USD", emptied_max=1, gather_rows=1, gather_ns=1)
 frame = batch.encode_frame(1, 0)
 
 COLUMNS = st.sampled_from(
@@ -210,6 +214,17 @@ DOORS: dict[str, tuple[Callable[..., Any], int]] = {
     "WindowResolver.trade": (window.trade, 6),
     "WindowResolver.known_trade": (window.known_trade, 1),
     "WindowResolver.commit": (window.commit, 2),
+    "CoinbaseFeed": (
+        lambda of, name: CoinbaseFeed(of, name, emptied_max=1, gather_rows=1, gather_ns=1),
+        2,
+    ),
+    "CoinbaseFeed.peek": (feed.peek, 1),
+    "CoinbaseFeed.take": (feed.take, 2),
+    "CoinbaseFeed.finish": (feed.finish, 1),
+    "CoinbaseFeed.discard": (feed.discard, 0),
+    "CoinbaseFeed.adopt": (feed.adopt, 3),
+    "CoinbaseFeed.compare": (feed.compare, 1),
+    "CoinbaseSnapshot": (CoinbaseSnapshot, 4),
 }
 
 
@@ -239,8 +254,8 @@ def test_no_door_of_the_engine_panics(door: str, data: st.DataObject) -> None:
     arguments: Sequence[Any] = data.draw(st.lists(mixed, min_size=arity, max_size=arity))
     with ordinary_exceptions():
         function(*arguments)
-    book.check()
-    window_book.check()
+    for each in (book, window_book, feed_book):
+        each.check()
 
 
 @settings(max_examples=300, suppress_health_check=list(HealthCheck))

@@ -204,12 +204,12 @@ class Settings(BaseSettings):
     coinbase_api_secret: SecretStr | None = Field(
         None,
         validation_alias="COINBASE_API_SECRET",
-        description="its secret, in base64 as the venue shows it once",
+        description="secret of that Coinbase key, in base64 as it is shown once",
     )
     coinbase_api_passphrase: SecretStr | None = Field(
         None,
         validation_alias="COINBASE_API_PASSPHRASE",
-        description="its passphrase",
+        description="passphrase of that Coinbase key",
     )
 
     def addresses(self, exchange: str) -> tuple[str, str]:

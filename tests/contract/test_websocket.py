@@ -13,6 +13,7 @@ from websockets.sync.client import ClientConnection
 
 from ordertape._engine import OrderBook
 from ordertape.events import EventKind, Side
+from ordertape.venues.registry import VENUES
 from support.contract import ENVELOPE, METADATA, STATISTICS
 from support.processes import wait_for
 from support.served import LIVE, Served, exact
@@ -180,8 +181,9 @@ def test_what_can_not_be_is_refused_in_a_sentence(
 
 def test_a_client_that_waits_gets_the_book_when_the_stream_goes_live(server: Served) -> None:
     with server.socket("XRP/USDT") as socket:
-        waiting = exact(socket.recv(timeout=60))
-        assert (waiting["type"], waiting["state"]) == ("l3_status", "STOPPED")
+        waiting = [exact(socket.recv(timeout=60)) for _ in VENUES]
+        assert {(told["type"], told["state"]) for told in waiting} == {("l3_status", "STOPPED")}
+        assert {told["exchange"] for told in waiting} == set(VENUES)
         with pytest.raises(TimeoutError):
             socket.recv(timeout=0.3)
         socket.send("what a client says is not looked at")
