@@ -117,4 +117,4 @@ def _empty_call(bench: Bench) -> Call:
         empty = importlib.import_module("bench_empty_call").Empty()
     finally:
         sys.path.remove(folder)
-    return empty.call  # type: ignore[no-any-return]
+    return empty.call

@@ -227,7 +227,8 @@ def measure(events: int, live: int, seconds: int, rate: int) -> dict[str, Any]:
             found["snapshot_at_ms"] = looks_back(address)
             wish = {"symbol": LIVE, "exchanges": [EXCHANGE]}
             httpx.post(f"{address}{API}/start", json=wish, timeout=30).raise_for_status()
-            time.sleep(5)  # its book is there and its first snapshot written
+            while httpx.get(f"{address}{API}/status/{EXCHANGE}/{LIVE}").json()["state"] != "LIVE":
+                time.sleep(0.05)
             found["receipt_to_websocket_ms"] = listens(address, seconds)
             found["ingest_ms"] = ingests(address, data, seconds)
             return found

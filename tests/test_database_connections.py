@@ -74,7 +74,7 @@ def test_what_is_refused_is_asked_again_after_a_pause_only(
 
     def counted(*arguments: object, **options: object) -> object:
         tried.append(time.monotonic())
-        return connected(*arguments, **options)  # type: ignore[arg-type, call-overload]
+        return connected(*arguments, **options)
 
     monkeypatch.setattr(psycopg, "connect", counted)
     for _ in range(3):

@@ -86,7 +86,7 @@ def assert_gone(server: EmbeddedServer) -> None:
 def answer(server: EmbeddedServer, query: str) -> object:
     with psycopg.connect(server.conninfo(), autocommit=True) as connection:
         cursor = connection.execute(query.encode())
-        return cursor.fetchone()[0] if cursor.description else None  # type: ignore[index]
+        return cursor.fetchone()[0] if cursor.description else None
 
 
 @contextmanager
@@ -261,7 +261,7 @@ def test_a_pid_that_is_somebody_elses_now_does_not_keep_it_from_starting(
     os.kill(postmaster(server), signal.SIGKILL)
     server.release()
     pid_file = server.folder / "cluster" / "postmaster.pid"
-    with living() as pid:  # type: ignore[attr-defined]
+    with living() as pid:
         lines = pid_file.read_text().splitlines()
         pid_file.write_text("\n".join([str(pid), *lines[1:]]) + "\n")
         assert not server.running

@@ -41,7 +41,7 @@ def a_generation(connection: psycopg.Connection, symbol: str, *, keep: bool = Fa
         "SELECT market, 1, 2, 8, 'bigint', 'bigint' FROM markets WHERE symbol = %s "
         "RETURNING market, generation",
         (symbol,),
-    ).fetchone()  # type: ignore[misc]
+    ).fetchone()
     made = Generation(number, market, "x", symbol, 2, 8, "bigint", "bigint")
     partitions.make_table(connection, made)
     assert renew_view(connection)

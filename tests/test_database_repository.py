@@ -68,13 +68,13 @@ def an_order(sequence: int = 1, **changes: object) -> L3Order:
         "timestamp": datetime_from_ns(TS),
         "metadata": {"ts_recv_ns": TS},
     }
-    return L3Order(**{**made, **changes})  # type: ignore[arg-type]
+    return L3Order(**{**made, **changes})
 
 
 async def pages(repository: L3Repository, limit: int, **more: object) -> list[list[L3Order]]:
     found, cursor = [], None
     while True:
-        page, cursor = await repository.get_orders(*MARKET, limit=limit, cursor=cursor, **more)  # type: ignore[arg-type]
+        page, cursor = await repository.get_orders(*MARKET, limit=limit, cursor=cursor, **more)
         found.append(page)
         if cursor is None:
             return found
@@ -163,7 +163,7 @@ async def test_what_can_not_be_asked_is_said_in_one_sentence(
     repository: L3Repository, wrong: dict[str, object], expected: str
 ) -> None:
     with pytest.raises(SettingRefused, match=expected):
-        await repository.get_orders(*MARKET, **wrong)  # type: ignore[arg-type]
+        await repository.get_orders(*MARKET, **wrong)
 
 
 async def test_a_query_that_takes_too_long_is_canceled_and_said(
@@ -351,7 +351,7 @@ async def test_what_no_column_holds_is_refused_and_nothing_is_saved(
     repository: L3Repository, changes: dict[str, object], error: type[Exception], expected: str
 ) -> None:
     with pytest.raises(error, match=expected):
-        await repository.save_orders_batch([an_order(1), an_order(**{"sequence": 2, **changes})])  # type: ignore[arg-type]
+        await repository.save_orders_batch([an_order(1), an_order(**{"sequence": 2, **changes})])
     assert await repository.get_orders("elsewhere", "A-B") == ([], None)
 
 

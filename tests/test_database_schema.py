@@ -12,36 +12,6 @@ from support.postgres import connection, database, embedded_server, installed
 
 __all__ = ["connection", "database", "embedded_server", "installed"]
 
-CONTRACT = {
-    "level3_orders": {
-        "exchange": "text",
-        "symbol": "text",
-        "order_id": "text",
-        "sequence": "bigint",
-        "side": "text",
-        "price": "numeric",
-        "size": "numeric",
-        "event_type": "text",
-        "timestamp": "timestamp with time zone",
-        "metadata": "jsonb",
-        "created_at": "timestamp with time zone",
-    },
-    "level3_snapshots": {
-        "exchange": "text",
-        "symbol": "text",
-        "sequence": "bigint",
-        "timestamp": "timestamp with time zone",
-        "bids": "jsonb",
-        "asks": "jsonb",
-        "total_bid_orders": "bigint",
-        "total_ask_orders": "bigint",
-        "total_bid_volume": "numeric",
-        "total_ask_volume": "numeric",
-        "created_at": "timestamp with time zone",
-    },
-    "level3_gaps": {"exchange": "text", "symbol": "text", "reason": "text"},
-}
-
 
 def relations(connection: psycopg.Connection, name: str) -> list[str]:
     rows = connection.execute(
@@ -50,17 +20,6 @@ def relations(connection: psycopg.Connection, name: str) -> list[str]:
         (name,),
     )
     return [row[0] for row in rows]
-
-
-def test_the_tables_have_the_columns_of_the_contract(connection: psycopg.Connection) -> None:
-    for table, wanted in CONTRACT.items():
-        rows = connection.execute(
-            "SELECT column_name, data_type FROM information_schema.columns "
-            "WHERE table_schema = current_schema() AND table_name = %s",
-            (table,),
-        )
-        found = dict(rows.fetchall())
-        assert {name: found.get(name) for name in wanted} == wanted, table
 
 
 def test_the_queries_of_the_contract_are_answered(connection: psycopg.Connection) -> None:

@@ -160,7 +160,7 @@ def test_an_embedded_server_that_is_killed_again_and_again_gets_everything_once(
             before = follower.persisted("x", "ONE")
             for batch in market.messages(300):
                 writer.append(batch)
-            wait_for(lambda before=before: follower.persisted("x", "ONE") > before, "some of it")  # type: ignore[misc]
+            wait_for(lambda before=before: follower.persisted("x", "ONE") > before, "some of it")
             os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
 
         def complete() -> bool:

@@ -320,11 +320,11 @@ def test_no_half_of_a_bad_snapshot_passes_for_a_book(book: OrderBook) -> None:
     columns |= {"kind": [OPEN] * 2, "order_id": ["a", "b"], "size": [1, 1], "size_scale": 0}
     for bad in ({"order_id": ["a", "a"]}, {"size": [1, 0]}, {"size": [1, -5]}):
         with pytest.raises(BookCorrupt, match="names an order twice or holds an impossible number"):
-            book.restore(EventBatch.from_arrays(**columns | bad), 1)  # type: ignore[arg-type]
+            book.restore(EventBatch.from_arrays(**columns | bad), 1)
         assert len(book) == 0
         book.check()
     book.apply_one(OPEN, BID, "a", "1", "1")
-    done = EventBatch.from_arrays(**columns | {"kind": [OPEN, DONE]})  # type: ignore[arg-type]
+    done = EventBatch.from_arrays(**columns | {"kind": [OPEN, DONE]})
     with pytest.raises(ValueError, match="all of them OPEN"):
         book.restore(done, 1)
     assert len(book) == 1
@@ -510,7 +510,7 @@ def test_a_size_is_written_as_javascript_prints_it(size: int, scale: int) -> Non
 
 def test_the_checksum_of_a_recorded_raw_book_is_the_one_known(shared: Path) -> None:
     text = (shared / "data/bitfinex_r0_2022/raw_book_capture.txt").read_text()
-    rows = json.loads(re.search(r"^(?:< )?\[\d+,(\[\[.*\]\])\]$", text, re.M)[1], parse_float=str)  # type: ignore[index]
+    rows = json.loads(re.search(r"^(?:< )?\[\d+,(\[\[.*\]\])\]$", text, re.M)[1], parse_float=str)
     book = OrderBook(codec="int")
     for order_id, price, amount in rows:
         side = ASK if str(amount).startswith("-") else BID

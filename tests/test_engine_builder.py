@@ -152,4 +152,4 @@ def test_a_bad_event_is_refused_and_leaves_nothing_behind(
 
 def test_arguments_are_positional() -> None:
     with pytest.raises(TypeError):
-        BatchBuilder().add(kind=1, side=0, order_id="1", price="1", size="1", ts_recv=1)  # type: ignore[call-arg]
+        BatchBuilder().add(kind=1, side=0, order_id="1", price="1", size="1", ts_recv=1)

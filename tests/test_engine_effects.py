@@ -116,7 +116,7 @@ class BooksAgree(RuleBasedStateMachine):
         counters, told = effects_of(self.told, batch)
         assert counters.as_dict() == expected
         assert told == effects
-        for row, event, effect in zip(batch, events, effects, strict=True):  # type: ignore[call-overload]
+        for row, event, effect in zip(batch, events, effects, strict=True):
             before = effect[:2] if event.kind == EventKind.CHANGE else (None, None)
             if before[0] is None or row["price_before"] is not None:
                 assert (row["price_before"], row["size_before"]) == before

@@ -184,7 +184,7 @@ def test_a_frame_is_found_at_its_offset_and_nowhere_else() -> None:
     with pytest.raises(OverflowError):
         decode_frame(buffer, -1)
     with pytest.raises(TypeError):
-        decode_frame("text", 0)  # type: ignore[arg-type]
+        decode_frame("text", 0)
 
 
 def test_random_bytes_behind_a_true_header_are_no_frame() -> None:

@@ -347,7 +347,7 @@ def test_a_book_that_another_thread_is_applying_to_says_so(effects: bool) -> Non
         resolver.commit(1, 1)
         WindowResolver(shared, orders_per_side=5, horizon_ns=5, evicted_max=5, trades_max=5)
 
-    met = busy_while(lambda: shared.apply(many, effects=effects), 50, read)  # type: ignore[call-overload]
+    met = busy_while(lambda: shared.apply(many, effects=effects), 50, read)
     assert met
     assert all("borrowed" in str(error) for error in met)
     shared.check()

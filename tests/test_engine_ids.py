@@ -189,7 +189,7 @@ def test_an_unknown_spec_is_refused_with_those_there_are(spec: str) -> None:
 @pytest.mark.parametrize("text", [None, 1.5, [], ["1"], object()])
 def test_what_is_neither_text_nor_integer_is_no_id(text: object) -> None:
     with pytest.raises(TypeError, match="expected an id"):
-        IdCodec().encode(text)  # type: ignore[arg-type]
+        IdCodec().encode(text)
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:
@@ -268,14 +268,14 @@ def test_keys_that_come_without_their_codec_show_as_uuids() -> None:
     names = [uuid.UUID(int=n * 2**64 + n) for n in range(1, 4)]
     keys = np.array([list(name.int.to_bytes(16, "little")) for name in names], np.uint8)
     book = OrderBook()
-    book.apply(opened(keys, "auto"))  # type: ignore[arg-type]
+    book.apply(opened(keys, "auto"))
     assert [name for name, _, _ in reversed(book.orders(0))] == [str(name) for name in names]
     assert book.place(str(names[0])) == (0, 0)
 
 
 def test_keys_that_no_codec_gave_do_not_become_orders() -> None:
     dictionary_key = b"\x05" + b"\0" * 7 + b"\xff" * 8
-    batch = opened(np.frombuffer(dictionary_key, np.uint8).reshape(1, 16), "int")  # type: ignore[arg-type]
+    batch = opened(np.frombuffer(dictionary_key, np.uint8).reshape(1, 16), "int")
     assert batch.id_texts() == [None]
     book = OrderBook(codec="uuid")
     with pytest.raises(IdRefused):

@@ -268,14 +268,14 @@ def test_a_side_and_a_level_hold_more_than_an_int64() -> None:
 def test_a_float_or_anything_else_that_is_not_exact_is_refused(number: object) -> None:
     book = OrderBook(2, 2)
     with pytest.raises(TypeError):
-        parse_number(number, 2)  # type: ignore[arg-type]
+        parse_number(number, 2)
     if number is not None:
         with pytest.raises(TypeError):
-            book.apply_one(EventKind.OPEN, Side.BID, "1", number, "1")  # type: ignore[arg-type]
+            book.apply_one(EventKind.OPEN, Side.BID, "1", number, "1")
     with pytest.raises(TypeError):
-        book.queue(number)  # type: ignore[arg-type]
+        book.queue(number)
     with pytest.raises((TypeError, ValueError)):
-        BatchBuilder().add(1, 0, "1", number, "1", 1)  # type: ignore[arg-type]
+        BatchBuilder().add(1, 0, "1", number, "1", 1)
     assert len(book) == 0
 
 

@@ -306,7 +306,7 @@ def test_every_package_is_pinned() -> None:
         capture_output=True,
         text=True,
     ).stdout.split("\n")
-    names = {plain(re.match(r"[\w.-]+", line)[0]) for line in asked if line}  # type: ignore[index]
+    names = {plain(re.match(r"[\w.-]+", line)[0]) for line in asked if line}
     assert names - {plain(line.partition("==")[0]) for line in lines} == set()
 
 

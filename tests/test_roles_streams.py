@@ -164,7 +164,7 @@ class Collecting:
         self.streams = Streams(load_settings(data=data), self.connect)
 
     def connect(self, _exchange: str, on_change: object) -> ControlClient:
-        self.client = ControlClient(self.control, on_change)  # type: ignore[arg-type]
+        self.client = ControlClient(self.control, on_change)
         self.client.begin()
         return self.client
 

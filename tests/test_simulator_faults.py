@@ -213,7 +213,7 @@ def test_a_plan_can_be_written_as_json() -> None:
 def test_the_venues_numbers_checksums_and_parts_are_found_in_their_texts() -> None:
     row = b"[165356,[86143754888,41646.35995408,0.10224349],17,1790000000000]"
     assert BITFINEX.number(row) == 17
-    found = {name: part.search(row)[1] for name, part in BITFINEX.parts.items()}  # type: ignore[index]
+    found = {name: part.search(row)[1] for name, part in BITFINEX.parts.items()}
     assert found == {
         "sequence": b"17",
         "id": b"86143754888",
@@ -221,14 +221,14 @@ def test_the_venues_numbers_checksums_and_parts_are_found_in_their_texts() -> No
         "size": b"0.10224349",
     }
     assert BITFINEX.checksum is not None
-    assert BITFINEX.checksum.search(b'[165356,"cs",-1175357890,18,1790000000000]')[1] == (  # type: ignore[index]
+    assert BITFINEX.checksum.search(b'[165356,"cs",-1175357890,18,1790000000000]')[1] == (
         b"-1175357890"
     )
     opened = (
         b'{"type":"open","order_id":"d50e","price":"200.2","remaining_size":"1.00","sequence":10}'
     )
     assert COINBASE.number(opened) == 10
-    found = {name: part.search(opened)[1] for name, part in COINBASE.parts.items()}  # type: ignore[index]
+    found = {name: part.search(opened)[1] for name, part in COINBASE.parts.items()}
     assert found == {"sequence": b"10", "price": b"200.2", "size": b"1.00", "id": b"d50e"}
     assert COINBASE.number(b'{"type":"heartbeat","sequence":10}') is None
     assert COINBASE.heartbeat.search(b'{"type":"heartbeat","sequence":10}')

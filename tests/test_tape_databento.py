@@ -43,7 +43,7 @@ def rows(reader: DatabentoReader) -> list[dict[str, object]]:
 
 def events(folder: Path, *records: object) -> list[tuple[object, ...]]:
     """(kind, id, price, size, reason, is last) of what follows BOOK."""
-    found = rows(read_databento(write(folder, dbn_bytes([*BOOK, *records]))))  # type: ignore[list-item]
+    found = rows(read_databento(write(folder, dbn_bytes([*BOOK, *records]))))
     return [
         (row["kind"], row["order_id"], row["price"], row["size"], row["reason"], row["flags"])
         for row in found[len(BOOK) :]

@@ -98,7 +98,7 @@ def test_marks_stand_between_the_events_they_were_written_between(folder: Market
             expected += [mark, *rows_of([batch])]
     found: list[object] = []
     for item in reader(folder).items():
-        found += [item] if isinstance(item, Mark) else rows_of([item])  # type: ignore[list-item]
+        found += [item] if isinstance(item, Mark) else rows_of([item])
     assert found == expected
     assert list(reader(folder).marks()) == [item for item in expected if isinstance(item, Mark)]
 

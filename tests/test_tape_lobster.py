@@ -117,7 +117,7 @@ def test_receive_times_never_decrease(tmp_path: Path) -> None:
     path.write_text("34200.5,1,1,1,1,1\n34200.4,1,2,1,1,1\n")
     _, first, second = rows(read_lobster(path))
     assert second["ts_recv"] == first["ts_recv"]
-    assert second["ts_event"] < first["ts_event"]  # type: ignore[operator]
+    assert second["ts_event"] < first["ts_event"]
 
 
 def test_an_execution_beyond_the_anonymous_size_is_a_trade_for_the_rest(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ class Watch(Judge):
             self._next = None
         if number is not None and world.coinbase is not None:
             # What a snapshot holds already may come in any order.
-            due = world.stream.session.feed.last + 1  # type: ignore[attr-defined]
+            due = world.stream.session.feed.last + 1
             if world.live and number > due:
                 self._must_leave = f"number {number} where {due} was due"
         elif number is not None:
@@ -121,7 +121,7 @@ class Watch(Judge):
     def _compare_coinbase(self, world: World) -> None:
         assert world.coinbase is not None
         product = world.coinbase.products["BTC-USD"]
-        number = world.stream.session.feed.last  # type: ignore[attr-defined]
+        number = world.stream.session.feed.last
         try:
             expected = product.digest_at(number)
         except LookupError as error:
@@ -213,7 +213,7 @@ def told_truth(world: World) -> dict[int, bytes]:
         def send(self, text: bytes) -> None:
             truth[product.sequence] = text
 
-    product.readers.append(Reader())  # type: ignore[arg-type]
+    product.readers.append(Reader())
     return truth
 
 

@@ -227,7 +227,7 @@ def test_collect_with_a_capture_into_the_tape_in_the_foreground(
         )
         try:
             assert collecting.stdout is not None
-            wait_for(lambda: "LIVE" in collecting.stdout.readline(), "a live line")  # type: ignore[union-attr]
+            wait_for(lambda: "LIVE" in collecting.stdout.readline(), "a live line")
         finally:
             collecting.send_signal(signal.SIGINT)
             collecting.communicate(timeout=60)

@@ -28,7 +28,7 @@ def batch_of(**more: object) -> ot.EventBatch:
         "size": np.array([300, 500, 1, 100], np.int64),
         "ts_event": [1, 2, 3, 4],
     }
-    return ot.EventBatch.from_arrays(**{**given, **more}, price_scale=2, size_scale=2)  # type: ignore[arg-type]
+    return ot.EventBatch.from_arrays(**{**given, **more}, price_scale=2, size_scale=2)
 
 
 # Readers ------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def test_a_slice_is_a_batch_and_to_arrow_has_its_columns() -> None:
 )
 def test_from_arrays_takes_ids_as_integers_bytes_or_text(ids: object) -> None:
     batch = batch_of(order_id=ids)
-    assert len(set(batch.id_texts())) == len({str(entry) for entry in ids})  # type: ignore[attr-defined]
+    assert len(set(batch.id_texts())) == len({str(entry) for entry in ids})
 
 
 def test_from_arrays_fills_seq_ts_recv_and_flags() -> None:
@@ -168,7 +168,7 @@ def test_apply_one_takes_text_decimal_or_scaled_and_refuses_a_float() -> None:
     book.apply_one(ot.EventKind.OPEN, ot.Side.BID, "c", 10_050, 300)
     assert book.queue("100.5") == [("a", Decimal(3)), ("b", Decimal(3)), ("c", Decimal(3))]
     with pytest.raises(TypeError, match="float"):
-        book.apply_one(ot.EventKind.OPEN, ot.Side.BID, "d", 100.5, "3")  # type: ignore[arg-type]
+        book.apply_one(ot.EventKind.OPEN, ot.Side.BID, "d", 100.5, "3")
 
 
 def test_rebuild_at_a_moment(server: Served) -> None:

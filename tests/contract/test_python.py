@@ -56,7 +56,7 @@ def an_order(symbol: str, sequence: int = 1, **changes: object) -> L3Order:
         "timestamp": datetime(2026, 11, 22, 7, 0, sequence, tzinfo=UTC),
         "metadata": {},
     }
-    return L3Order(**{**made, **changes})  # type: ignore[arg-type]
+    return L3Order(**{**made, **changes})
 
 
 def followed(server: Served, rows: int) -> None:

@@ -87,7 +87,7 @@ def documented(server: Served) -> list[tuple[str, str, dict[str, object]]]:
 def test_every_route_has_a_summary_an_example_and_its_errors(server: Served) -> None:
     for path, method, route in documented(server):
         assert route["summary"], path
-        answers: dict[str, dict[str, dict[str, dict[str, object]]]] = route["responses"]  # type: ignore[assignment]
+        answers: dict[str, dict[str, dict[str, dict[str, object]]]] = route["responses"]
         shown = answers["200"]["content"]["application/json"]
         assert shown.get("example"), f"{method} {path} shows no example of its answer"
         if "{symbol}" in path:
@@ -98,7 +98,7 @@ def test_every_parameter_is_described(server: Served) -> None:
     bare = [
         f"{path} {parameter['name']}"
         for path, _, route in documented(server)
-        for parameter in route.get("parameters", [])  # type: ignore[attr-defined]
+        for parameter in route.get("parameters", [])
         if not parameter.get("description")
     ]
     assert bare == []
@@ -110,7 +110,7 @@ def test_an_example_has_every_field_of_a_real_answer(server: Served) -> None:
             continue
         part = path.rpartition("/level3")[2].replace("{exchange}", "bitfinex")
         real = server.answer(part.replace("{symbol}", LIVE))
-        shown = route["responses"]["200"]["content"]["application/json"]["example"]  # type: ignore[index]
+        shown = route["responses"]["200"]["content"]["application/json"]["example"]
         assert set(shown) == set(real), path
         for name in ("orders", "streams", "venues", "bids"):
             if real.get(name):

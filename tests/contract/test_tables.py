@@ -88,7 +88,7 @@ def test_level3_orders_answers_the_count_of_the_contract(
     count = f"SELECT COUNT(*) FROM {server.schema}.level3_orders WHERE exchange = 'coinbase'"
     assert sql.execute(count.encode()).fetchone() == (0,)
     ours = count.replace("coinbase", "bitfinex")
-    assert sql.execute(ours.encode()).fetchone() > (0,)  # type: ignore[operator]
+    assert sql.execute(ours.encode()).fetchone() > (0,)
 
 
 def test_level3_snapshots_answers_the_newest_of_the_contract(

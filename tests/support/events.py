@@ -28,4 +28,4 @@ def batch(**columns: object) -> EventBatch:
         "price_scale": 2,
         "size_scale": 1,
     }
-    return EventBatch.from_arrays(**{**made, **columns})  # type: ignore[arg-type]
+    return EventBatch.from_arrays(**{**made, **columns})

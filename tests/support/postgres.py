@@ -78,7 +78,7 @@ class InstalledServer:
     def _run(self, name: str, *arguments: str) -> None:
         command = [str(self.programs / name), *arguments]
         try:
-            subprocess.run(command, **self._options)  # type: ignore[call-overload]
+            subprocess.run(command, **self._options)
         except subprocess.CalledProcessError as error:
             raise AssertionError(f"{name}: {error.stderr.decode()}") from None
 

@@ -173,6 +173,7 @@ def show_examples(app: FastAPI) -> None:
             app.openapi_schema = schema
         return app.openapi_schema
 
+    # As FastAPI's own documents extend a schema: there is no hook for it.
     app.openapi = openapi  # type: ignore[method-assign]
 
 

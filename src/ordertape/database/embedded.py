@@ -39,7 +39,7 @@ from ordertape.errors import DatabaseError, DatabaseUnavailable
 __all__ = ["DATABASE", "EmbeddedServer"]
 
 DATABASE = "ordertape"
-_guards: list[subprocess.Popen[bytes]] = []
+_guards: list[tuple[Path, subprocess.Popen[bytes]]] = []
 """Those that this process started; some outlive it, for other users of their servers."""
 
 
@@ -114,11 +114,11 @@ class EmbeddedServer:
         """Returns when the guard, which has nothing to do any more, has left."""
         with open_lock(self.folder, GUARD_LOCK) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
-        for guard in list(_guards):
-            if guard.args[-1] == str(self.folder):  # type: ignore[index]
+        for folder, guard in list(_guards):
+            if folder == self.folder:
                 guard.wait()
             if guard.poll() is not None:
-                _guards.remove(guard)
+                _guards.remove((folder, guard))
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -231,7 +231,9 @@ class EmbeddedServer:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        with guard.stdout as said, guard.stderr as complaint:  # type: ignore[union-attr]
+        assert guard.stdout is not None
+        assert guard.stderr is not None
+        with guard.stdout as said, guard.stderr as complaint:
             if not _speaks(said, limits.database_guard_ms):
                 guard.kill()
                 guard.wait()
@@ -247,7 +249,7 @@ class EmbeddedServer:
                     "the guard of the embedded PostgreSQL did not start: "
                     f"{words[-limits.shown_text_max :]}"
                 )
-        _guards.append(guard)
+        _guards.append((self.folder, guard))
 
 
 def _speaks(pipe: IO[bytes], timeout_ms: int) -> bool:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -42,6 +43,7 @@ from ordertape.times import Time, parse_time
 __all__ = ["L3Repository"]
 
 _T = TypeVar("_T")
+_Word = TypeVar("_Word", bound=Enum)
 
 
 class L3Repository:
@@ -327,9 +329,9 @@ class _Waiting:
                 self._cancel = None
 
 
-def _member(kind: type[_T], name: str, text: Any) -> _T:
+def _member(kind: type[_Word], name: str, text: Any) -> _Word:
     try:
-        return kind(text)  # type: ignore[call-arg]
+        return kind(text)
     except ValueError:
-        known = ", ".join(member.value for member in kind)  # type: ignore[attr-defined]
+        known = ", ".join(member.value for member in kind)
         raise SettingRefused(f"{name} is {text!r}: expected one of {known}") from None

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -123,7 +124,7 @@ class DatabaseFollower:
             collected = folder.journal.is_dir()
             waits = self._refused_until.get(folder.root, 0.0) > now
             if collected and not waits and folder.root not in self._followers:
-                self._try_market(folder, lambda folder=folder: self._begin(folder, connection))  # type: ignore[misc]
+                self._try_market(folder, partial(self._begin, folder, connection))
 
     def _begin(self, folder: MarketFolder, connection: psycopg.Connection) -> int:
         follower = MarketFollower(
@@ -144,7 +145,7 @@ class DatabaseFollower:
         for follower in list(self._followers.values()):
             copied += self._try_market(
                 follower.folder,
-                lambda follower=follower: follower.step(final=final),  # type: ignore[misc]
+                partial(follower.step, final=final),
             )
             self._copied[follower.folder.exchange, follower.folder.symbol] = follower.cursor.seq
         return copied

@@ -19,13 +19,14 @@ from ordertape.simulator.faces import Exchange
 from ordertape.simulator.faults import FaultPlan
 from ordertape.simulator.markets import chosen_markets
 from ordertape.simulator.sockets import Clock, Door
+from ordertape.simulator.venue import SimulatedVenue
 
 __all__ = ["SimulatedBitfinex", "frames"]
 
 _PATH: Final = "/ws/2"
 
 
-class SimulatedBitfinex:
+class SimulatedBitfinex(SimulatedVenue):
     """Serves on 127.0.0.1 (``port`` 0: a free one) between ``start`` and ``stop``.
 
     Also an async context manager.  ``rate``: events a second on each market's book.
@@ -75,45 +76,9 @@ class SimulatedBitfinex:
         return tuple(self.exchange.markets)
 
     @property
-    def port(self) -> int:
-        return self.door.port
-
-    @property
     def url(self) -> str:
         """Of the WebSocket."""
         return f"ws://127.0.0.1:{self.port}{_PATH}"
-
-    @property
-    def rest_url(self) -> str:
-        """Root of the REST paths ``/v2/…``."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def slow_clients(self) -> int:
-        """Clients disconnected because they did not read."""
-        return self.door.slow_clients
-
-    async def start(self) -> None:
-        await self.door.start()
-        self.clock.start()
-
-    async def stop(self) -> None:
-        """Closes the clients' connections and the port; an error of the clock is raised here."""
-        try:
-            await self.clock.stop()
-        finally:
-            await self.door.stop()
-
-    async def __aenter__(self) -> SimulatedBitfinex:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    async def wait(self) -> None:
-        """Returns when the clock has stopped; raises what stopped it."""
-        await self.clock.wait()
 
     # What a test or a demonstration may ask or do ------------------------------------------------
 

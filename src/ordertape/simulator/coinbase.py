@@ -14,11 +14,12 @@ from ordertape.simulator.faces import Exchange
 from ordertape.simulator.faults import FaultPlan
 from ordertape.simulator.markets import chosen_markets
 from ordertape.simulator.sockets import Clock, Door
+from ordertape.simulator.venue import SimulatedVenue
 
 __all__ = ["SimulatedCoinbase"]
 
 
-class SimulatedCoinbase:
+class SimulatedCoinbase(SimulatedVenue):
     """Serves on 127.0.0.1 (``port`` 0: a free one) between ``start`` and ``stop``; also an async
     context manager.
 
@@ -64,36 +65,9 @@ class SimulatedCoinbase:
     @property
     def url(self) -> str:
         """Of the WebSocket."""
-        return f"ws://127.0.0.1:{self.door.port}"
-
-    @property
-    def rest_url(self) -> str:
-        """Root of the REST paths ``/products…``."""
-        return f"http://127.0.0.1:{self.door.port}"
+        return f"ws://127.0.0.1:{self.port}"
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """Its products."""
         return tuple(self.face.products)
-
-    async def start(self) -> None:
-        await self.door.start()
-        self.clock.start()
-
-    async def stop(self) -> None:
-        """Closes the clients' connections and the port; an error of the clock is raised here."""
-        try:
-            await self.clock.stop()
-        finally:
-            await self.door.stop()
-
-    async def __aenter__(self) -> SimulatedCoinbase:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    async def wait(self) -> None:
-        """Returns when the clock has stopped; raises what stopped it."""
-        await self.clock.wait()
