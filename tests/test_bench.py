@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-TOP = Path(__file__).resolve().parent.parent
-if str(TOP) not in sys.path:
-    sys.path.insert(0, str(TOP))
-
-from bench.__main__ import BENCHMARKS, main  # noqa: E402 - found from the top of the repository
-from bench.book import PlainBook  # noqa: E402
-from bench.context import Bench, Sizes  # noqa: E402
-from bench.measure import Sample  # noqa: E402
-from bench.own_stream import operations  # noqa: E402
-from bench.peers import Missing, Peers  # noqa: E402
-from bench.report import (  # noqa: E402
+from bench.__main__ import BENCHMARKS, main
+from bench.book import PlainBook
+from bench.context import Bench, Sizes
+from bench.measure import Sample
+from bench.own_stream import operations
+from bench.peers import Missing, Peers
+from bench.report import (
     BenchmarkFailed,
     Row,
     Skipped,
@@ -28,9 +23,10 @@ from bench.report import (  # noqa: E402
     renewed_page,
     write_results,
 )
-from bench.streams import state_digest  # noqa: E402
-from ordertape._engine import OrderBook  # noqa: E402
+from bench.streams import state_digest
+from ordertape._engine import OrderBook
 
+TOP = Path(__file__).resolve().parent.parent
 TINY = Sizes(
     rounds=2,
     stream_events=2_000,

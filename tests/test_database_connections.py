@@ -46,7 +46,7 @@ def test_a_connection_is_kept_and_one_that_the_server_ended_is_replaced_unnotice
 def test_each_use_has_its_own_timeout(connections: Connections) -> None:
     with connections.use(5_000) as opened:
         opened.execute("SELECT pg_sleep(0.1)")
-    with pytest.raises(DatabaseError, match="longer than 20 ms and was canceled"):  # noqa: SIM117
+    with pytest.raises(DatabaseError, match="longer than 20 ms and was canceled"):  # noqa: SIM117 - the error comes from inside
         with connections.use(20) as opened:
             opened.execute("SELECT pg_sleep(5)")
     with connections.use(5_000) as opened:

@@ -62,7 +62,7 @@ def test_times_are_utc_and_naive_ones_are_taken_as_utc() -> None:
     seven = datetime(2026, 11, 22, 7, tzinfo=UTC)
     west = timezone(timedelta(hours=-5))
     for given in (
-        datetime(2026, 11, 22, 7),  # noqa: DTZ001
+        datetime(2026, 11, 22, 7),  # noqa: DTZ001 - naive on purpose
         "2026-11-22T07:00:00",
         "2026-11-22T07:00:00.000000000Z",
         datetime(2026, 11, 22, 2, tzinfo=west),

@@ -59,7 +59,7 @@ def test_types_see_the_same_names_in_the_same_homes() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'read_everything'"):
-        ot.read_everything  # noqa: B018
+        ot.read_everything  # noqa: B018 - the access is what is tried
 
 
 def test_the_import_loads_nothing_heavy() -> None:

@@ -136,7 +136,7 @@ def test_files_get_their_names_only_when_all_are_written(tmp_path: Path) -> None
 
 def test_a_failure_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("old")
-    with pytest.raises(KeyboardInterrupt), NewFiles(tmp_path) as new:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), NewFiles(tmp_path) as new:  # noqa: PT012 - the block is what is interrupted
         new.add("a").write_text("new a")
         raise KeyboardInterrupt
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "old")]

@@ -31,7 +31,7 @@ def test_iso_text_becomes_nanoseconds(text: str, ns: int) -> None:
 
 
 def test_naive_datetimes_are_utc_and_zones_are_kept() -> None:
-    moment = datetime(2026, 11, 22, 7, 0, 0, 123456)  # noqa: DTZ001
+    moment = datetime(2026, 11, 22, 7, 0, 0, 123456)  # noqa: DTZ001 - naive on purpose
     assert parse_time(moment) == parse_time(moment.replace(tzinfo=UTC))
     berlin = timezone(timedelta(hours=1))
     assert parse_time(moment.replace(tzinfo=berlin)) == parse_time(moment) - 3600 * 10**9

@@ -248,7 +248,7 @@ class Cluster:
         """A short folder that only the server's account (and root) may enter."""
         key = hashlib.sha256(os.fsencode(self.path.resolve())).hexdigest()[:12]
         problems = []
-        for base in (os.environ.get("XDG_RUNTIME_DIR"), "/run", "/tmp", "/var/tmp"):  # noqa: S108
+        for base in (os.environ.get("XDG_RUNTIME_DIR"), "/run", "/tmp", "/var/tmp"):  # noqa: S108 - only looked whether it is private
             if not base or not os.path.isabs(base) or not base.replace("/", "").isalnum():
                 continue
             folder = Path(base) / f"ordertape-{self._uid}-{key}"

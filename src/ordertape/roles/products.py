@@ -43,7 +43,7 @@ def fetch_products(venue: Venue, rest_url: str) -> Products | None:
 
 def _get(address: str) -> bytes:
     request = urllib.request.Request(address, headers={"User-Agent": "ordertape"})  # noqa: S310 - http(s) only, checked by settings
-    with urllib.request.urlopen(request, timeout=limits.products_timeout_ms / 1000) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=limits.products_timeout_ms / 1000) as answer:  # noqa: S310 - an address of settings, checked to be http(s)
         text: bytes = answer.read(limits.products_bytes_max + 1)
     if len(text) > limits.products_bytes_max:
         raise ValueError(f"a list of over {limits.products_bytes_max} bytes")
