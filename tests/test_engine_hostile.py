@@ -112,7 +112,7 @@ counters, effects = book.apply(batch, effects=True)
 column = batch.column("price")
 window_book = OrderBook()
 window = WindowResolver(window_book, orders_per_side=3, horizon_ns=10, evicted_max=5, trades_max=5)
-window.row_head = b"[17,"
+window.row_head, window.trade_head = b"[17,", b"[9,"
 window.expected_seq = 5
 feed_book = OrderBook(codec="uuid")
 feed = CoinbaseFeed(feed_book, "BTC-USD", emptied_max=1, gather_rows=1, gather_ns=1)
@@ -205,12 +205,15 @@ DOORS: dict[str, tuple[Callable[..., Any], int]] = {
     "WindowResolver.remove": (window.remove, 4),
     "WindowResolver.expected_seq": (setter(window, "expected_seq"), 1),
     "WindowResolver.row_head": (setter(window, "row_head"), 1),
-    "WindowResolver.take_closing": (window.take_closing, 3),
-    "WindowResolver.take_closing of a frame": (
-        lambda *rest: window.take_closing(b'[17,"cs",1,5,9]', *rest),
-        2,
+    "WindowResolver.trade_head": (setter(window, "trade_head"), 1),
+    "WindowResolver.next_seq": (setter(window, "next_seq"), 1),
+    "WindowResolver.heard_at": (setter(window, "heard_at"), 1),
+    "WindowResolver.closed_at": (setter(window, "closed_at"), 1),
+    "WindowResolver.frame": (window.frame, 2),
+    "WindowResolver.frame of a closing": (
+        lambda *rest: window.frame(b'[17,"cs",1,5,9]', *rest),
+        1,
     ),
-    "WindowResolver.take_row": (window.take_row, 2),
     "WindowResolver.trade": (window.trade, 6),
     "WindowResolver.known_trade": (window.known_trade, 1),
     "WindowResolver.commit": (window.commit, 2),

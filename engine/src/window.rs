@@ -87,6 +87,11 @@ impl Window {
         self.trades.waiting.len()
     }
 
+    /// Trades wait until after this (ns); i64::MAX where none does.
+    pub fn trades_due(&self) -> i64 {
+        self.trades.due()
+    }
+
     /// The statements that follow are a whole new book; what was not committed of the old one is void.
     pub fn clear(&mut self, stamp: Stamp) {
         self.statements.clear();

@@ -1,5 +1,5 @@
-//! What nearly every frame of Bitfinex's raw books is: one order's row, or the checksum that closes an
-//! iteration.  Anything else, however slightly, is left to the venue's parser.
+//! What nearly every frame of Bitfinex is: one order's row of a raw book, the checksum that closes an
+//! iteration of it, a trade.  Anything else, however slightly, is left to the venue's parser.
 
 /// Whole numbers of more digits are left to the venue's parser: an int64 always holds these.
 const DIGITS_MAX: usize = 18;
@@ -26,9 +26,7 @@ impl<'a> WireRow<'a> {
             sequence: at.after_comma()?.whole(b',')?,
             milliseconds: at.whole(b']')?,
         };
-        let is_row =
-            at.0.is_empty() && row.id.len() <= DIGITS_MAX && row.id.iter().all(u8::is_ascii_digit);
-        is_row.then_some(row)
+        (at.0.is_empty() && is_whole(row.id)).then_some(row)
     }
 }
 
@@ -55,6 +53,39 @@ impl WireClosing {
         at.whole(b']')?;
         at.0.is_empty().then_some(closing)
     }
+}
+
+/// A trade's frame, `"te",[ID,MILLISECONDS,AMOUNT,PRICE],SEQUENCE,MILLISECONDS]`, or with `"tu"`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WireTrade<'a> {
+    pub id: &'a [u8],
+    /// When it was made.
+    pub milliseconds: i64,
+    pub amount: &'a [u8],
+    pub price: &'a [u8],
+    pub sequence: i64,
+}
+
+impl<'a> WireTrade<'a> {
+    pub fn read(text: &'a [u8]) -> Option<Self> {
+        let text = text
+            .strip_prefix(b"\"te\",[")
+            .or_else(|| text.strip_prefix(b"\"tu\",["))?;
+        let mut at = Cursor(text);
+        let trade = Self {
+            id: at.token(b',')?,
+            milliseconds: at.whole(b',')?,
+            amount: at.token(b',')?,
+            price: at.token(b']')?,
+            sequence: at.after_comma()?.whole(b',')?,
+        };
+        at.whole(b']')?;
+        (at.0.is_empty() && is_whole(trade.id)).then_some(trade)
+    }
+}
+
+fn is_whole(token: &[u8]) -> bool {
+    token.len() <= DIGITS_MAX && token.iter().all(u8::is_ascii_digit)
 }
 
 struct Cursor<'a>(&'a [u8]);
@@ -162,10 +193,42 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_trade_is_split_into_its_texts() {
+        let trade = WireTrade {
+            id: b"388063448",
+            milliseconds: 1_567_526_214_876,
+            amount: b"-1.918524",
+            price: b"10682",
+            sequence: 17,
+        };
+        for code in ["te", "tu"] {
+            let text = format!("\"{code}\",[388063448,1567526214876,-1.918524,10682],17,99]");
+            assert_eq!(WireTrade::read(text.as_bytes()).as_ref(), Some(&trade));
+        }
+        for text in [
+            "\"te\",[1,2,3,4],5]",
+            "\"te\",[1,2,3,4],5,6,7]",
+            "\"te\",[1,2,3,4]]",
+            "\"te\",[1,2,3,4,9],5,6]",
+            "\"te\",[1,2,3],5,6]",
+            "\"te\",[-1,2,3,4],5,6]",
+            "\"te\",[1.5,2,3,4],5,6]",
+            "\"te\",[1,2.5,3,4],5,6]",
+            "\"te\",[1,2,03,4],5,6]",
+            "\"te\",[1,2,3,4],5,6],",
+            "\"tx\",[1,2,3,4],5,6]",
+            "\"te\",1,2,3,4],5,6]",
+        ] {
+            assert_eq!(WireTrade::read(text.as_bytes()), None, "{text}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn no_text_panics(text in "[\\[\\],0-9.e-]{0,60}") {
-            let _ = (WireRow::read(text.as_bytes()), WireClosing::read(text.as_bytes()));
+        fn no_text_panics(text in "(\"t[eu]\",\\[)?[\\[\\],0-9.e-]{0,60}") {
+            let bytes = text.as_bytes();
+            let _ = (WireRow::read(bytes), WireClosing::read(bytes), WireTrade::read(bytes));
         }
     }
 }
