@@ -22,6 +22,7 @@ LINES_MAX = 600
 FLOORS = {
     "_engine": 0,
     "arrow": 1,
+    "crash_points": 1,
     "errors": 1,
     "events": 1,
     "filters": 1,

@@ -18,6 +18,7 @@ from pathlib import Path
 import uvloop
 
 from ordertape import limits
+from ordertape.crash_points import crash_point
 from ordertape.errors import CollectFailed, OrdertapeError, SettingRefused, SyncFailed
 from ordertape.resources import require_files
 from ordertape.roles.children import beat, ending_signals, when_parent_leaves
@@ -112,6 +113,7 @@ class Collector:
         reporting = asyncio.create_task(self._report_forever())
         try:
             await asyncio.gather(*running)
+            crash_point("collector.stopping")
         finally:
             reporting.cancel()
             for task in running:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ordertape import limits
+from ordertape.crash_points import crash_point
 from ordertape.errors import OrdertapeError, SyncFailed, TapeError
 from ordertape.replay.capture import CaptureWriter
 from ordertape.roles.connection import FrameKeeper, MarketConnection
@@ -175,6 +176,7 @@ class MarketOpener:
             keep_frame = None
             if self.capture:
                 keep_frame = self._keeper_of_frames(folder, opened, credentials)
+            crash_point("collector.market_opened")
             address, _ = self.settings.addresses(self.venue.name)
             connection = MarketConnection(
                 stream, address, self.pacer, rest=self.rest, keep_frame=keep_frame

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from ordertape import limits
+from ordertape.crash_points import crash_point
 from ordertape.times import NS_PER_MILLISECOND
 
 __all__ = ["StreamReport", "read_report", "report_path", "write_report"]
@@ -71,6 +72,7 @@ def write_report(folder: Path, report: StreamReport) -> None:
     temporary = folder / f"{_NAME}.new"
     temporary.write_bytes(msgspec.json.encode(report))
     os.replace(temporary, report_path(folder))
+    crash_point("collector.reported")
 
 
 def read_report(folder: Path) -> StreamReport | None:

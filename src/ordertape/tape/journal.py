@@ -16,6 +16,7 @@ import numpy as np
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook, encode_mark
+from ordertape.crash_points import crash_point
 from ordertape.errors import SyncFailed, TapeError
 from ordertape.events import EventKind, Flag
 from ordertape.tape.folder import MarketFolder
@@ -103,10 +104,12 @@ class JournalWriter:
                 f"found it after {book.seq}"
             )
         self._snapshot_due = False
+        crash_point("journal.snapshot_begun")
         rows = book.snapshot()
         for first in range(0, len(rows), self._frame_rows):
             self._put(rows[first : first + self._frame_rows], SNAPSHOT)
         self._snapshot_due = False  # a roll on the way would ask for another
+        crash_point("journal.snapshot_written")
         self._put_mark(digest_mark(book, time.time_ns(), terms=self._codecs.written))
         self._wrote(self.written_seq)
 
@@ -193,6 +196,7 @@ class JournalWriter:
 
     def _write(self, frame: bytes) -> None:
         segment = self._segment
+        crash_point("journal.frame_due")
         try:
             written = os.pwrite(segment.fd, frame, segment.written)
         except OSError as error:
@@ -205,6 +209,7 @@ class JournalWriter:
                 f"{segment.segment.path}, wrote {written}"
             )
         segment.written += written
+        crash_point("journal.frame_written")
 
     # Segments -------------------------------------------------------------------------------------
 
@@ -239,14 +244,17 @@ class JournalWriter:
         first = self._first_mark(number)
         capacity = max(self._segment_bytes, len(first) + frame_bytes + self._reserve)
         fd = os.open(segment.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        crash_point("journal.segment_created")
         try:
             self._allocate(fd, capacity)
         except TapeError:
             os.close(fd)
             segment.path.unlink()
             raise
+        crash_point("journal.segment_allocated")
         self._open = OpenSegment(segment, fd, capacity)
         self._write(first)
+        crash_point("journal.segment_begun")
         self._open.written_seq = self.written_seq
         self._syncer.follow(self._open)
         self._syncer.wrote()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ordertape.crash_points import crash_point
 from ordertape.errors import SyncFailed
 from ordertape.tape.folder import sync_directory
 from ordertape.tape.segment import Segment
@@ -125,12 +126,16 @@ class Syncer:
             work = [(s, s.written_seq, s.written, s.closed) for s in self._segments]
         for segment, written_seq, written, closed in work:
             if written > segment.synced:
+                crash_point("journal.sync_due")
                 os.fdatasync(segment.fd)
+                crash_point("journal.synced")
             if not segment.named:
                 sync_directory(segment.segment.path.parent)
                 segment.named = True
             if closed:
+                crash_point("journal.segment_synced")
                 self._cut(segment)
+                crash_point("journal.segment_cut")
             with self._changed:
                 segment.synced = written
                 self.synced_seq = max(self.synced_seq, written_seq)
