@@ -36,6 +36,7 @@ FLOORS = {
     "analysis": 2,
     "broadcast": 2,
     "database": 2,
+    "page": 2,
     "simulator": 2,
     "tape": 2,
     "venues": 2,
