@@ -168,6 +168,11 @@ stream_rate_seconds: Final = 10
 stream_tick_ms: Final = 10
 """A connected stream is told this often that time passes."""
 
+clock_offset_seconds: Final = 60
+"""The offset of a venue's clock is the least delay of this long and of as long before."""
+unsynced_batches_max: Final = 65_536
+"""Batches that wait for a sync, of which the delay is measured.  Policy: the oldest is not."""
+
 shown_text_max: Final = 400
 """Characters of a text from outside that a sentence shows.  Policy: cut."""
 name_text_max: Final = 64
@@ -252,6 +257,17 @@ database_lock_timeout_ms: Final = 2_000
 Policy: given up, tried next round."""
 database_statement_timeout_ms: Final = 10_000
 """A reader's query.  Policy: it is canceled."""
+database_grace_ms: Final = 1_000
+"""What a statement's answer may take longer than the statement.  Policy: the server keeps no time
+any more, the connection is given up."""
+database_answer_ms_max: Final = 60_000
+"""One transaction of the follower, waiting for locks with it.
+Policy: the connection is given up, the tape keeps the events for the next."""
+database_maintenance_ms_max: Final = 600_000
+"""One round of partitions, retention and thinning.  Policy: given up, the next goes on."""
+database_keepalive_seconds: Final = 10
+"""Silence on a network connection until it is probed, both ways.
+Policy: after three probes without an answer it counts as gone, and its locks are let go."""
 database_pool_wait_ms: Final = 5_000
 """To wait for one of several connections.  Policy: refused."""
 database_batch_rows: Final = 50_000
@@ -261,7 +277,7 @@ database_idle_ms: Final = 10
 database_flush_ms: Final = 200
 """Events that are durable wait at most this long for more of them.  Policy: they are copied."""
 database_backoff_ms_min: Final = 250
-database_backoff_ms_max: Final = 30_000
+database_backoff_ms_max: Final = 5_000
 """Waits between attempts to reach a database that is away, doubled from min to max."""
 database_maintenance_ms: Final = 30_000
 """Between two rounds of partitions, retention and thinning."""

@@ -20,6 +20,7 @@ from psycopg import sql
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
+from ordertape.crash_points import crash_point
 from ordertape.database.address import Address, errors_of
 from ordertape.database.books import save_book
 from ordertape.database.copy import FOOTER, HEADER, Rows, events_of, needs_of, rows_of
@@ -220,9 +221,11 @@ class MarketFollower:
         items, self._waiting, self._waiting_rows = self._waiting, [], 0
         # What is not durable may be cut off the tape and be written anew with other events.
         self._tail.make_durable()
+        crash_point("follower.tape_durable")
         before = self.cursor
         with errors_of(self._address):
             copies, gaps, books, after = self._prepared(items)
+            crash_point("follower.rows_prepared")
             with self._connection.transaction():
                 for copy in copies:
                     self._copy(copy)
@@ -238,6 +241,8 @@ class MarketFollower:
                     )
                 if after.seq != before.seq:
                     self._move(before, after)
+                crash_point("follower.cursor_moved")
+        crash_point("follower.committed")
         self.cursor = after
         return sum(copy.rows.count for copy in copies)
 
@@ -258,7 +263,9 @@ class MarketFollower:
         )
         with self._connection.cursor() as cursor, cursor.copy(statement) as stream:
             stream.write(HEADER)
-            stream.write(copy.rows.data)
+            stream.write(copy.rows.data[: len(copy.rows.data) // 2])
+            crash_point("follower.half_copied")
+            stream.write(copy.rows.data[len(copy.rows.data) // 2 :])
             stream.write(FOOTER)
 
     def _save_gap(self, mark: Mark) -> None:
@@ -310,6 +317,7 @@ class MarketFollower:
                 self._generation = next_generation(
                     self._connection, self.market, first, needs, self._generation
                 )
+                crash_point("follower.generation_made")
                 renew_view(self._connection)
             times = arrays["ts_recv"]
             for start, end in _days(times):
@@ -343,6 +351,7 @@ class MarketFollower:
             self._connection, leaf, order_index=self._order_index
         ):
             self._leaves.add(leaf)
+            crash_point("follower.leaf_attached")
 
     # Whole books ----------------------------------------------------------------------------------
 

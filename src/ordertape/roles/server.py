@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ordertape import limits
+from ordertape.crash_points import crash_point
 from ordertape.database.address import Address, address_of
 from ordertape.errors import OrdertapeError, RoleBusy
 from ordertape.roles.addresses import listening_addresses
@@ -78,8 +79,11 @@ async def running_server(
                 streams.demonstrate(exchange, symbol, clients[exchange])
         for exchange in wanted_exchanges(settings.data, list(VENUES)):
             streams.collector(exchange)
+        crash_point("server.collectors_begun")
         database = await roles.begin_database()
+        crash_point("server.database_begun")
         roles.begin_keeper(forgets=demonstration is not None)
+        crash_point("server.roles_begun")
         yield Server(streams, database, settings.data, roles.supervisor)
 
 
@@ -180,7 +184,9 @@ class _Roles:
         """Collectors first, so that the keeper archives the last they wrote; then the database."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limits.role_stop_ms / 1000
+        crash_point("server.ending")
         await self.supervisor.end(self._collectors, timeout_ms=limits.role_stop_ms)
+        crash_point("server.collectors_ended")
         for client in self._clients:
             await client.close()
         left_ms = int((deadline - loop.time()) * 1000)
