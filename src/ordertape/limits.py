@@ -470,6 +470,54 @@ api_statement_ms_max: Final = 1_000
 """A query for a page that the tape has, too.  Policy: it is canceled, the tape answers; where only
 the database has the events it gets database_statement_timeout_ms."""
 
+# Access ------------------------------------------------------------------------------------------
+keys_max: Final = 1_000
+"""API keys of a data folder.  Policy: refused."""
+keys_file_bytes_max: Final = 2**20
+"""The file of those keys.  Policy: no key is good until it is mended."""
+keys_look_ms: Final = 250
+"""Between two looks whether the key of an open WebSocket still stands, so that one that was revoked
+closes it within a second."""
+revoked_flush_ms: Final = 500
+"""For a WebSocket whose key was revoked to be told so.  Policy: the connection is cut."""
+connections_max: Final = 4_096
+"""Connections to the server.  Policy: the newest is closed at once."""
+connections_per_address_max: Final = 256
+"""Of them, from one address of another machine.  Policy: the newest is closed at once."""
+sockets_max: Final = 2_048
+"""WebSockets in all, and from this machine, where proxies are.  Policy: refused with 503."""
+sockets_per_address_max: Final = 128
+"""WebSockets from one address of another machine.  Policy: refused with 429."""
+socket_messages_per_minute_max: Final = 100
+"""Messages of one WebSocket client, who has nothing to say.  Policy: closed with code 1008."""
+socket_ping_seconds: Final = 20
+"""Between two pings to a WebSocket client, and for its answer.  Policy: closed with code 1011."""
+requests_per_second_max: Final = 100
+"""Requests of one key, or of one address of another machine, that go on for long.
+Policy: refused with 429 and the seconds to wait."""
+requests_burst_max: Final = 1_000
+"""Of them, at once.  Policy: the same."""
+local_requests_per_second_max: Final = 5_000
+"""Requests from this machine without a key, all together, that go on for long.
+Policy: refused with 429 and the seconds to wait."""
+local_requests_burst_max: Final = 20_000
+"""Of them, at once.  Policy: the same."""
+clients_known: Final = 10_000
+"""Clients whose rate of requests stays in mind.  Policy: who asked longest ago begins anew."""
+request_head_bytes_max: Final = 32 * 2**10
+"""Request line and headers.  Policy: refused with 400."""
+request_head_ms_max: Final = 10_000
+"""From a connection's beginning, or its last answer's end, to the end of a request's headers.
+Policy: closed."""
+request_body_ms_max: Final = 10_000
+"""From a request's headers to the end of its body.  Policy: refused with 408."""
+answer_stuck_ms_max: Final = 30_000
+"""How long a client may take nothing of an answer.  Policy: the connection is cut."""
+keep_alive_seconds: Final = 5
+"""A connection without a request.  Policy: closed."""
+listen_backlog: Final = 2_048
+"""Connections that the kernel holds until the server takes them.  Policy: the kernel's."""
+
 # Logs --------------------------------------------------------------------------------------------
 log_file_bytes_max: Final = 10 * 2**20
 """app.log is rotated at this size.  Policy: rotate."""
