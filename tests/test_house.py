@@ -28,6 +28,7 @@ FLOORS = {
     "filters": 1,
     "kept": 1,
     "limits": 1,
+    "measures": 1,
     "models": 1,
     "numbers": 1,
     "resources": 1,

@@ -17,6 +17,7 @@ from ordertape.replay.capture import CaptureWriter
 from ordertape.roles.connection import FrameKeeper, MarketConnection
 from ordertape.roles.control_messages import Watermark
 from ordertape.roles.logs import logger
+from ordertape.roles.measuring import MeasuredJournal
 from ordertape.roles.pacing import Pacer
 from ordertape.roles.rest import RestClient
 from ordertape.roles.status import StreamReport
@@ -37,6 +38,7 @@ class Market:
     journal: JournalWriter
     stream: MarketStream
     connection: MarketConnection
+    measured: MeasuredJournal
     persist: bool = True
     snapshot_interval_seconds: int = limits.snapshot_interval_seconds_default
     failure: str = ""
@@ -110,6 +112,7 @@ class Market:
             counters=stream.counters,
             integrity=stream.integrity.as_dict(),
             errors=list(stream.errors),
+            measures=self.measured.measures(stream, now),
         )
 
 
@@ -147,10 +150,13 @@ class MarketOpener:
         self.rest.prepare()
         interval = interval_seconds or self.settings.snapshot_interval_seconds
         tape = MarketFolder(self.settings.data, self.venue.name, symbol)
+        measured = MeasuredJournal()
         with ExitStack() as opened:
             if memory is None:
                 folder = tape
-                journal = JournalWriter(folder, on_failure=self.on_failure)
+                journal = JournalWriter(
+                    folder, on_failure=self.on_failure, on_synced=measured.synced
+                )
             else:
                 opened.enter_context(tape.writing())
                 folder = MarketFolder(memory, self.venue.name, symbol)
@@ -158,14 +164,16 @@ class MarketOpener:
                     folder,
                     segment_bytes=limits.memory_segment_bytes,
                     on_failure=self.on_failure,
+                    on_synced=measured.synced,
                 )
+            measured.journal = journal
             opened.callback(journal.close)
             self._tell_damage(folder, journal)
             self._refuse_mix(folder, journal)
             stream = MarketStream(
                 self.venue,
                 symbol,
-                sink=journal,
+                sink=measured,
                 recovered=journal.recovered,
                 snapshot_interval_seconds=interval,
                 simulated=self.simulated,
@@ -186,6 +194,7 @@ class MarketOpener:
                 journal,
                 stream,
                 connection,
+                measured,
                 persist=memory is None,
                 snapshot_interval_seconds=interval,
                 resources=opened.pop_all(),

@@ -48,6 +48,7 @@ class JournalWriter:
         segment_bytes: int = limits.journal_segment_bytes,
         sync_ms_max: float = limits.journal_sync_ms_max,
         on_failure: Callable[[SyncFailed], None] | None = None,
+        on_synced: Callable[[int], None] | None = None,
     ) -> None:
         self.folder = folder
         self.book = book
@@ -71,7 +72,7 @@ class JournalWriter:
                 self._carried["simulated"] = Mark("simulated", 0, 0, {"simulated": True})
             self.written_seq = self.recovered.last_seq
             begin = max(0, sync_ms_max - 2 * limits.journal_write_ms_max)
-            self._syncer = Syncer(begin, on_failure)
+            self._syncer = Syncer(begin, on_failure, on_synced)
             locks.callback(self._syncer.stop)
             self._begin()
             self._locks = locks.pop_all()

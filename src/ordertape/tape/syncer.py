@@ -39,11 +39,17 @@ class Syncer:
     fdatasync failed to write the kernel may have forgotten, so nothing after it can be trusted.
     """
 
-    def __init__(self, delay_ms: float, on_failure: Callable[[SyncFailed], None] | None) -> None:
+    def __init__(
+        self,
+        delay_ms: float,
+        on_failure: Callable[[SyncFailed], None] | None,
+        on_synced: Callable[[int], None] | None = None,
+    ) -> None:
+        """``on_synced`` is told, in the thread that syncs, up to which event all is durable."""
         self.synced_seq = 0
         self.failure: SyncFailed | None = None
         self._delay = delay_ms / 1000
-        self._on_failure = on_failure
+        self._on_failure, self._on_synced = on_failure, on_synced
         self._segments: list[OpenSegment] = []
         self._changed = threading.Condition()
         self._dirty_since: float | None = None
@@ -143,6 +149,8 @@ class Syncer:
                     self._segments.remove(segment)
                     os.close(segment.fd)
                 self._changed.notify_all()
+            if self._on_synced is not None:
+                self._on_synced(self.synced_seq)
 
     @staticmethod
     def _cut(segment: OpenSegment) -> None:
