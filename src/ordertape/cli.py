@@ -22,6 +22,7 @@ from ordertape.commands import (
     database,
     exporting,
     importing,
+    keys,
     reading,
     serving,
     simulating,
@@ -56,6 +57,7 @@ app.command(cls=WordedCommand)(simulating.simulate)
 app.command(cls=WordedCommand)(reading.venues)
 app.command(cls=WordedCommand)(reading.status)
 app.add_typer(database.app, name="db")
+app.add_typer(keys.app, name="keys")
 
 
 _MANY_FILES = ("collect", "demo", "serve")

@@ -103,7 +103,9 @@ def _list_of(kind: str, pattern: str, example: str) -> AfterValidator:
 NameList = Annotated[str, _list_of("names", r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", "tape.example.org")]
 OriginList = Annotated[
     str,
-    _list_of("origins", r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?", "https://example.org"),
+    _list_of(
+        "origins", r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?", "https://example.org"
+    ),
 ]
 
 
