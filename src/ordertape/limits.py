@@ -168,6 +168,9 @@ stream_rate_seconds: Final = 10
 stream_tick_ms: Final = 10
 """A connected stream is told this often that time passes."""
 
+ready_disk_bytes_min: Final = 256 * 2**20
+"""Free where the data folder lies: less than some segments of a journal ends in no room for one.
+Policy: /readyz answers 503."""
 clock_offset_seconds: Final = 60
 """The offset of a venue's clock is the least delay of this long and of as long before."""
 unsynced_batches_max: Final = 65_536

@@ -25,6 +25,7 @@ __all__ = [
     "CopiedMarket",
     "Delays",
     "DelaysTold",
+    "MeasuredStream",
     "Nearest",
     "ProcessMeasures",
     "StreamMeasures",
@@ -134,6 +135,20 @@ class StreamMeasures(msgspec.Struct, kw_only=True):
     venue_offset_ns: int | None = None
     """The least of ``venue`` lately, below zero too: what the clocks differ and the shortest
     way; None without a venue's time."""
+
+
+class MeasuredStream(msgspec.Struct, kw_only=True):
+    """A stream of a running collector, as the server knows it."""
+
+    exchange: str
+    symbol: str
+    events: int
+    """Since the collector's start."""
+    sequence: int
+    durable: int
+    """The last event that is durable in the journal."""
+    persist: bool
+    measures: StreamMeasures
 
 
 class CopiedMarket(msgspec.Struct):

@@ -37,6 +37,7 @@ from ordertape.database.schema import renew_view
 from ordertape.database.thinning import part_rows
 from ordertape.errors import DatabaseUnavailable, MarketBusy, TapeDiffers
 from ordertape.events import EventKind, Flag
+from ordertape.measures import Delays
 from ordertape.tape.archive_files import list_files
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.marks import Mark
@@ -112,6 +113,10 @@ class MarketFollower:
         self._waiting_rows = 0
         self._waiting_since = 0.0
         self._era_rows: list[EventBatch] = []
+        self.delays = Delays()
+        """From receipt to committed; replaced by who counts over several followers."""
+        self._received: list[npt.NDArray[np.int64]] = []
+        """Of the rows of this transaction."""
 
     def close(self) -> None:
         """Lets go of the tape; the connection is the caller's."""
@@ -219,6 +224,7 @@ class MarketFollower:
 
     def _flush(self) -> int:
         items, self._waiting, self._waiting_rows = self._waiting, [], 0
+        self._received.clear()
         # What is not durable may be cut off the tape and be written anew with other events.
         self._tail.make_durable()
         crash_point("follower.tape_durable")
@@ -244,6 +250,9 @@ class MarketFollower:
                 crash_point("follower.cursor_moved")
         crash_point("follower.committed")
         self.cursor = after
+        now = time.time_ns()
+        for times in self._received:
+            self.delays.note_all(now - times)
         return sum(copy.rows.count for copy in copies)
 
     def _move(self, before: Cursor, after: Cursor) -> None:
@@ -320,6 +329,7 @@ class MarketFollower:
                 crash_point("follower.generation_made")
                 renew_view(self._connection)
             times = arrays["ts_recv"]
+            self._received.append(times)
             for start, end in _days(times):
                 leaf = Leaf(self._generation.number, day_of(int(times[start])))
                 self._make_leaf(leaf)

@@ -21,8 +21,9 @@ from ordertape.database.follower import MarketFollower
 from ordertape.database.patience import answering_within
 from ordertape.database.schema import create, is_current
 from ordertape.database.thinning import maintain
-from ordertape.database.told import DatabaseTold, write_told
+from ordertape.database.told import Copied, DatabaseTold, write_copied, write_told
 from ordertape.errors import DatabaseError, DatabaseUnavailable, OrdertapeError
+from ordertape.measures import CopiedMarket, Delays
 from ordertape.tape.folder import MarketFolder, markets
 
 __all__ = ["DatabaseFollower", "copy_tape"]
@@ -67,6 +68,7 @@ class DatabaseFollower:
         self._complaints: dict[Path | None, str] = {}
         self._refused_until: dict[Path, float] = {}
         self._copied: dict[tuple[str, str], int] = {}
+        self._delays: dict[tuple[str, str], Delays] = {}
         self._log = structlog.stdlib.get_logger("ordertape.database")
         self._told: DatabaseTold | None = None
         self.problem: str | None = None
@@ -127,10 +129,12 @@ class DatabaseFollower:
                     with self._answering(connection):
                         connection.execute("SELECT 1")
                     self._look_for_markets(connection)
+                    self._tell_copied()
                 if not self._round(connection, final=False):
                     stop.wait(limits.database_idle_ms / 1000)
             while self._round(connection, final=True):
                 pass
+            self._tell_copied()
         self._forget_followers()
 
     def _look_for_markets(self, connection: psycopg.Connection) -> None:
@@ -152,7 +156,9 @@ class DatabaseFollower:
         )
         crash_point("follower.market_begun")
         self._followers[folder.root] = follower
-        self._copied[folder.exchange, folder.symbol] = follower.cursor.seq
+        key = folder.exchange, folder.symbol
+        self._copied[key] = follower.cursor.seq
+        follower.delays = self._delays.setdefault(key, follower.delays)
         return 0
 
     def _answering(self, connection: psycopg.Connection) -> AbstractContextManager[None]:
@@ -223,6 +229,17 @@ class DatabaseFollower:
         try:
             write_told(self.data, told)
         except OSError as error:  # it explains a database and is worth no event
+            self._log.warning("L3_database_state_untold", reason=str(error))
+
+    def _tell_copied(self) -> None:
+        """For ``/metrics``: a database that is away is behind by what is on the tape since."""
+        told = [
+            CopiedMarket(*key, seq, self._delays[key].told()) for key, seq in self._copied.items()
+        ]
+        copied = Copied(markets=told, written_at=time.time_ns(), pid=os.getpid())
+        try:
+            write_copied(self.data, copied)
+        except OSError as error:  # it explains, too
             self._log.warning("L3_database_state_untold", reason=str(error))
 
     # Keeping house --------------------------------------------------------------------------------
