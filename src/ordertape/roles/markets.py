@@ -126,6 +126,7 @@ class MarketOpener:
     """Told from the thread that syncs when a disk does not keep."""
     simulated: bool = False
     capture: bool = False
+    segment_bytes: int = limits.journal_segment_bytes
     pacer: Pacer = field(default_factory=Pacer)
     rest: RestClient = field(init=False)
 
@@ -155,7 +156,10 @@ class MarketOpener:
             if memory is None:
                 folder = tape
                 journal = JournalWriter(
-                    folder, on_failure=self.on_failure, on_synced=measured.synced
+                    folder,
+                    segment_bytes=self.segment_bytes,
+                    on_failure=self.on_failure,
+                    on_synced=measured.synced,
                 )
             else:
                 opened.enter_context(tape.writing())

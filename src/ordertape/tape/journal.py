@@ -222,7 +222,11 @@ class JournalWriter:
                 reader.make_durable()
         self._syncer.synced_seq = self.written_seq
         tail, end = self.recovered.tail, self.recovered.tail_offset
-        if tail is None or end >= self._segment_bytes - self._reserve:
+        if (
+            tail is None
+            or end >= self._segment_bytes - self._reserve
+            or (end == 0 and tail.first_seq != self.written_seq + 1)
+        ):
             self._roll(0)
             return
         fd = os.open(tail.path, os.O_RDWR | os.O_CLOEXEC)
@@ -234,7 +238,12 @@ class JournalWriter:
         self._open = OpenSegment(
             tail, fd, self._segment_bytes, end, self.written_seq, end, named=True
         )
+        if end == 0:
+            # The last writer was killed between the making of the segment and its first mark.
+            self._write(self._first_mark(tail.number))
         self._syncer.follow(self._open)
+        if end == 0:
+            self._syncer.wrote()
         self._snapshot_due = self.book is not None
 
     def _roll(self, frame_bytes: int) -> None:
