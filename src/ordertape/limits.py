@@ -62,6 +62,9 @@ Policy: an older one would count twice."""
 base_seconds_max: Final = 3600
 """A base (a whole book) is written at least this often while events come.  Policy: write one."""
 
+backup_commit_ms_max: Final = 10_000
+"""How long a backup waits for a commit of an archive to end.  Policy: it ends with a sentence."""
+
 # Imports -----------------------------------------------------------------------------------------
 import_digest_events: Final = 100_000
 """Events of an import between marks with the book's digest; the end has one too."""
@@ -235,6 +238,9 @@ status_write_ms: Final = 1_000
 """status.json of a stream is replaced this often."""
 status_stale_ms: Final = 5_000
 """An older status.json says nothing about now.  Policy: its collector counts as gone."""
+
+status_tape_ms: Final = 5_000
+"""`ordertape status --watch` looks again this often what the tapes hold."""
 
 # PostgreSQL --------------------------------------------------------------------------------------
 database_start_seconds_max: Final = 3_600
