@@ -88,14 +88,37 @@ fn is_whole(token: &[u8]) -> bool {
     token.len() <= DIGITS_MAX && token.iter().all(u8::is_ascii_digit)
 }
 
+/// The high bit of each byte that is `byte`, up to and with the first that is.
+#[inline(always)]
+fn places_of(word: u64, byte: u8) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let zeros = word ^ (ONES * u64::from(byte));
+    zeros.wrapping_sub(ONES) & !zeros & HIGH
+}
+
+/// Where the first comma or closing bracket stands; eight bytes at a time.
+#[inline(always)]
+fn end_of_token(text: &[u8]) -> Option<usize> {
+    let (words, rest) = text.as_chunks::<8>();
+    for (nth, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let ends = places_of(word, b',') | places_of(word, b']');
+        if ends != 0 {
+            return Some(nth * 8 + ends.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = rest.iter().position(|byte| matches!(byte, b',' | b']'))?;
+    Some(text.len() - rest.len() + at)
+}
+
 struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
     /// A JSON number up to `end`; its grammar beyond the leading zero is the number parser's.
     #[inline]
     fn token(&mut self, end: u8) -> Option<&'a [u8]> {
-        let is_end = |byte: &u8| matches!(byte, b',' | b']');
-        let (token, rest) = self.0.split_at(self.0.iter().position(is_end)?);
+        let (token, rest) = self.0.split_at(end_of_token(self.0)?);
         self.0 = rest.strip_prefix(&[end])?;
         let digits = token.strip_prefix(b"-").unwrap_or(token);
         let padded = digits.len() > 1 && digits[0] == b'0' && digits[1].is_ascii_digit();
@@ -225,6 +248,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_token_ends_at_the_first_comma_or_bracket(
+            bytes in prop::collection::vec(
+                prop_oneof![any::<u8>(), Just(b'1'), Just(b'-'), Just(b'\\'), Just(b'+'), Just(b'^')],
+                0..40,
+            ),
+            end in prop_oneof![Just(None), Just(Some(b',')), Just(Some(b']'))],
+        ) {
+            let bytes: Vec<u8> = bytes.into_iter().chain(end).chain(*b"7,8]").collect();
+            for start in 0..bytes.len() {
+                let text = &bytes[start..];
+                let plain = text.iter().position(|byte| matches!(byte, b',' | b']'));
+                prop_assert_eq!(end_of_token(text), plain);
+            }
+        }
+
         #[test]
         fn no_text_panics(text in "(\"t[eu]\",\\[)?[\\[\\],0-9.e-]{0,60}") {
             let bytes = text.as_bytes();
