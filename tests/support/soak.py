@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 
 from ordertape.roles.status import read_report
@@ -94,10 +95,15 @@ class Soak:
         self._launch()
         for exchange, symbol in MARKETS.items():
             body = {"symbol": symbol, "exchanges": [exchange], "snapshot_interval_seconds": 10}
-            self.server.get(f"{API}/start", body)
+            self._post("/start", body)
         self.wait_live()
         self.clients.begin()
         self._sampler.start()
+
+    def _post(self, path: str, body: dict[str, Any] | None = None) -> None:
+        address = f"http://127.0.0.1:{self.port}{API}{path}"
+        answer = httpx.post(address, json=body, timeout=60)
+        assert answer.status_code == 200, answer.text
 
     def _launch(self) -> None:
         environment = {
@@ -116,7 +122,7 @@ class Soak:
         """Stops the streams, lets everything reach the database, and ends the server."""
         self.clients.end()
         for exchange, symbol in MARKETS.items():
-            self.server.get(f"{API}/stop/{exchange}/{symbol}", {})
+            self._post(f"/stop/{exchange}/{symbol}")
         self.wait_copied()
         self._stop.set()
         self._sampler.join()

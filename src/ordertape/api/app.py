@@ -73,7 +73,7 @@ def create_app(
     app.include_router(routes.router)
     show_examples(app)
     speak_in_sentences(app)
-    # The last of them sees a request first.
+    # The last of them sees a request first.  EndsInTime stays there: it reaches the connection.
     app.add_middleware(BodyBound)
     app.add_middleware(Guard, settings, KeyRing(settings.data))
     app.add_middleware(Headers)

@@ -66,6 +66,8 @@ class ReplicaBook:
     ) -> None:
         self.data, self.exchange, self.symbol = data, exchange, symbol
         self.wanted = False
+        self.depths: frozenset[int] = frozenset()
+        """Of which depths readers want books."""
         self.failure = ""
         """Why the tape can't be followed now; the book stands still, STALE, as long as that is."""
         self.history = History()
@@ -300,7 +302,8 @@ class ReplicaBook:
     def _post_picture(self) -> None:
         picture = self.picture()
         if picture is not None and self.wanted:
-            picture.members(0)  # written here, not in the loop
+            for depth in self.depths:
+                picture.write(depth)  # here, not in the loop
             self._post(picture)
 
     def _picture(self, book: OrderBook) -> BookPicture:

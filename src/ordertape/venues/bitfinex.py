@@ -240,6 +240,7 @@ class BitfinexSession:
         """What ``frame`` leaves: the engine itself takes what nearly every frame is, in step and
         with every flag: one row of the book, the checksum that closes an iteration, a trade."""
         try:
+            text.decode()  # what is passed over must be text, too: no parser looks into it
             if text.lstrip()[:1] == b"{":
                 return self._control.on_event(wire.decode_event(text))
             frame = wire.decode_frame(text)
@@ -381,6 +382,8 @@ class BitfinexSession:
         rows = wire.decode_orders(arrival.payload)
         self.resolver.clear(ts_recv, time, sequence)
         for order in rows:
+            if wire.is_zero(order.price):
+                raise ValueError(f"a snapshot with order {order.order_id} at a price of nothing")
             self._put(order.order_id, order.price, order.amount, ts_recv, time, sequence)
         batch = self._commit(ts_recv)
         self._awaits_snapshot = False
