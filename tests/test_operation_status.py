@@ -105,11 +105,12 @@ def test_a_pipe_is_told_a_line_a_market_however_often(tmp_path: Path) -> None:
         text=True,
     )
     assert watching.stdout is not None
-    for _ in range(2):
-        assert watching.stdout.readline().startswith(f"bitfinex {SYMBOL}  STOPPED  era ")
-    watching.send_signal(signal.SIGINT)
-    watching.stdout.read()
-    assert watching.wait(20) == 0
+    with watching, watching.stdout as said:
+        for _ in range(2):
+            assert said.readline().startswith(f"bitfinex {SYMBOL}  STOPPED  era ")
+        watching.send_signal(signal.SIGINT)
+        said.read()
+    assert watching.returncode == 0
 
 
 def test_an_empty_folder_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
