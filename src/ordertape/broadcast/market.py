@@ -204,6 +204,9 @@ class Channel:
         if (found := self.replica.statistics()) is None:
             return None
         where, sequence, statistics = found
+        if where.state == "LIVE" and self.info.state != "LIVE":
+            # The last that a collector wrote which was killed, or stopped: nobody vouches for it.
+            where = replace(where, state=self.info.state)
         members = f'"timestamp":"{iso_from_ns(time.time_ns())}","data":{statistics}'
         words = where.frame("l3_statistics", f'"sequence":{sequence},{members}', self.info.age_ms)
         told = Told.of(words, "l3_statistics")
