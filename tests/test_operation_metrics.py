@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 
 from ordertape.api.metrics import METRICS
 from ordertape.database.told import read_told
-from ordertape.measures import BOUNDS_SECONDS, Delays, Nearest
+from ordertape.measures import BOUNDS_SECONDS, Delays, Nearest, role_measures
 from ordertape.roles.children import Child
 from ordertape.roles.status import read_report
 from ordertape.stream.gap_kinds import GapKind
@@ -247,3 +247,14 @@ def test_the_least_delay_of_long_ago_is_forgotten() -> None:
     assert nearest.least(minute) == -3
     assert nearest.least(2 * minute) == 7
     assert nearest.least(4 * minute) is None
+
+
+def test_a_role_is_told_once_however_many_processes_have_or_wait_for_it() -> None:
+    """Prometheus takes no page on which a sample stands twice."""
+    ours, parent = os.getpid(), os.getppid()
+    (alone,) = role_measures([("keeper", ours)])
+    both = role_measures([("keeper", ours), ("keeper", parent), ("gone", 2**22 + 1)])
+    assert [process.role for process in both] == ["keeper"]
+    assert both[0].resident_bytes > alone.resident_bytes > 10**6
+    assert both[0].open_files > alone.open_files > 2
+    assert alone.cpu_seconds > 0
