@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from ordertape.simulator.coinbase import SimulatedCoinbase
 from ordertape.simulator.bitfinex_exchange import BitfinexExchange
+from ordertape.simulator.coinbase import SimulatedCoinbase
 from ordertape.simulator.coinbase_exchange import CoinbaseExchange
 from ordertape.simulator.coinbase_keys import DEMO_KEYS
 from ordertape.simulator.exchange import EPOCH_NS, SimulatedMarket
@@ -88,9 +88,9 @@ def test_keys_are_verified_by_the_clients_clock_where_the_venues_stood_still() -
 
 
 async def test_a_clock_that_stood_still_knows_by_how_much() -> None:
-    async with SimulatedCoinbase(rate=10) as server:
+    async with SimulatedCoinbase(rate=1_000) as server:
         wall_ns = time.time_ns() - server.clock.exchange.now_ns
-        time.sleep(1.2)  # noqa: ASYNC251 - the whole machine stands still
+        time.sleep(1.5)  # noqa: ASYNC251 - the whole machine stands still
         async with asyncio.timeout(10):
             while not server.clock.exchange.behind_ns:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
