@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
 import stat
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -167,19 +168,16 @@ def test_digests_are_compared_in_constant_time_also_where_there_is_no_such_key(
 
 
 def test_many_processes_make_keys_at_once_and_none_is_lost(tmp_path: Path) -> None:
-    children = []
-    for nth in range(6):
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                for turn in range(5):
-                    create_key(tmp_path, f"key-{nth}-{turn}", "read", None)
-                status = 0
-            finally:
-                os._exit(status)
-        children.append(child)
-    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 6
+    making = (
+        "import sys; from pathlib import Path; from ordertape.api.security.keys import create_key\n"
+        "for turn in '0123456789':\n"
+        "    create_key(Path(sys.argv[1]), sys.argv[2] + turn, 'read', None)"
+    )
+    children = [
+        subprocess.Popen([sys.executable, "-c", making, str(tmp_path), f"key-{nth}-"])
+        for nth in range(3)
+    ]
+    assert [child.wait(60) for child in children] == [0] * 3
     assert len(listed_keys(tmp_path)) == 30
     assert sorted(path.name for path in tmp_path.iterdir()) == ["keys.json", "keys.lock"]
 

@@ -44,9 +44,12 @@ class Twice(dict[str, Any]):
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    told = [pair for pair in pairs if pair[1] is not None]  # null is an absent field
+    # Nothing in a field's place is an absent field.
+    said = {name for name, value in pairs if value not in (None, "")}
+    told = [(name, value) for name, value in pairs if value not in (None, "") or name not in said]
     last = dict(told)
-    return last if len(last) == len(told) else Twice(dict(reversed(told)), last)
+    first = dict(reversed(told))
+    return last if first == last else Twice(first, last)
 
 
 def _refused(word: str) -> Any:

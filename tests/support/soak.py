@@ -202,13 +202,18 @@ class Soak:
         wait_for(lambda: name in self.pids(), name, AGAIN_S, pause=0.1)
         return self.pids()[name]
 
+    def _kill(self, name: str) -> None:
+        pid = self._role(name)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not _lives(pid), f"the end of the {name}")
+
     def _kill_collector(self) -> Cause:
         venue = self.dice.choice(list(MARKETS))
-        os.kill(self._role(f"collector of {venue}"), signal.SIGKILL)
+        self._kill(f"collector of {venue}")
         return Cause(f"kill -9 of the collector of {venue}", 0, venues=(venue,))
 
     def _kill_keeper(self) -> Cause:
-        os.kill(self._role("keeper"), signal.SIGKILL)
+        self._kill("keeper")
         return Cause("kill -9 of the keeper", 0)
 
     def _kill_server(self) -> Cause:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import struct
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -12,6 +14,7 @@ from ordertape import limits
 
 __all__ = ["OUTLET", "ConnectionOutlet", "EndsInTime"]
 
+_RESET: Final = struct.pack("ii", 1, 0)
 OUTLET: Final = "ordertape.outlet"
 """Under which a WebSocket's scope has its ConnectionOutlet, None where the server hides it."""
 
@@ -63,7 +66,12 @@ class ConnectionOutlet:
         await self._writable.wait()
 
     def abort(self) -> None:
-        """Ends the connection, whatever it still holds."""
+        """Ends the connection, whatever it and the kernel still hold: without a reset the kernel
+        would try for minutes to hand it to a client that does not read."""
+        connection = self._transport.get_extra_info("socket")
+        if connection is not None:
+            with contextlib.suppress(OSError, ValueError):  # it is closed already
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
 

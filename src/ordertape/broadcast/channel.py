@@ -6,11 +6,13 @@ Everything here belongs to the event loop.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 from ordertape import limits
 from ordertape.broadcast.frames import BookPicture, Events, Item, Told
 from ordertape.broadcast.mailbox import Mailbox
+from ordertape.measures import Delays
 
 __all__ = ["Beat", "Group", "Subscription"]
 
@@ -120,8 +122,10 @@ class Group:
     """The readers of one market with the same ``batch_ms``: events are gathered and framed once
     for all of them.  (A book is written once for each depth.)"""
 
-    def __init__(self, batch_ms: int) -> None:
-        self.batch_ms = batch_ms
+    def __init__(self, batch_ms: int, delays: Delays | None = None) -> None:
+        """``delays``: of each frame, from its newest event's receipt to all readers' connections;
+        what waits in a mailbox is not in it."""
+        self.batch_ms, self._delays = batch_ms, delays
         self.readers: set[Subscription] = set()
         self._gathered: list[Events] = []
         self._bytes = 0
@@ -152,6 +156,8 @@ class Group:
     def _to_all(self, item: Events | BookPicture | Told) -> None:
         for reader in self.readers:
             reader.deliver(item)
+        if self._delays is not None and self.readers and isinstance(item, Events):
+            self._delays.note(time.time_ns() - item.ts_recv)
 
     def close(self) -> None:
         if self._timer is not None:

@@ -44,7 +44,7 @@ class Hub:
         self._data, self._events_kept, self._executor = data, events_kept, executor
         self._due = asyncio.Event()
         self._asked: asyncio.Future[Exception | None] | None = None
-        self._log = structlog.get_logger("broadcast")
+        self._log = structlog.stdlib.get_logger("ordertape.broadcast")
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Hub:

@@ -19,6 +19,7 @@ from ordertape.broadcast.channel import Beat, Group, Subscription
 from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Item, Told
 from ordertape.broadcast.opening import Opening
 from ordertape.broadcast.replica import Beginning, Posted, ReplicaBook, StateTold
+from ordertape.measures import Delays
 from ordertape.models import L3StreamStatus, StreamInfo, iso_from_ns
 
 __all__ = ["Channel", "status_told"]
@@ -54,6 +55,8 @@ class Channel:
         )
         self._told = (info.state, info.reason)
         self._differs_since: float | None = None
+        self.delays = Delays()
+        """Of frames of events, from receipt to the connections of their readers."""
         self.replica.start()
 
     @property
@@ -104,7 +107,7 @@ class Channel:
         self.readers.add(reader)
         if reader.orders:
             if reader.batch_ms not in self._groups:
-                self._groups[reader.batch_ms] = Group(reader.batch_ms)
+                self._groups[reader.batch_ms] = Group(reader.batch_ms, self.delays)
             self._groups[reader.batch_ms].readers.add(reader)
             self._depths[reader.depth] += 1
             self._note_wanted()
@@ -201,6 +204,9 @@ class Channel:
         if (found := self.replica.statistics()) is None:
             return None
         where, sequence, statistics = found
+        if where.state == "LIVE" and self.info.state != "LIVE":
+            # The last that a collector wrote which was killed, or stopped: nobody vouches for it.
+            where = replace(where, state=self.info.state)
         members = f'"timestamp":"{iso_from_ns(time.time_ns())}","data":{statistics}'
         words = where.frame("l3_statistics", f'"sequence":{sequence},{members}', self.info.age_ms)
         told = Told.of(words, "l3_statistics")

@@ -80,7 +80,9 @@ class ReplicaBook:
         self._seconds: deque[tuple[int, int]] = deque(maxlen=limits.stream_rate_seconds + 1)
         self._stop = threading.Event()
         self._caught_up, self._live = threading.Event(), threading.Event()
-        self._log = structlog.get_logger("broadcast").bind(exchange=exchange, symbol=symbol)
+        self._log = structlog.stdlib.get_logger("ordertape.broadcast").bind(
+            market=f"{exchange} {symbol}", era=lambda: self.history.last_era
+        )
         self._thread = threading.Thread(target=self._run, name="replica book", daemon=True)
 
     def start(self) -> None:

@@ -95,6 +95,7 @@ class Clock:
             if late_ns > limits.simulator_lag_ms_max * _MS:
                 offset_ns -= late_ns
                 now_ns -= late_ns
+                exchange.behind_ns += late_ns
             exchange.run_until(now_ns)
             await asyncio.sleep(max(0, exchange.due_ns - now_ns) / 1e9)
 
