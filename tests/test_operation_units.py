@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -121,3 +123,56 @@ def test_a_server_may_be_restarted_without_a_gap_where_the_others_have_units_of_
         assert collector.process.pid == before
         assert collector.process.poll() is None
     assert verify(data, "bitfinex", SYMBOL).equal
+
+
+def dockerfile(word: str) -> str:
+    """What the image says last behind a word, its lines put together."""
+    text = (UNITS.parent / "Dockerfile").read_text()
+    return re.findall(rf"^{word} (.*)$", re.sub(r"\\\n\s*", "", text), re.MULTILINE)[-1]
+
+
+def test_the_commands_of_the_container_start_with_a_key_alone_and_become_healthy(
+    tmp_path: Path,
+) -> None:
+    """Without the container: its entry point, environment and health check as they stand."""
+    said = dict(re.findall(r"(ORDERTAPE_\w+)=(\S+)", dockerfile("ENV")))
+    environment = {
+        **os.environ,
+        **{
+            name: value.replace("/var/lib/ordertape", str(tmp_path)) for name, value in said.items()
+        },
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "DATABASE_URL": "",
+    }
+    program = json.loads(dockerfile("ENTRYPOINT"))[-1]
+    serve = [program, *json.loads(dockerfile("CMD"))]
+    serve[-1] = "0"  # any free port
+    options: dict[str, Any] = {"env": environment, "cwd": tmp_path, "text": True, "timeout": 60}
+    refused = subprocess.run(serve, **options, check=False, capture_output=True)
+    assert refused.returncode == 2
+    assert "keys create" in refused.stderr
+    key = [program, "keys", "create", "reader"]
+    subprocess.run(key, **options, check=True, capture_output=True)
+    with (tmp_path / "said").open("w") as output:
+        server = subprocess.Popen(
+            serve, env=environment, cwd=tmp_path, stdout=output, stderr=output
+        )
+    try:
+        wait_for(lambda: bool(listening_addresses(server.pid)), "the server", pause=0.05)
+        port = listening_addresses(server.pid)[0].rpartition(":")[2]
+        _, _, check = dockerfile("HEALTHCHECK").partition(" CMD ")
+        command = [word.replace(":8000", f":{port}") for word in json.loads(check)]
+
+        def healthy() -> bool:
+            done = subprocess.run(command, **options, check=False, capture_output=True)
+            return done.returncode == 0
+
+        wait_for(healthy, "a healthy container", pause=0.2)
+        address = f"http://127.0.0.1:{port}"
+        assert httpx.get(f"{address}/healthz", timeout=30).status_code == 200
+        assert httpx.get(f"{address}/metrics", timeout=30).status_code == 401
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0
+    finally:
+        server.kill()
+        server.wait()
