@@ -560,6 +560,8 @@ page_trades_max: Final = 5_000
 dropped and counted."""
 page_linger_ms: Final = 30_000
 """How long a live picture goes on without readers.  Policy: then its thread ends."""
+page_request_bytes_max: Final = 4_096
+"""One message from a page.  Policy: refused in a sentence."""
 page_streams_max: Final = 8
 """Markets that one page's socket shows.  Policy: refused in a sentence."""
 page_waiting_bytes_max: Final = 512 * 2**10
