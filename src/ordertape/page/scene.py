@@ -26,12 +26,10 @@ from ordertape.times import NS_PER_SECOND
 
 __all__ = ["Asked", "Posted", "Reader", "Scene", "Spot"]
 
-GROUPS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-"""Ticks a row that may be asked for."""
 SHOWN_SHARE: Final = 0.01
 """Of the price: what a picture's rows reach over at least, unless asked otherwise."""
-TICK_SHARE: Final = 0.9
-"""Of the prices that are multiples of what is called the tick."""
+FINER, COARSER = 100, 100
+"""How much finer and coarser than that a picture may be asked for."""
 LARGE_QUANTILE: Final = 0.995
 """Of the sizes that rest: larger orders are followed one by one, unless asked otherwise."""
 
@@ -208,27 +206,23 @@ class Scene:
         """Size units, rounded up."""
         return None if size is None else math.ceil(size.scaleb(self.followed.book.size_scale or 0))
 
-    def _group(self) -> int:
-        tick, price = self._tick(), self._price()
-        wanted = price * SHOWN_SHARE / HEAT_ROWS
-        return next((tick * n for n in GROUPS if tick * n >= wanted), tick * GROUPS[-1])
+    def _groups(self) -> list[int]:
+        """Price units a row that may be asked for: 1, 2, 5, 10, … of the price's own size."""
+        usual = self._price() * SHOWN_SHARE / HEAT_ROWS
+        steps = (n * 10**power for power in range(19) for n in (1, 2, 5))
+        found = [step for step in steps if usual / FINER <= step <= usual * COARSER]
+        return found or [1]
 
-    def _tick(self) -> int:
-        """The largest power of ten that nearly all prices near the touch are multiples of: some
-        venues let a few orders stand at finer prices."""
-        bids, asks = self.followed.book.depth_scaled(HEAT_ROWS)
-        prices = [price for price, _, _ in (*bids, *asks)]
-        tick = 1
-        while prices and sum(p % (tick * 10) == 0 for p in prices) >= TICK_SHARE * len(prices):
-            tick *= 10
-        return tick
+    def _group(self) -> int:
+        usual = self._price() * SHOWN_SHARE / HEAT_ROWS
+        return next((group for group in self._groups() if group >= usual), 1)
 
     def _price(self) -> int:
         bid, ask = self.followed.book.best_scaled()
         return bid or ask or 1
 
     def _opened(self, view: View) -> dict[str, Any]:
-        book, tick = self.followed.book, self._tick()
+        book = self.followed.book
         return {
             "op": "opened",
             "exchange": self.spot.exchange,
@@ -238,9 +232,8 @@ class Scene:
             "era": book.era,
             "price_scale": book.price_scale or 0,
             "size_scale": book.size_scale or 0,
-            "tick": tick,
             "group": view.group,
-            "groups": [tick * n for n in GROUPS],
+            "groups": self._groups(),
             "min_size": view.wish.min_size,
             "large": view.wish.large,
             "bucket_ms": BUCKET_NS[view.wish.level] // 10**6,
