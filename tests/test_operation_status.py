@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ordertape import cli
+from ordertape.roles.status import StreamReport, write_report
 from ordertape.tape.folder import MarketFolder
 from support.processes import SYMBOL, simulated_venue, start_collector, wait_live
 from support.tape import Market, write_journal
@@ -111,6 +112,26 @@ def test_a_pipe_is_told_a_line_a_market_however_often(tmp_path: Path) -> None:
         watching.send_signal(signal.SIGINT)
         said.read()
     assert watching.returncode == 0
+
+
+def test_what_a_venue_said_is_seen_and_not_obeyed(tmp_path: Path) -> None:
+    """A reason may repeat what came from outside."""
+    folder = MarketFolder(tmp_path, "bitfinex", SYMBOL)
+    write_journal(folder, Market().messages(5))
+    report = StreamReport(
+        exchange="bitfinex",
+        symbol=SYMBOL,
+        pid=os.getpid(),
+        simulated=False,
+        state="STALE",
+        reason="\x1b]0;taken\x07 [red]over",
+        written_at=time.time_ns(),
+    )
+    write_report(folder.root, report)
+    terminal = Terminal("status", "--data", str(tmp_path))
+    said = terminal.end()
+    assert "\\u001b]0;taken\\u0007 [red]over" in said
+    assert "\x1b]0" not in terminal.seen
 
 
 def test_an_empty_folder_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

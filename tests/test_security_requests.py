@@ -26,7 +26,7 @@ class Broken(RunningStreams):
     """A defect nobody foresaw."""
 
     def resolve(self, exchange: str, symbol: str) -> tuple[str, str]:
-        raise RuntimeError("SELECT secret FROM /home/somebody/data")
+        raise RuntimeError("SELECT secret FROM /srv/somebody/data")
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from typing import TextIO
 import structlog
 
 from ordertape import limits
+from ordertape.printable import visible
 
 __all__ = ["configure_logs", "into_log_file", "logger", "market_logger"]
 
@@ -47,12 +48,22 @@ def _of_now(
     return event
 
 
+def _seen(
+    _logger: object, _name: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """What came from outside is text in a line, wherever that is shown."""
+    return {
+        name: visible(value) if isinstance(value, str) else value for name, value in event.items()
+    }
+
+
 _SHARED: list[structlog.typing.Processor] = [
     _of_now,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
+    _seen,
 ]
 
 

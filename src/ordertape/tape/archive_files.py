@@ -26,6 +26,7 @@ from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder, names_like, slug, sync_directory
 from ordertape.tape.marks import Mark
 from ordertape.tape.row_group import damage_told
+from ordertape.tape.seal import SEALED_VERSION, require_seal
 
 __all__ = [
     "METADATA_KEY",
@@ -81,6 +82,10 @@ class FileInfo(msgspec.Struct, frozen=True):
     marks: list[ArchivedMark]
     rows_digest: str = ""
     """BLAKE2b over every value of every row group."""
+    seal: str = ""
+    """Over the footer; see `ordertape.tape.seal`."""
+    body: str = ""
+    """Over everything before it."""
 
     @property
     def file_name(self) -> str:
@@ -121,9 +126,12 @@ def information(path: Path, kind: Any) -> Any:
 
 @lru_cache(limits.archive_files_known)
 def _information(path: Path, kind: Any, _: tuple[int, int, int]) -> Any:
+    require_seal(path)
     with damage_told(path):
         metadata = pq.read_metadata(path).metadata or {}
         info = msgspec.json.decode(metadata[METADATA_KEY.encode()], type=kind)
+    if info.version >= SEALED_VERSION and not (info.seal and info.body):
+        raise TapeCorrupt(f"{path}: expected a sealed file, found no seal")
     # A file that was renamed, or came from another market, would be believed.
     market = path.parent.parent
     there = (market.parent.name, market.name, path.name)

@@ -22,6 +22,7 @@ from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.marks import PLUMBING, Mark, gap_mark
 from ordertape.tape.row_group import RowGroup, damage_told, keep_freed_memory, open_file
+from ordertape.tape.seal import require_seal
 from ordertape.tape.segment import Position
 from ordertape.tape.snapshot import Snapshot
 
@@ -148,6 +149,7 @@ class ArchiveReader:
 
     def _groups_of(self, file: ArchiveFile) -> Iterator[_Group]:
         with damage_told(file.path):
+            require_seal(file.path)
             meta = pq.read_metadata(file.path)
         seq = file.first_seq
         for nth in range(meta.num_row_groups):

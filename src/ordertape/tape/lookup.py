@@ -28,6 +28,7 @@ from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal_reader import JournalReader
 from ordertape.tape.marks import Mark
 from ordertape.tape.row_group import RowGroup, open_file
+from ordertape.tape.seal import require_seal
 from ordertape.tape.segment import EVENTS, MARK, Position, Segment, SegmentReader, segments
 
 __all__ = ["TapeLookup"]
@@ -284,6 +285,7 @@ def _load_terms(reader: SegmentReader, offset: int, codecs: MarketCodecs) -> Non
 @lru_cache(limits.archive_files_known)
 def _groups(file: ArchiveFile) -> list[_Group]:
     """The row groups of a file, which never changes."""
+    require_seal(file.path)
     meta = pq.read_metadata(file.path)
     groups, seq = [], file.first_seq
     for nth in range(meta.num_row_groups):
