@@ -20,7 +20,9 @@ from ordertape._engine import (
     CoinbaseFeed,
     CoinbaseSnapshot,
     EventBatch,
+    Heat,
     IdCodec,
+    Lifecycles,
     OrderBook,
     WindowResolver,
     decode_frame,
@@ -147,6 +149,10 @@ def new_window(*sizes: Any) -> WindowResolver:
     return made
 
 
+heat, lives = Heat(1), Lifecycles(hold_ns=1, evicted_max=1)
+_, effects = OrderBook().apply(batch, effects=True)
+
+
 def setter(thing: Any, name: str) -> Callable[[Any], None]:
     return lambda value: setattr(thing, name, value)
 
@@ -228,6 +234,14 @@ DOORS: dict[str, tuple[Callable[..., Any], int]] = {
     "CoinbaseFeed.adopt": (feed.adopt, 3),
     "CoinbaseFeed.compare": (feed.compare, 1),
     "CoinbaseSnapshot": (CoinbaseSnapshot, 4),
+    "Heat": (Heat, 2),
+    "Heat.advance": (heat.advance, 1),
+    "Heat.drain": (heat.drain, 1),
+    "Lifecycles": (lambda hold, most, era: Lifecycles(hold_ns=hold, evicted_max=most, era=era), 3),
+    "Lifecycles.take": (lambda *rest: lives.take(batch, effects, *rest), 2),
+    "Lifecycles.drain": (lives.drain, 1),
+    "Lifecycles.get": (lives.get, 1),
+    "Rows.column": (heat.resting().column, 1),
 }
 
 
@@ -282,7 +296,7 @@ def test_every_public_name_has_a_door() -> None:
     assert public - tested - classes_made_inside - {"EventBatch[:]"} == set()
 
 
-@pytest.mark.parametrize("name", ["Column", "Counters", "Effects", "EventBatch"])
+@pytest.mark.parametrize("name", ["Column", "Counters", "Effects", "EventBatch", "Rows"])
 def test_what_only_the_engine_makes_can_not_be_made(name: str) -> None:
     with pytest.raises(TypeError, match=r"No constructor|cannot create"):
         getattr(engine, name)()

@@ -115,8 +115,8 @@ impl Window {
         stamp: Stamp,
     ) -> Result<(), (&'static str, NumberError)> {
         let (price, amount) = self.numbers(book, price, amount)?;
-        if amount == 0 {
-            // Nothing stands there, and a zero has no side.
+        if amount == 0 || price == 0 {
+            // Nothing stands there: a zero has no side, and a price of zero says that the order left.
             self.remove(id, stamp);
             return Ok(());
         }

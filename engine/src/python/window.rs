@@ -106,13 +106,10 @@ impl WindowResolver {
             ts_event,
             venue_seq: row.sequence,
         };
-        if row.price == b"0" {
-            self.window.remove(id, stamp);
-        } else if self
+        let put = self
             .window
-            .put(&mut book.book, id, row.price, row.amount, stamp)
-            .is_err()
-        {
+            .put(&mut book.book, id, row.price, row.amount, stamp);
+        if put.is_err() {
             return Ok(Taken::Not);
         }
         self.expected_seq += 1;
