@@ -47,13 +47,14 @@ def test_a_body_without_end_is_refused_before_it_is_read(address: str) -> None:
     assert found == f"expected a body of at most {limits.request_body_bytes_max} bytes"
 
 
-def test_a_body_of_no_told_length_is_cut(address: str) -> None:
+def test_a_body_of_no_told_length_is_refused_once_it_is_too_long(address: str) -> None:
     def parts() -> Iterator[bytes]:
         for _ in range(30):
             yield b" " * 100_000
 
     json = {"content-type": "application/json"}
-    refusal(httpx.post(f"{address}/start", content=parts(), headers=json), 422)
+    found = refusal(httpx.post(f"{address}/start", content=parts(), headers=json), 413)
+    assert found == f"expected a body of at most {limits.request_body_bytes_max} bytes"
 
 
 @pytest.mark.parametrize(

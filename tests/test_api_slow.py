@@ -57,7 +57,7 @@ def deaf_client(address: str) -> Iterator[socket.socket]:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # else the kernel takes all
         client.connect((parts.hostname, parts.port))
         head = (
-            f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
+            f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
             "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )

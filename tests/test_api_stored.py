@@ -236,7 +236,7 @@ async def test_a_client_that_leaves_cancels_its_query(
     place = urlsplit(str(api.base_url))
     with socket.create_connection((place.hostname, place.port)) as client:
         client.sendall(
-            f"GET {place.path.rstrip('/')}/orders/{MARKET} HTTP/1.1\r\nHost: here\r\n\r\n".encode()
+            f"GET {place.path.rstrip('/')}/orders/{MARKET} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
         )
         wait_for(lambda: running() == 1, "the query")
     wait_for(lambda: running() == 0, "its end", 5)
@@ -314,7 +314,7 @@ def test_a_client_that_leaves_ends_a_page_that_waits_for_a_lock(
         place = urlsplit(api.address)
         with socket.create_connection((place.hostname, place.port)) as client:
             client.sendall(
-                f"GET {place.path}/orders/{MARKET} HTTP/1.1\r\nHost: here\r\n\r\n".encode()
+                f"GET {place.path}/orders/{MARKET} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
             )
             wait_for(lambda: waiting() == 1, "the query")
         wait_for(lambda: waiting() == 0, "its end", 5)

@@ -187,6 +187,76 @@ class Effects:
     def __len__(self) -> int: ...
 
 @final
+class Rows:
+    """Columns of one answer, all of one length but where a docstring says otherwise; int64 has NULL
+    where nothing is known."""
+
+    @property
+    def names(self) -> list[str]: ...
+    def column(self, name: str) -> Column: ...
+    def id_texts(self) -> list[str | None]: ...
+    """The venue's own text of each ``order_id``."""
+    def __len__(self) -> int: ...
+
+@final
+class Heat:
+    """How much rested in each row of prices, bucket by bucket, on four levels of detail (100 ms,
+    1 s, 5 s, 1 min).  A row is ``group`` price units: bids are rounded down, asks up.  A bucket's
+    value is the largest total that a row held within it.  Orders below ``min_size`` count for
+    nothing."""
+
+    def __new__(
+        cls, group: int, min_size: int = 0, *, price_scale: int = 0, size_scale: int = 0
+    ) -> Heat: ...
+    @property
+    def group(self) -> int: ...
+    @property
+    def min_size(self) -> int: ...
+    @property
+    def prices(self) -> tuple[int, int, int]: ...
+    """Best bid, best ask, last trade; NULL where there is none."""
+    def advance(self, ts: int) -> None: ...
+    """Finishes the buckets before that of a time (ns of our clock)."""
+    def drain(self, level: int) -> Rows: ...
+    """Buckets finished since it was last asked in which something happened; those between are as
+    the one before.  ``bucket`` (since 1970, in buckets of the level), ``bid``, ``ask``, ``last``
+    and ``end`` have a value a bucket, ``row`` and ``size`` one a row that was touched: those of
+    bucket n end at ``end[n]``."""
+    def resting(self) -> Rows: ...
+    """``row`` and ``size`` of what rests now, lowest first."""
+
+@final
+class Lifecycles:
+    """Orders from birth to end.  ``hold_ns``: how long an end of unknown reason waits for the trade
+    that may explain it.  ``evicted_max``: orders out of a window's sight that are kept in mind."""
+
+    def __new__(cls, *, hold_ns: int, evicted_max: int, era: int = 0) -> Lifecycles: ...
+    def take(
+        self,
+        batch: EventBatch,
+        effects: Effects,
+        book: OrderBook,
+        heats: Sequence[Heat] = ...,
+    ) -> None: ...
+    """A batch that the book has just applied, with what it did.  ValueError: effects of another
+    batch, ids of another codec, a heat of larger scales than the book's."""
+    def drain(self, ts: int | None = None) -> Rows: ...
+    """Orders that ended since it was last asked, a row each: ``order_id``, ``side``, ``ending`` (1
+    told, 2 cut by a new era, 3 evicted; 0 alive), ``reason``, ``flags`` (1 stood in a snapshot, 2
+    place assumed, 4 came back into the window), ``opened``, ``ended`` (ns of our clock),
+    ``opened_seq``, ``ended_seq``, ``era``, ``price_first``, ``price``, ``size_first``, ``size``
+    (what was left), ``filled``, ``fills``, ``amendments``, ``inferred`` (events that were
+    concluded), ``bid_first``, ``ask_first``, ``bid``, ``ask`` (the touch behind the first and the
+    last event), ``ahead_first``, ``ahead`` (orders ahead)."""
+    def alive(self) -> Rows: ...
+    """The same of those that go on; ``ended`` is NULL."""
+    def get(self, order_id: _OrderId) -> Rows | None: ...
+    """The one row of an order that is alive."""
+    @property
+    def codec(self) -> IdCodec | None: ...
+    def __len__(self) -> int: ...
+
+@final
 class OrderBook:
     def __new__(
         cls,

@@ -17,14 +17,17 @@ import typer
 from pydantic import ValidationError
 
 from ordertape.commands import (
+    backup,
     collecting,
     common,
     database,
     exporting,
     importing,
+    keys,
     reading,
     serving,
     simulating,
+    status,
 )
 from ordertape.commands.common import DataOption
 from ordertape.commands.help import MARKUP, WordedCommand, WordedGroup
@@ -54,8 +57,10 @@ app.command(cls=WordedCommand)(serving.serve)
 app.command(cls=WordedCommand)(serving.demo)
 app.command(cls=WordedCommand)(simulating.simulate)
 app.command(cls=WordedCommand)(reading.venues)
-app.command(cls=WordedCommand)(reading.status)
+app.command(cls=WordedCommand)(status.status)
+app.command(cls=WordedCommand)(backup.backup)
 app.add_typer(database.app, name="db")
+app.add_typer(keys.app, name="keys")
 
 
 _MANY_FILES = ("collect", "demo", "serve")

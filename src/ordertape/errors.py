@@ -19,6 +19,7 @@
     ├── TransitionRefused   a stream's state does not allow what was asked
     ├── CollectFailed       no market is left that a collector could go on with
     ├── ChildFailed         a child process did not start or ended on its own
+    ├── AccessRefused       a server of ours wants an API key, or one that may do more
     ├── ServerGone          a server of ours that was followed does not answer any more
     ├── DatabaseError       the database refused what was asked
     │   ├── DatabaseUnavailable  it can't be reached, went away or is starting up
@@ -34,6 +35,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "AccessRefused",
     "BadFile",
     "BookCorrupt",
     "ChildFailed",
@@ -160,6 +162,10 @@ class CollectFailed(OrdertapeError):
 
 class ChildFailed(OrdertapeError):
     """A child process did not start, or ended without being asked."""
+
+
+class AccessRefused(OrdertapeError):
+    """No API key, one that does not stand, or one whose scope is too small."""
 
 
 class ServerGone(OrdertapeError):

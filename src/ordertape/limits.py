@@ -64,6 +64,9 @@ Policy: an older one would count twice."""
 base_seconds_max: Final = 3600
 """A base (a whole book) is written at least this often while events come.  Policy: write one."""
 
+backup_commit_ms_max: Final = 10_000
+"""How long a backup waits for a commit of an archive to end.  Policy: it ends with a sentence."""
+
 # Imports -----------------------------------------------------------------------------------------
 import_digest_events: Final = 100_000
 """Events of an import between marks with the book's digest; the end has one too."""
@@ -170,6 +173,14 @@ stream_rate_seconds: Final = 10
 stream_tick_ms: Final = 10
 """A connected stream is told this often that time passes."""
 
+ready_disk_bytes_min: Final = 256 * 2**20
+"""Free where the data folder lies: less than some segments of a journal ends in no room for one.
+Policy: /readyz answers 503."""
+clock_offset_seconds: Final = 60
+"""The offset of a venue's clock is the least delay of this long and of as long before."""
+unsynced_batches_max: Final = 65_536
+"""Batches that wait for a sync, of which the delay is measured.  Policy: the oldest is not."""
+
 shown_text_max: Final = 400
 """Characters of a text from outside that a sentence shows.  Policy: cut."""
 name_text_max: Final = 64
@@ -230,6 +241,9 @@ status_write_ms: Final = 1_000
 status_stale_ms: Final = 5_000
 """An older status.json says nothing about now.  Policy: its collector counts as gone."""
 
+status_tape_ms: Final = 5_000
+"""`ordertape status --watch` looks again this often what the tapes hold."""
+
 # PostgreSQL --------------------------------------------------------------------------------------
 database_start_seconds_max: Final = 3_600
 """Until the embedded server answers: recovery after a crash may take long.  Policy: give up."""
@@ -254,6 +268,17 @@ database_lock_timeout_ms: Final = 2_000
 Policy: given up, tried next round."""
 database_statement_timeout_ms: Final = 10_000
 """A reader's query.  Policy: it is canceled."""
+database_grace_ms: Final = 1_000
+"""What a statement's answer may take longer than the statement.  Policy: the server keeps no time
+any more, the connection is given up."""
+database_answer_ms_max: Final = 60_000
+"""One transaction of the follower, waiting for locks with it.
+Policy: the connection is given up, the tape keeps the events for the next."""
+database_maintenance_ms_max: Final = 600_000
+"""One round of partitions, retention and thinning.  Policy: given up, the next goes on."""
+database_keepalive_seconds: Final = 10
+"""Silence on a network connection until it is probed, both ways.
+Policy: after three probes without an answer it counts as gone, and its locks are let go."""
 database_pool_wait_ms: Final = 5_000
 """To wait for one of several connections.  Policy: refused."""
 database_batch_rows: Final = 50_000
@@ -263,7 +288,7 @@ database_idle_ms: Final = 10
 database_flush_ms: Final = 200
 """Events that are durable wait at most this long for more of them.  Policy: they are copied."""
 database_backoff_ms_min: Final = 250
-database_backoff_ms_max: Final = 30_000
+database_backoff_ms_max: Final = 5_000
 """Waits between attempts to reach a database that is away, doubled from min to max."""
 database_maintenance_ms: Final = 30_000
 """Between two rounds of partitions, retention and thinning."""
@@ -455,6 +480,54 @@ Policy: the next query goes on."""
 api_statement_ms_max: Final = 1_000
 """A query for a page that the tape has, too.  Policy: it is canceled, the tape answers; where only
 the database has the events it gets database_statement_timeout_ms."""
+
+# Access ------------------------------------------------------------------------------------------
+keys_max: Final = 1_000
+"""API keys of a data folder.  Policy: refused."""
+keys_file_bytes_max: Final = 2**20
+"""The file of those keys.  Policy: no key is good until it is mended."""
+keys_look_ms: Final = 250
+"""Between two looks whether the key of an open WebSocket still stands, so that one that was revoked
+closes it within a second."""
+revoked_flush_ms: Final = 500
+"""For a WebSocket whose key was revoked to be told so.  Policy: the connection is cut."""
+connections_max: Final = 4_096
+"""Connections to the server.  Policy: the newest is closed at once."""
+connections_per_address_max: Final = 256
+"""Of them, from one address of another machine.  Policy: the newest is closed at once."""
+sockets_max: Final = 2_048
+"""WebSockets in all, and from this machine, where proxies are.  Policy: refused with 503."""
+sockets_per_address_max: Final = 128
+"""WebSockets from one address of another machine.  Policy: refused with 429."""
+socket_messages_per_minute_max: Final = 100
+"""Messages of one WebSocket client, who has nothing to say.  Policy: closed with code 1008."""
+socket_ping_seconds: Final = 20
+"""Between two pings to a WebSocket client, and for its answer.  Policy: closed with code 1011."""
+requests_per_second_max: Final = 100
+"""Requests of one key, or of one address of another machine, that go on for long.
+Policy: refused with 429 and the seconds to wait."""
+requests_burst_max: Final = 1_000
+"""Of them, at once.  Policy: the same."""
+local_requests_per_second_max: Final = 5_000
+"""Requests from this machine without a key, all together, that go on for long.
+Policy: refused with 429 and the seconds to wait."""
+local_requests_burst_max: Final = 20_000
+"""Of them, at once.  Policy: the same."""
+clients_known: Final = 10_000
+"""Clients whose rate of requests stays in mind.  Policy: who asked longest ago begins anew."""
+request_head_bytes_max: Final = 32 * 2**10
+"""Request line and headers.  Policy: refused with 400."""
+request_head_ms_max: Final = 10_000
+"""From a connection's beginning, or its last answer's end, to the end of a request's headers.
+Policy: closed."""
+request_body_ms_max: Final = 10_000
+"""From a request's headers to the end of its body.  Policy: refused with 408."""
+answer_stuck_ms_max: Final = 30_000
+"""How long a client may take nothing of an answer.  Policy: the connection is cut."""
+keep_alive_seconds: Final = 5
+"""A connection without a request.  Policy: closed."""
+listen_backlog: Final = 2_048
+"""Connections that the kernel holds until the server takes them.  Policy: the kernel's."""
 
 # Logs --------------------------------------------------------------------------------------------
 log_file_bytes_max: Final = 10 * 2**20

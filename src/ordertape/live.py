@@ -19,13 +19,22 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from ordertape import limits
 from ordertape._engine import NULL, EventBatch, IdCodec, parse_number
-from ordertape.errors import MarketBusy, OrdertapeError, ServerGone, SettingRefused, UnknownMarket
+from ordertape.errors import (
+    AccessRefused,
+    MarketBusy,
+    OrdertapeError,
+    ServerGone,
+    SettingRefused,
+    UnknownMarket,
+)
 from ordertape.events import FLAG_NAMES, NO_SIDE, REASON_CODES, EventKind, Flag, Side
 
 __all__ = ["live"]
 
 _PATH: Final = "/api/v1/orderbook-heatmap/level3/ws/"
 _REFUSALS: Final[dict[int, type[OrdertapeError]]] = {
+    401: AccessRefused,
+    403: AccessRefused,
     404: UnknownMarket,
     409: MarketBusy,
     422: SettingRefused,
@@ -43,6 +52,7 @@ async def live(
     *,
     batch_ms: int = limits.live_batch_ms_default,
     patience_ms: int = limits.live_patience_ms,
+    key: str | None = None,
 ) -> AsyncIterator[EventBatch]:
     """The events of one market as they come, from the server at ``http://127.0.0.1:8000``.
 
@@ -53,11 +63,13 @@ async def live(
     for, which a warning of the logger ``ordertape.live`` says.  ``batch_ms``: how long events are
     gathered into one batch, 0: not at all.
 
-    Raises UnknownMarket (such as for a market that was never collected there), SettingRefused and
-    MarketBusy where the server refuses, ServerGone where
+    ``key``: an API key of that server, where it asks for one.
+
+    Raises UnknownMarket (such as for a market that was never collected there), SettingRefused,
+    MarketBusy and AccessRefused where the server refuses, ServerGone where
     it does not listen at first, not again within ``patience_ms``, or is another program.
     """
-    place = _Place(_address(server, symbol), exchange, batch_ms)
+    place = _Place(_address(server, symbol), exchange, batch_ms, key)
     reader = _Reader()
     gone_since, gone = time.monotonic(), 0.0
     wait_ms = limits.live_reconnect_ms_min
@@ -89,8 +101,9 @@ async def live(
 class _Place:
     """Where the frames come from."""
 
-    def __init__(self, address: str, exchange: str, batch_ms: int) -> None:
+    def __init__(self, address: str, exchange: str, batch_ms: int, key: str | None) -> None:
         self._address = address
+        self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._query = {"exchange": exchange, "batch_ms": str(batch_ms)}
         self.reached = False
 
@@ -99,6 +112,7 @@ class _Place:
         # Books may be large; a reader that stands still is held up by the socket, not by memory.
         return connect(
             f"{self._address}?{urlencode(query)}",
+            additional_headers=self._headers,
             max_size=None,
             compression=None,
             open_timeout=limits.live_connect_ms / 1000,

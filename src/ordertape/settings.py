@@ -86,6 +86,29 @@ def _check_schema(value: str) -> str:
 SchemaName = Annotated[str, AfterValidator(_check_schema)]
 
 
+def _list_of(kind: str, pattern: str, example: str) -> AfterValidator:
+    """A validator of texts with commas between them, written in lower case and without blanks."""
+
+    def check(value: str) -> str:
+        found = [part.strip().lower() for part in value.split(",") if part.strip()]
+        if any(re.fullmatch(pattern, part) is None for part in found):
+            raise PydanticCustomError(
+                kind, "expected texts like {example}, commas between", {"example": example}
+            )
+        return ",".join(found)
+
+    return AfterValidator(check)
+
+
+NameList = Annotated[str, _list_of("names", r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", "tape.example.org")]
+OriginList = Annotated[
+    str,
+    _list_of(
+        "origins", r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?", "https://example.org"
+    ),
+]
+
+
 class _EnvFile(DotEnvSettingsSource):
     """``.env`` without what the environment sets, be it to nothing."""
 
@@ -127,6 +150,26 @@ class Settings(BaseSettings):
         Path("logs"),
         validation_alias="ORDERTAPE_LOGS",
         description="folder of app.log",
+    )
+    host: str = Field(
+        "127.0.0.1",
+        validation_alias="ORDERTAPE_HOST",
+        description="address that `ordertape serve` listens on; others than loopback need a key",
+    )
+    require_key: bool = Field(
+        False,
+        validation_alias="ORDERTAPE_REQUIRE_KEY",
+        description="whether requests from this machine need an API key, too",
+    )
+    allowed_hosts: NameList = Field(
+        "",
+        validation_alias="ORDERTAPE_ALLOWED_HOSTS",
+        description="names, with commas, that requests without a key may call the server by",
+    )
+    allowed_origins: OriginList = Field(
+        "",
+        validation_alias="ORDERTAPE_ALLOWED_ORIGINS",
+        description="origins of other pages, with commas, whose scripts may use the server",
     )
     persist_enabled: bool = Field(
         True,

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Attempt", "Try", "recorded", "run_tries", "tries_file"]
+__all__ = ["Attempt", "Try", "record", "recorded", "run_tries", "tries_file"]
 
 TOP = Path(__file__).resolve().parent.parent.parent
 Attempt = Callable[[str, int], list[str]]
@@ -72,9 +72,14 @@ def run_tries(
     )
     failed = []
     for case, seed, wrong in tried:
-        _write(Try(campaign, case, seed, wrong, _commit(), _today()))
+        record(campaign, case, seed, wrong)
         failed += [f"{campaign}, {case}, seed {seed}: {what}" for what in wrong]
     return failed
+
+
+def record(campaign: str, case: str, seed: int, wrong: list[str]) -> None:
+    """Writes the line of one try, for what is no row of seeds."""
+    _write(Try(campaign, case, seed, wrong, _commit(), _today()))
 
 
 Outcome = tuple[str, int, list[str]]

@@ -1,5 +1,6 @@
 //! A column as a buffer: what numpy and Arrow read without copying.
 
+use std::any::Any;
 use std::ffi::{CStr, c_int, c_void};
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::ids::{Id, NULL_ID};
 pub enum Owner {
     Batch(Arc<Columns>),
     Effects(Arc<Effects>),
+    Rows(Arc<dyn Any + Send + Sync>),
 }
 
 #[derive(Clone, Copy)]

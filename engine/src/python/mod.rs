@@ -11,6 +11,7 @@ mod cold;
 mod column;
 mod convert;
 mod frames;
+mod lives;
 mod window;
 
 use pyo3::prelude::*;
@@ -25,6 +26,9 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<applied::Counters>()?;
     module.add_class::<applied::Effects>()?;
     module.add_class::<book::OrderBook>()?;
+    module.add_class::<lives::Heat>()?;
+    module.add_class::<lives::Lifecycles>()?;
+    module.add_class::<lives::Rows>()?;
     module.add_class::<window::WindowResolver>()?;
     module.add_class::<coinbase::CoinbaseFeed>()?;
     module.add_class::<coinbase::CoinbaseSnapshot>()?;

@@ -16,6 +16,10 @@ from ordertape.api.context import Api
 from ordertape.api.documents import show_examples
 from ordertape.api.ending import EndsInTime
 from ordertape.api.ports import Server
+from ordertape.api.routes import health
+from ordertape.api.security.guard import Guard
+from ordertape.api.security.headers import Headers
+from ordertape.api.security.keys import KeyRing
 from ordertape.api.startup import StartupInASentence
 from ordertape.api.work import Work
 from ordertape.broadcast.hub import Hub
@@ -65,10 +69,14 @@ def create_app(
         title="ordertape", version="1", description=_DESCRIPTION, lifespan=lifespan
     )
     app.include_router(front.router)
+    app.include_router(health.router)
     app.include_router(routes.router)
     show_examples(app)
     speak_in_sentences(app)
+    # The last of them sees a request first.
     app.add_middleware(BodyBound)
+    app.add_middleware(Guard, settings, KeyRing(settings.data))
+    app.add_middleware(Headers)
     app.add_middleware(StartupInASentence)
     app.add_middleware(EndsInTime)
     return app

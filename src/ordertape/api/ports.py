@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ordertape.database.address import Address
+from ordertape.measures import MeasuredStream, ProcessMeasures
 from ordertape.models import StreamInfo
 
 __all__ = ["Server", "Streams"]
@@ -60,4 +61,20 @@ class Server(Protocol):
     @property
     def database(self) -> Address | None:
         """Where PostgreSQL is, which may be away; None where nothing persists."""
+        ...
+
+    def measured(self) -> Sequence[MeasuredStream]:
+        """What the collectors that answer say of their streams."""
+        ...
+
+    def processes(self) -> Sequence[ProcessMeasures]:
+        """The roles that run, this one included.  Blocking work."""
+        ...
+
+    def starts(self) -> dict[str, int]:
+        """How often each role was started here."""
+        ...
+
+    def not_ready(self) -> dict[str, str]:
+        """Which roles don't do their work, and why in a few words that give nothing away."""
         ...

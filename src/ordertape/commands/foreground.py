@@ -18,6 +18,7 @@ import uvloop
 
 from ordertape import limits
 from ordertape.api.app import create_app
+from ordertape.api.security.transport import secure
 from ordertape.commands.common import out
 from ordertape.database.address import Address, connect
 from ordertape.errors import DatabaseError, PortTaken, RoleBusy
@@ -124,14 +125,11 @@ def _serve(
     configuration = uvicorn.Config(
         create_app(settings, running),
         lifespan="on",
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
-        ws_max_size=limits.client_message_bytes_max,
         access_log=False,
         log_config=None,
-        server_header=False,
         timeout_graceful_shutdown=limits.server_drain_ms // 1000,
     )
+    secure(configuration)
     into_log_file("uvicorn")
     try:
         uvloop.run(_Server(configuration, begun, seconds).serve([listener]))

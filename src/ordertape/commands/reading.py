@@ -1,4 +1,4 @@
-"""``book``, ``watch``, ``verify``, ``status``, ``venues``: what reads and changes nothing."""
+"""``book``, ``watch``, ``verify``, ``venues``: what reads and changes nothing."""
 
 from __future__ import annotations
 
@@ -23,19 +23,14 @@ from ordertape.commands.common import (
     until_interrupted,
 )
 from ordertape.commands.progress import waiting
-from ordertape.database.told import read_told
-from ordertape.errors import OrdertapeError
 from ordertape.numbers import counted, plain
-from ordertape.roles.status import read_report
-from ordertape.tape.folder import MarketFolder, markets
-from ordertape.tape.summary import TapeSummary, summary_of
 from ordertape.tape.verify import verify as verify_tape
 from ordertape.terminal.replica import Replica
 from ordertape.terminal.view import show
-from ordertape.times import iso_from_ns, parse_time
+from ordertape.times import parse_time
 from ordertape.venues.registry import VENUES
 
-__all__ = ["book", "status", "venues", "verify", "watch"]
+__all__ = ["book", "venues", "verify", "watch"]
 
 _PIPE_COLUMNS = 1_000
 _exact = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
@@ -144,70 +139,6 @@ def _gap_line(gap: dict[str, Any]) -> str:
     """A gap of ``History.gaps`` in one line."""
     healed = "not healed" if gap["healed_by"] is None else f"healed by event {gap['healed_by']:,}"
     return f"gap from {gap['from']} to {gap['to'] or 'now'}: {gap['reason']}; {healed}"
-
-
-def status(as_json: JsonOption = False, data: DataOption = None) -> None:
-    """List the recorded markets, what their tapes hold, and the collectors that run."""
-    settings = prepare(data)
-    with waiting("status"):
-        rows = [_status_row(folder) for folder in markets(settings.data)]
-    database = read_told(settings.data)
-    if as_json:
-        told = None if database is None else msgspec.to_builtins(database)
-        out_json({"markets": rows, "database": told})
-        return
-    for row in rows:
-        out(_status_line(row))
-    if not rows:
-        out(f"no tape in {settings.data}")
-    if database is not None:
-        out(f"database: {database}")
-
-
-def _status_row(folder: MarketFolder) -> dict[str, Any]:
-    report = read_report(folder.root)
-    problem = None
-    try:
-        held = summary_of(folder)
-    except (OrdertapeError, OSError) as error:  # the other markets are still told
-        held, problem = TapeSummary(), str(error)
-    era, sequence = held.history.last_era, held.last_seq
-    live = report is not None and report.fresh
-    if report is not None:
-        era, sequence = max(era, report.era), max(sequence, report.sequence)
-    return {
-        "exchange": folder.exchange,
-        "symbol": folder.symbol,
-        "simulated": held.history.simulated or (report is not None and report.simulated),
-        "state": report.state if report is not None and live else "STOPPED",
-        "reason": problem or (report.reason if report is not None else None),
-        "era": era,
-        "sequence": sequence,
-        "first_time": None if held.first_ts is None else iso_from_ns(held.first_ts),
-        "last_time": None if held.last_ts is None else iso_from_ns(held.last_ts),
-        "events": held.events,
-        "gaps": held.history.gap_count,
-        "age_ms": report.age_ms() if report is not None and live else None,
-        "pid": report.pid if report is not None and live else None,
-        "last_report": iso_from_ns(report.written_at) if report is not None else None,
-        "integrity": report.integrity.get("summary") if report is not None else None,
-        "errors": report.errors if report is not None else [],
-    }
-
-
-def _status_line(row: dict[str, Any]) -> str:
-    simulated = "  SIMULATED" if row["simulated"] else ""
-    text = (
-        f"{row['exchange']} {row['symbol']}{simulated}  {row['state']}  era {row['era']}  "
-        f"sequence {row['sequence']}  {row['first_time'] or '–'} to {row['last_time'] or '–'}  "
-        f"{counted(row['events'], 'event')}  {counted(row['gaps'], 'gap')}"
-    )
-    if row["reason"] and row["state"] != "LIVE":
-        text += f"  ({row['reason']})"
-    if row["pid"] is not None:
-        age = "–" if row["age_ms"] is None else f"{row['age_ms']} ms"
-        return f"{text}  age {age}  {row['integrity']}  collector {row['pid']}"
-    return f"{text}  collected until {row['last_report']}" if row["last_report"] else text
 
 
 def venues(as_json: JsonOption = False) -> None:

@@ -23,14 +23,24 @@ PortOption = Annotated[
 
 def serve(
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; loopback only, it asks for no key.")
-    ] = "127.0.0.1",
+        str | None,
+        typer.Option(
+            "--host",
+            help="Address to listen on, as ORDERTAPE_HOST; others than loopback need an API key.",
+            show_default="127.0.0.1",
+        ),
+    ] = None,
     port: PortOption = 8000,
     data: DataOption = None,
 ) -> None:
     """Start the server in the foreground; Ctrl-C ends it and everything it started."""
     settings = prepare(data)
-    _run(settings, _loopback(host), port, lambda: None)
+    # Here: all other commands start without the web framework, which takes longer than they do.
+    from ordertape.api.security.transport import require_key_for
+
+    address = _address(settings.host if host is None else host, host)
+    require_key_for(address, settings, _said(host))
+    _run(settings, address, port, lambda: None)
 
 
 def demo(
@@ -73,21 +83,23 @@ def _run(
     demonstration: Demonstration | None = None,
     seconds: int | None = None,
 ) -> None:
-    # Here: all other commands start without the web framework, which takes longer than they do.
     from ordertape.commands.foreground import run_server
 
     run_server(settings, host, port, introduce, demonstration, seconds)
 
 
-def _loopback(host: str) -> str:
-    """The host, which only this machine reaches.  Raises SettingRefused."""
+def _address(host: str, given: str | None) -> str:
+    """The address to listen on.  Raises SettingRefused."""
     name = "127.0.0.1" if host.lower() == "localhost" else host.strip("[]")
     try:
-        if ipaddress.ip_address(name).is_loopback:
-            return name
+        ipaddress.ip_address(name)
     except ValueError:
-        pass
-    raise SettingRefused(
-        f"--host is {host!r}: expected 127.0.0.1, ::1 or localhost, for the server asks nobody for "
-        "a key; others reach it through a proxy that does"
-    )
+        raise SettingRefused(
+            f"{_said(given)} is {host!r}: expected an address of this machine, such as 127.0.0.1, "
+            "::1 or 0.0.0.0"
+        ) from None
+    return name
+
+
+def _said(given: str | None) -> str:
+    return "ORDERTAPE_HOST" if given is None else "--host"

@@ -56,9 +56,16 @@ class Address:
         """What libpq needs.  Raises DatabaseUnavailable where the embedded server does not run."""
         if self.embedded is not None:
             return self.embedded.conninfo()
-        seconds = max(2, limits.database_connect_timeout_ms // 1000)
         given = conninfo_to_dict(self.url or "")
-        return make_conninfo(self.url or "", **({"connect_timeout": seconds} | given))
+        probe = limits.database_keepalive_seconds
+        ours = {
+            "connect_timeout": max(2, limits.database_connect_timeout_ms // 1000),
+            "keepalives_idle": probe,
+            "keepalives_interval": probe,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 4 * probe * 1000,
+        }
+        return make_conninfo(self.url or "", **(ours | given))
 
     def acquire(self, progress: Progress | None = None) -> None:
         """Starts the embedded server, or attaches to it; nothing to do for another one."""

@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
 import psycopg
 
 from ordertape import limits
 from ordertape.database.address import Address, connect, errors_of
+from ordertape.database.patience import NoAnswer, answering_within
 from ordertape.errors import DatabaseError, DatabaseUnavailable
 
 __all__ = ["Canceling", "Connections", "reading_all"]
@@ -64,7 +66,8 @@ class Connections:
     def use(
         self, timeout_ms: int, canceling: Canceling = lambda _cancel: nullcontext()
     ) -> Iterator[psycopg.Connection]:
-        """A connection in autocommit mode; each statement ends after ``timeout_ms``.
+        """A connection in autocommit mode; each statement ends after ``timeout_ms``, all
+        of them ``limits.database_grace_ms`` later where the server keeps no time any more.
 
         Raises DatabaseUnavailable where there is none, DatabaseError where a statement fails.
         """
@@ -75,10 +78,16 @@ class Connections:
         kept: _Kept | None = None
         try:
             with errors_of(self.address, timeout_ms):
-                kept = self._ready(timeout_ms)
-                with canceling(kept.connection.cancel_safe):
-                    yield kept.connection
-        except DatabaseUnavailable:
+                kept = self._ready()
+                most_ms = timeout_ms + limits.database_grace_ms
+                with answering_within(kept.connection, most_ms, self.address.shown):
+                    kept.prepare(timeout_ms)
+                    cancel = partial(kept.connection.cancel_safe, timeout=timeout_ms / 1000)
+                    with canceling(cancel):
+                        yield kept.connection
+        except DatabaseUnavailable as error:
+            if isinstance(error, NoAnswer):
+                self._refuse(error)
             self._close_idle()
             raise
         finally:
@@ -86,8 +95,8 @@ class Connections:
                 self._let_go(kept)
             self._room.release()
 
-    def _ready(self, timeout_ms: int) -> _Kept:
-        """One that is still there and has this timeout."""
+    def _ready(self) -> _Kept:
+        """One that is still there."""
         with self._lock:
             kept = self._idle.pop() if self._idle else None
         if kept is not None and _is_over(kept.connection):
@@ -95,13 +104,7 @@ class Connections:
             kept.connection.close()
             self._close_idle()
             kept = None
-        if kept is None:
-            kept = _Kept(self._connected())
-            kept.connection.execute(_IN_ORDER)
-        if kept.timeout_ms != timeout_ms:
-            kept.connection.execute(f"SET statement_timeout = {timeout_ms}".encode())
-            kept.timeout_ms = timeout_ms
-        return kept
+        return _Kept(self._connected()) if kept is None else kept
 
     def _connected(self) -> psycopg.Connection:
         with self._lock:
@@ -111,13 +114,17 @@ class Connections:
             timeout_ms = None if self._patient else limits.api_database_connect_ms_max
             made = connect(self.address, name=self._name, timeout_ms=timeout_ms)
         except DatabaseError as error:
-            with self._lock:
-                self._reason = str(error)
-                self._refused_until = time.monotonic() + limits.api_database_retry_ms / 1000
+            self._refuse(error)
             raise
         with self._lock:
             self.opened += 1
         return made
+
+    def _refuse(self, error: DatabaseError) -> None:
+        """For a while whoever asks is told so at once."""
+        with self._lock:
+            self._reason = str(error)
+            self._refused_until = time.monotonic() + limits.api_database_retry_ms / 1000
 
     def _let_go(self, kept: _Kept) -> None:
         idle = kept.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
@@ -146,6 +153,14 @@ def reading_all(connection: psycopg.Connection) -> Iterator[None]:
 class _Kept:
     connection: psycopg.Connection
     timeout_ms: int | None = None
+
+    def prepare(self, timeout_ms: int) -> None:
+        """Each statement ends after that time."""
+        if self.timeout_ms is None:
+            self.connection.execute(_IN_ORDER)
+        if self.timeout_ms != timeout_ms:
+            self.connection.execute(f"SET statement_timeout = {timeout_ms}".encode())
+            self.timeout_ms = timeout_ms
 
 
 def _is_over(connection: psycopg.Connection) -> bool:

@@ -20,6 +20,7 @@ from psycopg import sql
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
+from ordertape.crash_points import crash_point
 from ordertape.database.address import Address, errors_of
 from ordertape.database.books import save_book
 from ordertape.database.copy import FOOTER, HEADER, Rows, events_of, needs_of, rows_of
@@ -36,6 +37,7 @@ from ordertape.database.schema import renew_view
 from ordertape.database.thinning import part_rows
 from ordertape.errors import DatabaseUnavailable, MarketBusy, TapeDiffers
 from ordertape.events import EventKind, Flag
+from ordertape.measures import Delays
 from ordertape.tape.archive_files import list_files
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.marks import Mark
@@ -111,6 +113,10 @@ class MarketFollower:
         self._waiting_rows = 0
         self._waiting_since = 0.0
         self._era_rows: list[EventBatch] = []
+        self.delays = Delays()
+        """From receipt to committed; replaced by who counts over several followers."""
+        self._received: list[npt.NDArray[np.int64]] = []
+        """Of the rows of this transaction."""
 
     def close(self) -> None:
         """Lets go of the tape; the connection is the caller's."""
@@ -218,11 +224,14 @@ class MarketFollower:
 
     def _flush(self) -> int:
         items, self._waiting, self._waiting_rows = self._waiting, [], 0
+        self._received.clear()
         # What is not durable may be cut off the tape and be written anew with other events.
         self._tail.make_durable()
+        crash_point("follower.tape_durable")
         before = self.cursor
         with errors_of(self._address):
             copies, gaps, books, after = self._prepared(items)
+            crash_point("follower.rows_prepared")
             with self._connection.transaction():
                 for copy in copies:
                     self._copy(copy)
@@ -238,7 +247,12 @@ class MarketFollower:
                     )
                 if after.seq != before.seq:
                     self._move(before, after)
+                crash_point("follower.cursor_moved")
+        crash_point("follower.committed")
         self.cursor = after
+        now = time.time_ns()
+        for times in self._received:
+            self.delays.note_all(now - times)
         return sum(copy.rows.count for copy in copies)
 
     def _move(self, before: Cursor, after: Cursor) -> None:
@@ -258,7 +272,9 @@ class MarketFollower:
         )
         with self._connection.cursor() as cursor, cursor.copy(statement) as stream:
             stream.write(HEADER)
-            stream.write(copy.rows.data)
+            stream.write(copy.rows.data[: len(copy.rows.data) // 2])
+            crash_point("follower.half_copied")
+            stream.write(copy.rows.data[len(copy.rows.data) // 2 :])
             stream.write(FOOTER)
 
     def _save_gap(self, mark: Mark) -> None:
@@ -310,8 +326,10 @@ class MarketFollower:
                 self._generation = next_generation(
                     self._connection, self.market, first, needs, self._generation
                 )
+                crash_point("follower.generation_made")
                 renew_view(self._connection)
             times = arrays["ts_recv"]
+            self._received.append(times)
             for start, end in _days(times):
                 leaf = Leaf(self._generation.number, day_of(int(times[start])))
                 self._make_leaf(leaf)
@@ -343,6 +361,7 @@ class MarketFollower:
             self._connection, leaf, order_index=self._order_index
         ):
             self._leaves.add(leaf)
+            crash_point("follower.leaf_attached")
 
     # Whole books ----------------------------------------------------------------------------------
 

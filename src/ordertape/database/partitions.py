@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from ordertape import limits
+from ordertape.crash_points import crash_point
 from ordertape.database.rows import Generation, event_table, generations_of
 from ordertape.database.schema import OURS
 
@@ -72,6 +73,7 @@ def ensure_leaf(connection: psycopg.Connection, leaf: Leaf, *, order_index: bool
     """
     if not _exists(connection, leaf):
         _make(connection, leaf, order_index=order_index)
+        crash_point("follower.leaf_made")
     return attach(connection, leaf)
 
 

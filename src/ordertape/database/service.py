@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -14,15 +15,31 @@ import psycopg
 import structlog
 
 from ordertape import limits
+from ordertape.crash_points import crash_point
 from ordertape.database.address import Address, connect, sentence
 from ordertape.database.follower import MarketFollower
-from ordertape.database.schema import create
+from ordertape.database.patience import answering_within
+from ordertape.database.schema import create, is_current
 from ordertape.database.thinning import maintain
-from ordertape.database.told import DatabaseTold, write_told
+from ordertape.database.told import Copied, DatabaseTold, write_copied, write_told
 from ordertape.errors import DatabaseError, DatabaseUnavailable, OrdertapeError
+from ordertape.measures import CopiedMarket, Delays
 from ordertape.tape.folder import MarketFolder, markets
 
 __all__ = ["DatabaseFollower", "copy_tape"]
+
+_PROBE = limits.database_keepalive_seconds
+_SESSION = f"""
+    SET synchronous_commit = off;
+    SET client_connection_check_interval = '{_PROBE}s';
+    SET idle_in_transaction_session_timeout = '{3 * _PROBE}s';
+    SET tcp_keepalives_idle = {_PROBE};
+    SET tcp_keepalives_interval = {_PROBE};
+    SET tcp_keepalives_count = 3
+""".encode()
+"""The tape is what must not be lost.  A commit that a crash takes back takes the cursor back with
+it, and its events are copied again.  A server that lost us without a word lets our locks go soon:
+until then nobody else could go on with our markets."""
 
 
 class DatabaseFollower:
@@ -51,6 +68,7 @@ class DatabaseFollower:
         self._complaints: dict[Path | None, str] = {}
         self._refused_until: dict[Path, float] = {}
         self._copied: dict[tuple[str, str], int] = {}
+        self._delays: dict[tuple[str, str], Delays] = {}
         self._log = structlog.stdlib.get_logger("ordertape.database")
         self._told: DatabaseTold | None = None
         self.problem: str | None = None
@@ -99,9 +117,7 @@ class DatabaseFollower:
         with connect(self.address, name="ordertape follower") as connection:
             for name in create(connection, self.address.schema):
                 self._log.info("L3_database_migrated", migration=name)
-            # The tape is what must not be lost.  A commit that a crash takes back takes the
-            # cursor back with it, and its events are copied again.
-            connection.execute("SET synchronous_commit = off")
+            connection.execute(_SESSION)
             self._say("following")
             self._complaints.pop(None, None)
             self._log.info("L3_database_follows", database=self.address.shown)
@@ -110,12 +126,15 @@ class DatabaseFollower:
                 if time.monotonic() >= look:
                     look = time.monotonic() + limits.keeper_pause_ms / 1000
                     # While no events come, a server that was killed would go unnoticed.
-                    connection.execute("SELECT 1")
+                    with self._answering(connection):
+                        connection.execute("SELECT 1")
                     self._look_for_markets(connection)
-                if not self._round(final=False):
+                    self._tell_copied()
+                if not self._round(connection, final=False):
                     stop.wait(limits.database_idle_ms / 1000)
-            while self._round(final=True):
+            while self._round(connection, final=True):
                 pass
+            self._tell_copied()
         self._forget_followers()
 
     def _look_for_markets(self, connection: psycopg.Connection) -> None:
@@ -124,7 +143,7 @@ class DatabaseFollower:
             collected = folder.journal.is_dir()
             waits = self._refused_until.get(folder.root, 0.0) > now
             if collected and not waits and folder.root not in self._followers:
-                self._try_market(folder, partial(self._begin, folder, connection))
+                self._try_market(connection, folder, partial(self._begin, folder, connection))
 
     def _begin(self, folder: MarketFolder, connection: psycopg.Connection) -> int:
         follower = MarketFollower(
@@ -135,31 +154,45 @@ class DatabaseFollower:
             order_index=self._order_index,
             simulated_rows_max=self._simulated_rows_max,
         )
+        crash_point("follower.market_begun")
         self._followers[folder.root] = follower
-        self._copied[folder.exchange, folder.symbol] = follower.cursor.seq
+        key = folder.exchange, folder.symbol
+        self._copied[key] = follower.cursor.seq
+        follower.delays = self._delays.setdefault(key, follower.delays)
         return 0
 
-    def _round(self, *, final: bool) -> int:
+    def _answering(self, connection: psycopg.Connection) -> AbstractContextManager[None]:
+        return answering_within(connection, limits.database_answer_ms_max, self.address.shown)
+
+    def _round(self, connection: psycopg.Connection, *, final: bool) -> int:
         """One step over every market; the events copied."""
         copied = 0
         for follower in list(self._followers.values()):
             copied += self._try_market(
+                connection,
                 follower.folder,
                 partial(follower.step, final=final),
             )
             self._copied[follower.folder.exchange, follower.folder.symbol] = follower.cursor.seq
         return copied
 
-    def _try_market(self, folder: MarketFolder, action: Callable[[], int]) -> int:
-        """One market's fault stops no other; a database that went away stops all of them."""
+    def _try_market(
+        self, connection: psycopg.Connection, folder: MarketFolder, action: Callable[[], int]
+    ) -> int:
+        """One market's fault stops no other; a database that went away, or lost its tables, stops
+        all of them."""
         try:
-            done = action()
+            with self._answering(connection):
+                done = action()
         except DatabaseUnavailable:
             raise
         except (OrdertapeError, OSError) as error:
             follower = self._followers.pop(folder.root, None)
             if follower is not None:
                 follower.close()
+            if isinstance(error, DatabaseError) and not is_current(connection, self.address.schema):
+                # `db drop`: the next session makes the tables again and copies what the tape has.
+                raise
             pause = limits.database_backoff_ms_max / 1000
             self._refused_until[folder.root] = time.monotonic() + pause
             self._complain(folder, _sentence(error))
@@ -198,6 +231,17 @@ class DatabaseFollower:
         except OSError as error:  # it explains a database and is worth no event
             self._log.warning("L3_database_state_untold", reason=str(error))
 
+    def _tell_copied(self) -> None:
+        """For ``/metrics``: a database that is away is behind by what is on the tape since."""
+        told = [
+            CopiedMarket(*key, seq, self._delays[key].told()) for key, seq in self._copied.items()
+        ]
+        copied = Copied(markets=told, written_at=time.time_ns(), pid=os.getpid())
+        try:
+            write_copied(self.data, copied)
+        except OSError as error:  # it explains, too
+            self._log.warning("L3_database_state_untold", reason=str(error))
+
     # Keeping house --------------------------------------------------------------------------------
 
     def _keep_house(self, stop: threading.Event) -> None:
@@ -206,7 +250,12 @@ class DatabaseFollower:
             if self.problem is not None:
                 continue
             try:
-                with connect(self.address, name="ordertape maintenance") as connection:
+                with (
+                    connect(self.address, name="ordertape maintenance") as connection,
+                    answering_within(
+                        connection, limits.database_maintenance_ms_max, self.address.shown
+                    ),
+                ):
                     done = maintain(
                         connection,
                         days=self._days,

@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from ordertape import limits
+from ordertape.crash_points import crash_point
 from ordertape.database.partitions import (
     DAY_NS,
     attach,
@@ -80,8 +81,10 @@ def maintain(
         attach(connection, leaf)
     made = make_ahead(connection, order_index=order_index)
     renew_view(connection)
+    crash_point("keeper.leaves_made")
     dropped = drop_simulated(connection, simulated_rows_max)
     dropped += drop_old_days(connection, days=days, now_ns=now_ns)
+    crash_point("keeper.days_dropped")
     books = thin_books(connection, days=days, now_ns=now_ns)
     if books:
         # Their room is used again at once; waiting for the daemon would let the table grow.

@@ -1,6 +1,7 @@
 """``database.json``: what the keeper of a data folder's database says of it, for whoever looks.
 
-Replaced whole at each change; without a password, as every address that is shown.
+Replaced whole at each change; without a password, as every address that is shown.  Beside it
+``copied.json`` says once a second how far each market is copied.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-__all__ = ["DatabaseTold", "read_told", "write_told"]
+from ordertape.measures import CopiedMarket
+
+__all__ = ["Copied", "DatabaseTold", "read_copied", "read_told", "write_copied", "write_told"]
 
 _NAME = "database.json"
+_COPIED = "copied.json"
 
 
 class DatabaseTold(msgspec.Struct, kw_only=True):
@@ -27,11 +31,17 @@ class DatabaseTold(msgspec.Struct, kw_only=True):
         return f"{self.state} ({self.reason})" if self.reason else f"{self.state} {self.database}"
 
 
+class Copied(msgspec.Struct, kw_only=True):
+    """``written_at``: ns since 1970.  Counts are since the start of the process ``pid``."""
+
+    markets: list[CopiedMarket]
+    written_at: int
+    pid: int
+
+
 def write_told(data: Path, told: DatabaseTold) -> None:
     """Replaces what was told."""
-    temporary = data / f"{_NAME}.new"
-    temporary.write_bytes(msgspec.json.encode(told))
-    os.replace(temporary, data / _NAME)
+    _replace(data / _NAME, msgspec.json.encode(told))
 
 
 def read_told(data: Path) -> DatabaseTold | None:
@@ -41,3 +51,22 @@ def read_told(data: Path) -> DatabaseTold | None:
     except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     return told if Path(f"/proc/{told.pid}").exists() else None
+
+
+def write_copied(data: Path, copied: Copied) -> None:
+    """Replaces how far the markets are copied."""
+    _replace(data / _COPIED, msgspec.json.encode(copied))
+
+
+def read_copied(data: Path) -> Copied | None:
+    """What was last told, however long ago; None where nothing ever was."""
+    try:
+        return msgspec.json.decode((data / _COPIED).read_bytes(), type=Copied)
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _replace(path: Path, text: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.write_bytes(text)
+    os.replace(temporary, path)

@@ -18,12 +18,14 @@ from pathlib import Path
 import uvloop
 
 from ordertape import limits
+from ordertape.crash_points import crash_point
 from ordertape.errors import CollectFailed, OrdertapeError, SettingRefused, SyncFailed
 from ordertape.resources import require_files
 from ordertape.roles.children import beat, ending_signals, when_parent_leaves
 from ordertape.roles.controlled import ControlledCollector
 from ordertape.roles.logs import configure_logs, logger
 from ordertape.roles.markets import Market, MarketOpener
+from ordertape.roles.notify import alive
 from ordertape.roles.products import fetch_products
 from ordertape.roles.status import write_report
 from ordertape.settings import Settings, load_settings
@@ -48,13 +50,17 @@ class Collector:
         capture: bool = False,
         simulated: bool = False,
         report_ms: int = limits.status_write_ms,
+        segment_bytes: int = limits.journal_segment_bytes,
         on_report: Callable[[list[Market]], None] | None = None,
     ) -> None:
         self.settings, self.venue = settings, venue_of(exchange)
         self.markets: list[Market] = []
         self._symbols = symbols
         self._opener = MarketOpener(
-            settings, self.venue, self._sync_failed, simulated=simulated, capture=capture
+            *(settings, self.venue, self._sync_failed),
+            simulated=simulated,
+            capture=capture,
+            segment_bytes=segment_bytes,
         )
         self._report_ms, self._on_report = report_ms, on_report
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -112,6 +118,7 @@ class Collector:
         reporting = asyncio.create_task(self._report_forever())
         try:
             await asyncio.gather(*running)
+            crash_point("collector.stopping")
         finally:
             reporting.cancel()
             for task in running:
@@ -171,6 +178,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--capture", action="store_true", help="keep the raw frames, too")
     parser.add_argument("--simulated", action="store_true", help="the venue is a simulated one")
     parser.add_argument("--report-ms", type=int, default=limits.status_write_ms)
+    parser.add_argument(
+        "--segment-bytes",
+        type=int,
+        default=limits.journal_segment_bytes,
+        help="of a file of the journal (default 64 MiB), for small disks and tests",
+    )
     parser.add_argument("--control", type=Path, help="be told on this socket what to collect")
     parser.add_argument("--watch-parent", action="store_true", help="leave when stdin closes")
     options = parser.parse_args(arguments)
@@ -183,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
         make: Callable[..., Collector | ControlledCollector]
         make = Collector
         if options.control is not None:
-            pulse = beat if options.watch_parent else lambda: None
+            pulse = beat if options.watch_parent else alive
             make = partial(ControlledCollector, control=options.control, beat=pulse)
         collector = make(
             settings,
@@ -192,6 +205,7 @@ def main(arguments: list[str] | None = None) -> int:
             capture=options.capture,
             simulated=options.simulated,
             report_ms=options.report_ms,
+            segment_bytes=options.segment_bytes,
         )
         if options.watch_parent:
             when_parent_leaves(collector.stop_soon)

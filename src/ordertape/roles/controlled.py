@@ -65,6 +65,7 @@ class ControlledCollector:
         capture: bool = False,
         simulated: bool = False,
         report_ms: int = limits.status_write_ms,
+        segment_bytes: int = limits.journal_segment_bytes,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings, self.venue = settings, venue_of(exchange)
@@ -72,7 +73,10 @@ class ControlledCollector:
         self._symbols, self._simulated, self._report_ms = symbols, simulated, report_ms
         self._beat = beat
         self._opener = MarketOpener(
-            settings, self.venue, self._sync_failed, simulated=simulated, capture=capture
+            *(settings, self.venue, self._sync_failed),
+            simulated=simulated,
+            capture=capture,
+            segment_bytes=segment_bytes,
         )
         self._streams: dict[str, StreamRun] = {}
         self._wanted: WantedStreams | None = None

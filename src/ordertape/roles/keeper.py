@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ordertape import limits
+from ordertape.crash_points import crash_point
 from ordertape.database.address import address_of
 from ordertape.database.service import DatabaseFollower
 from ordertape.errors import OrdertapeError, RoleBusy
@@ -55,9 +56,11 @@ class Keeper:
             if not alone:
                 return
             self._log.info("L3_keeper_begins", data=str(self.data))
+            crash_point("keeper.begun")
             while not stop.is_set():
                 self.round()
                 stop.wait(limits.keeper_pause_ms / 1000)
+            crash_point("keeper.ending")
             self.round()
             for archiver in self._archivers.values():
                 archiver.close()
@@ -73,6 +76,7 @@ class Keeper:
             if archiver is None:
                 archiver = self._archivers[folder.root] = Archiver(folder)
             moved = archiver.step()
+            crash_point("keeper.market_archived")
             if self._archive_bytes_max is not None and _is_simulated(folder):
                 prune(folder, self._archive_bytes_max)
         except (OrdertapeError, OSError) as error:
@@ -147,6 +151,7 @@ def prune(folder: MarketFolder, bytes_max: int) -> int:
             for path in (oldest.path, *leaving):
                 size -= path.stat().st_size
                 path.unlink()
+                crash_point("keeper.oldest_forgotten")
             gone += oldest.last_seq - oldest.first_seq + 1
     return gone
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ordertape import limits
+from ordertape.crash_points import crash_point
 from ordertape.errors import OrdertapeError, SyncFailed, TapeError
 from ordertape.replay.capture import CaptureWriter
 from ordertape.roles.connection import FrameKeeper, MarketConnection
 from ordertape.roles.control_messages import Watermark
 from ordertape.roles.logs import logger
+from ordertape.roles.measuring import MeasuredJournal
 from ordertape.roles.pacing import Pacer
 from ordertape.roles.rest import RestClient
 from ordertape.roles.status import StreamReport
@@ -36,6 +38,7 @@ class Market:
     journal: JournalWriter
     stream: MarketStream
     connection: MarketConnection
+    measured: MeasuredJournal
     persist: bool = True
     snapshot_interval_seconds: int = limits.snapshot_interval_seconds_default
     failure: str = ""
@@ -109,6 +112,7 @@ class Market:
             counters=stream.counters,
             integrity=stream.integrity.as_dict(),
             errors=list(stream.errors),
+            measures=self.measured.measures(stream, now),
         )
 
 
@@ -122,6 +126,7 @@ class MarketOpener:
     """Told from the thread that syncs when a disk does not keep."""
     simulated: bool = False
     capture: bool = False
+    segment_bytes: int = limits.journal_segment_bytes
     pacer: Pacer = field(default_factory=Pacer)
     rest: RestClient = field(init=False)
 
@@ -146,10 +151,16 @@ class MarketOpener:
         self.rest.prepare()
         interval = interval_seconds or self.settings.snapshot_interval_seconds
         tape = MarketFolder(self.settings.data, self.venue.name, symbol)
+        measured = MeasuredJournal()
         with ExitStack() as opened:
             if memory is None:
                 folder = tape
-                journal = JournalWriter(folder, on_failure=self.on_failure)
+                journal = JournalWriter(
+                    folder,
+                    segment_bytes=self.segment_bytes,
+                    on_failure=self.on_failure,
+                    on_synced=measured.synced,
+                )
             else:
                 opened.enter_context(tape.writing())
                 folder = MarketFolder(memory, self.venue.name, symbol)
@@ -157,14 +168,16 @@ class MarketOpener:
                     folder,
                     segment_bytes=limits.memory_segment_bytes,
                     on_failure=self.on_failure,
+                    on_synced=measured.synced,
                 )
+            measured.journal = journal
             opened.callback(journal.close)
             self._tell_damage(folder, journal)
             self._refuse_mix(folder, journal)
             stream = MarketStream(
                 self.venue,
                 symbol,
-                sink=journal,
+                sink=measured,
                 recovered=journal.recovered,
                 snapshot_interval_seconds=interval,
                 simulated=self.simulated,
@@ -175,6 +188,7 @@ class MarketOpener:
             keep_frame = None
             if self.capture:
                 keep_frame = self._keeper_of_frames(folder, opened, credentials)
+            crash_point("collector.market_opened")
             address, _ = self.settings.addresses(self.venue.name)
             connection = MarketConnection(
                 stream, address, self.pacer, rest=self.rest, keep_frame=keep_frame
@@ -184,6 +198,7 @@ class MarketOpener:
                 journal,
                 stream,
                 connection,
+                measured,
                 persist=memory is None,
                 snapshot_interval_seconds=interval,
                 resources=opened.pop_all(),

@@ -23,14 +23,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ordertape import limits
+from ordertape.crash_points import crash_point
 from ordertape.database.address import Address, address_of
 from ordertape.errors import OrdertapeError, RoleBusy
+from ordertape.measures import MeasuredStream, ProcessMeasures, process_measures
 from ordertape.roles.addresses import listening_addresses
 from ordertape.roles.control import ControlClient
 from ordertape.roles.demonstration import Demonstration, free_port
 from ordertape.roles.locks import hold, holder
 from ordertape.roles.logs import logger
 from ordertape.roles.memory import MemoryFolder
+from ordertape.roles.notify import keeping_alive
 from ordertape.roles.streams import Streams
 from ordertape.roles.supervisor import Role, Supervisor
 from ordertape.roles.wanted import wanted_exchanges
@@ -52,6 +55,42 @@ class Server:
     """None where nothing persists."""
     data: Path
     supervisor: Supervisor
+
+    def measured(self) -> list[MeasuredStream]:
+        return self.streams.measured()
+
+    def processes(self) -> list[ProcessMeasures]:
+        """Roles that another process has are told, too, where they are ours to look at."""
+        pids = {("server", os.getpid())}
+        for watched in self.supervisor.roles():
+            child, lock = watched.child, watched.role.lock
+            pid = child.pid if child is not None else lock and holder(lock)
+            if pid:
+                pids.add((_label(watched.role), pid))
+        if (keeper := holder(self.data / "keeper.lock")) is not None:
+            pids.add(("keeper", keeper))
+        found = (process_measures(role, pid) for role, pid in sorted(pids))
+        return [process for process in found if process is not None]
+
+    def starts(self) -> dict[str, int]:
+        return {_label(watched.role): watched.starts for watched in self.supervisor.roles()}
+
+    def not_ready(self) -> dict[str, str]:
+        wrong = {}
+        for watched in self.supervisor.roles():
+            if not watched.ready.is_set():
+                wrong[_label(watched.role)] = "it does not run"
+        for exchange, client in self.streams.collectors().items():
+            if not client.connected:
+                wrong.setdefault(f"collector of {exchange}", "it does not answer")
+            elif client.silent_ms > limits.status_stale_ms:
+                wrong[f"collector of {exchange}"] = "it fell silent"
+        return wrong
+
+
+def _label(role: Role) -> str:
+    """``the collector of bitfinex`` as a label."""
+    return role.name.removeprefix("the ")
 
 
 @asynccontextmanager
@@ -78,8 +117,12 @@ async def running_server(
                 streams.demonstrate(exchange, symbol, clients[exchange])
         for exchange in wanted_exchanges(settings.data, list(VENUES)):
             streams.collector(exchange)
+        crash_point("server.collectors_begun")
         database = await roles.begin_database()
+        crash_point("server.database_begun")
         roles.begin_keeper(forgets=demonstration is not None)
+        crash_point("server.roles_begun")
+        await stack.enter_async_context(keeping_alive())
         yield Server(streams, database, settings.data, roles.supervisor)
 
 
@@ -180,7 +223,9 @@ class _Roles:
         """Collectors first, so that the keeper archives the last they wrote; then the database."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limits.role_stop_ms / 1000
+        crash_point("server.ending")
         await self.supervisor.end(self._collectors, timeout_ms=limits.role_stop_ms)
+        crash_point("server.collectors_ended")
         for client in self._clients:
             await client.close()
         left_ms = int((deadline - loop.time()) * 1000)

@@ -13,6 +13,8 @@ from pathlib import Path
 import msgspec
 
 from ordertape import limits
+from ordertape.crash_points import crash_point
+from ordertape.measures import StreamMeasures
 from ordertape.times import NS_PER_MILLISECOND
 
 __all__ = ["StreamReport", "read_report", "report_path", "write_report"]
@@ -49,6 +51,7 @@ class StreamReport(msgspec.Struct, kw_only=True):
     counters: dict[str, int] = {}
     integrity: dict[str, int | str | bool | None] = {}
     errors: list[str] = []
+    measures: StreamMeasures = msgspec.field(default_factory=StreamMeasures)
 
     def age_ms(self, now_ns: int | None = None) -> int | None:
         """Milliseconds since the venue's last frame, None before the first."""
@@ -71,6 +74,7 @@ def write_report(folder: Path, report: StreamReport) -> None:
     temporary = folder / f"{_NAME}.new"
     temporary.write_bytes(msgspec.json.encode(report))
     os.replace(temporary, report_path(folder))
+    crash_point("collector.reported")
 
 
 def read_report(folder: Path) -> StreamReport | None:

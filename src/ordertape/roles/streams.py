@@ -14,6 +14,7 @@ from ordertape.errors import (
     SettingRefused,
     UnknownMarket,
 )
+from ordertape.measures import MeasuredStream
 from ordertape.models import StreamInfo
 from ordertape.roles.control import ControlClient
 from ordertape.roles.control_messages import Start, Stop
@@ -192,6 +193,28 @@ class Streams:
     def all(self) -> list[StreamInfo]:
         """Every market that was ever collected here, by exchange and symbol."""
         return [self._status(*name) for name in sorted(self._names())]
+
+    def measured(self) -> list[MeasuredStream]:
+        """What the collectors that answer say of their streams, by exchange and symbol."""
+        found = [
+            MeasuredStream(
+                exchange=report.exchange,
+                symbol=report.symbol,
+                events=report.events,
+                sequence=report.sequence,
+                durable=report.synced_sequence,
+                persist=report.persist,
+                measures=report.measures,
+            )
+            for client in self.collectors().values()
+            for report in client.reports.values()
+        ]
+        return sorted(found, key=lambda stream: (stream.exchange, stream.symbol))
+
+    def collectors(self) -> dict[str, ControlClient]:
+        """The connections there are, by exchange."""
+        simulated = {exchange: client for (exchange, _), client in self._simulated.items()}
+        return simulated | self._collectors
 
     def _status(self, exchange: str, symbol: str) -> StreamInfo:
         client = self._client(exchange, symbol)

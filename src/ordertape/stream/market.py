@@ -16,6 +16,7 @@ from msgspec import Struct
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.settings import Credentials
+from ordertape.stream.gap_kinds import GapKind
 from ordertape.stream.integrity import Integrity
 from ordertape.stream.quarantine import Quarantine
 from ordertape.stream.rates import Rate
@@ -114,7 +115,7 @@ class MarketStream:
         self.started_at = now
         if self.simulated and self.sequence == 0:
             self.record.mark("simulated", now, {"simulated": True})
-        self.record.lose("not collected", self.last_ts, now)
+        self.record.lose(GapKind.NOT_COLLECTED, "not collected", self.last_ts, now)
 
     def on_connect_failed(self, reason: str, now: int) -> None:
         """No connection could be opened: said as long as none is."""
@@ -167,7 +168,7 @@ class MarketStream:
             self._settle_all(self.session.flush(), now)
         if self._machine.connected:
             self._error(f"connection lost: {reason}", now)
-            self._disconnect(reason, now)
+            self._disconnect(GapKind.CONNECTION, reason, now)
 
     def tick(self, now: int, *, liveness: bool = True) -> Step | None:
         """Time passed: to be called every few milliseconds.
@@ -245,7 +246,7 @@ class MarketStream:
         if outcome.synced:
             self._synced(batch, outcome.behind, now)
         elif self.integrity.note_commit(self.book.crossed, self.session.crossed_commits_max):
-            self._resync("the book stayed crossed", self._agreed_at(), now)
+            self._resync(GapKind.CROSSED, "the book stayed crossed", self._agreed_at(), now)
         elif now >= self.record.next_marks and self._machine.state is StreamState.LIVE:
             self.record.marks(self.integrity, now)
         # What silence alone commits proves nothing of the time after the last frame.
@@ -253,8 +254,9 @@ class MarketStream:
 
     def _synced(self, batch: EventBatch, behind: bool, now: int) -> None:
         if self.state in _HAS_BOOK:
-            self.record.lose("the venue sent a new snapshot", self._last_commit, now)
-            self._go("resync", "the venue sent a new snapshot", now)
+            reason = "the venue sent a new snapshot"
+            self.record.lose(GapKind.VENUE, reason, self._last_commit, now)
+            self._go("resync", reason, now)
         self.integrity.new_book(self.session.proofs)
         self._paused_since = None
         if not behind:
@@ -279,7 +281,8 @@ class MarketStream:
         if self.state is StreamState.LIVE:
             self._go("doubt", reason, now)
         if self.integrity.misses_exhausted:
-            self._resync(f"{self.integrity.misses} checksums in a row differ", agreed_before, now)
+            reason = f"{self.integrity.misses} checksums in a row differ"
+            self._resync(GapKind.CHECKSUM, reason, agreed_before, now)
 
     def _note_audit(self, audit: Audit, now: int) -> None:
         """A difference was there since some moment after the last agreement."""
@@ -292,7 +295,7 @@ class MarketStream:
         if audit.equal is False:
             reason = f"the venue's own book is another: {audit.detail}"
             self._error(reason, now)
-            self._resync(reason, agreed, now)
+            self._resync(GapKind.AUDIT, reason, agreed, now)
 
     def _agreed_at(self) -> int:
         """When the whole book last was the venue's for certain."""
@@ -306,9 +309,9 @@ class MarketStream:
             return
         if fault.action is Action.RESYNC:
             since = self._agreed_at() if fault.was_wrong else self._last_commit
-            self._resync(fault.reason, since, now)
+            self._resync(_kind_of(fault), fault.reason, since, now)
         elif fault.action is Action.RECONNECT:
-            self._reconnect(fault.reason, now)
+            self._reconnect(_kind_of(fault), fault.reason, now)
         elif fault.action is Action.PAUSE:
             self._paused_since = now
             if self.state is StreamState.LIVE:
@@ -316,32 +319,33 @@ class MarketStream:
         elif fault.action is Action.FAIL:
             self._fail(fault.reason, now)
 
-    def _resync(self, reason: str, from_ns: int, now: int) -> None:
+    def _resync(self, kind: GapKind, reason: str, from_ns: int, now: int) -> None:
         if self.state in _HAS_BOOK and now - self._live_since > _ns(limits.live_settled_ms):
             self._resyncs_in_row = 0
         if self._resyncs_in_row >= limits.resyncs_in_row_max:
-            self._reconnect(f"{reason}; {self._resyncs_in_row} resyncs did not help", now)
+            reason = f"{reason}; {self._resyncs_in_row} resyncs did not help"
+            self._reconnect(kind, reason, now)
             return
         self._resyncs_in_row += 1
         self.resyncs += 1
-        self.record.lose(reason, from_ns, now)
+        self.record.lose(kind, reason, from_ns, now)
         self._go("resync", reason, now)
         self._paused_since = None
         self._step.send += self.session.resync()
 
-    def _reconnect(self, reason: str, now: int) -> None:
-        self._disconnect(reason, now)
+    def _reconnect(self, kind: GapKind, reason: str, now: int) -> None:
+        self._disconnect(kind, reason, now)
         self._step.wish, self._step.reason = Wish.RECONNECT, reason
 
-    def _disconnect(self, reason: str, now: int) -> None:
-        self.record.lose(reason, self._last_commit, now)
+    def _disconnect(self, kind: GapKind, reason: str, now: int) -> None:
+        self.record.lose(kind, reason, self._last_commit, now)
         self._go("disconnect", reason, now)
         self.session.closed()
         self._frame = self._refuse_frame
         self.connected_at = None
 
     def _fail(self, reason: str, now: int) -> None:
-        self.record.lose(reason, self._last_commit, now)
+        self.record.lose(GapKind.REFUSED, reason, self._last_commit, now)
         self._go("fail", reason, now)
         self.session.closed()
         self._frame = self._refuse_frame
@@ -353,20 +357,20 @@ class MarketStream:
         if self._paused_since is not None:
             if now - self._paused_since > _ns(limits.maintenance_ms_max):
                 reason = f"the venue's pause lasts over {limits.maintenance_ms_max} ms"
-                self._reconnect(reason, now)
+                self._reconnect(GapKind.VENUE, reason, now)
         elif silent_ms > self.session.silence_ms or self.session.stalled(now):
             reason = self.session.stalled(now) or f"no frame for {silent_ms} ms"
             self._error(reason, now)
             if self.state is StreamState.LIVE:
                 self._go("doubt", reason, now)
-            self._reconnect(reason, now)
+            self._reconnect(GapKind.SILENCE, reason, now)
         elif (
             self.state in (StreamState.SYNCING, StreamState.RESYNCING)
             and waited_ms > limits.subscribe_timeout_ms
         ):
             reason = f"no snapshot within {limits.subscribe_timeout_ms} ms"
             self._error(reason, now)
-            self._reconnect(reason, now)
+            self._reconnect(GapKind.SILENCE, reason, now)
 
     def _refuse_frame(self, _text: bytes, _ts_recv: int, /) -> Outcome | None:
         """What the venue still sends on a connection that is given up."""
@@ -444,6 +448,15 @@ class MarketStream:
         """LIVE long enough to say that this connection works: the backoff may begin anew."""
         live = self.state is StreamState.LIVE
         return live and max(now, self._now) - self._live_since >= _ns(limits.live_settled_ms)
+
+
+def _kind_of(fault: Fault) -> GapKind:
+    """What a fault that ends an era is counted under."""
+    if fault.missing:
+        return GapKind.SEQUENCE
+    if fault.unreadable is not None:
+        return GapKind.UNREADABLE
+    return GapKind.CONTRADICTION if fault.was_wrong else GapKind.VENUE
 
 
 def _ns(milliseconds: int) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Protocol
 
 from ordertape._engine import EventBatch, IdCodec, OrderBook
+from ordertape.stream.gap_kinds import GapKind
 from ordertape.stream.integrity import Integrity
 from ordertape.stream.state import StreamState
 from ordertape.tape.marks import Mark, digest_mark, gap_mark
@@ -59,7 +61,8 @@ class Record:
         self._gap_reason = ""
         self.next_marks = 0
         """When the next whole book is due (ns)."""
-        self.gaps = 0
+        self.gaps_by_kind: Counter[GapKind] = Counter()
+        """Gaps that began since the start."""
         self.snapshots_taken = 0
 
     def append(self, batch: EventBatch) -> None:
@@ -73,14 +76,19 @@ class Record:
         """A transition of the stream."""
         self.mark("state", now, {"from": before.value, "to": after.value, "reason": reason})
 
-    def lose(self, reason: str, from_ns: int, now: int) -> None:
+    def lose(self, kind: GapKind, reason: str, from_ns: int, now: int) -> None:
         """A gap begins, unless one lasts or no book was ever known."""
         if self._gap_from is not None or self._book.era == 0:
             return
         self._gap_from, self._gap_reason = min(from_ns, now), reason
-        self.gaps += 1
+        self.gaps_by_kind[kind] += 1
         seq = self._session.next_seq - 1
         self._put(gap_mark(seq, self._gap_from, None, reason, era=self._book.era))
+
+    @property
+    def gaps(self) -> int:
+        """How many began since the start."""
+        return self.gaps_by_kind.total()
 
     def go_on(self, gap: Mark | None) -> None:
         """A gap that was open when the tape's last writer ended is the one to heal."""

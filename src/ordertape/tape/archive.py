@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from ordertape._engine import EventBatch
+from ordertape.crash_points import crash_point
 from ordertape.errors import OrdertapeError, TapeError
 from ordertape.tape.archive_writer import ArchiveWriter
 from ordertape.tape.codecs import MarketCodecs
@@ -116,17 +117,21 @@ class Archiver:
         return 0
 
     def _commit(self, writer: ArchiveWriter, reader: JournalReader) -> None:
+        crash_point("archiver.file_closed")
         # The archive is to say where the journal goes on: that place must outlive a power cut,
         # whether or not the journal's own sync has reached it.
         for segment in segments(self.folder.journal):
             if segment.number <= reader.position.segment:
                 with closing(SegmentReader(segment)) as written:
                     written.make_durable()
+        crash_point("archiver.journal_durable")
         writer.commit()
+        crash_point("archiver.committed")
         if (place := writer.committed_place) is not None:
             for segment in segments(self.folder.journal):
                 if segment.number < place.segment:
                     segment.path.unlink()
+                    crash_point("archiver.segment_gone")
 
 
 @contextmanager

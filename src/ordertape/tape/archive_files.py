@@ -20,6 +20,7 @@ import structlog
 
 from ordertape import limits
 from ordertape._engine import IdCodec
+from ordertape.crash_points import crash_point
 from ordertape.errors import TapeCorrupt
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.file_groups import COLD, PLAIN, cold_file, in_either_form
@@ -191,9 +192,13 @@ def commit_files(folder: Path, moves: Sequence[tuple[Path, Path]]) -> None:
         planned.write_bytes(msgspec.json.encode(plan))
         sync_file(planned)
         planned.rename(folder / _COMMIT)
+        sync_directory(folder)  # the list must outlive a power cut before any rename does
+    crash_point("archiver.commit_planned")
     for source, target in moves:
         source.rename(target)
+        crash_point("archiver.file_renamed")
     sync_directory(folder)
+    crash_point("archiver.all_renamed")
     (folder / _COMMIT).unlink(missing_ok=True)
 
 

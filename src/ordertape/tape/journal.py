@@ -16,6 +16,7 @@ import numpy as np
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook, encode_mark
+from ordertape.crash_points import crash_point
 from ordertape.errors import SyncFailed, TapeError
 from ordertape.events import EventKind, Flag
 from ordertape.tape.folder import MarketFolder
@@ -47,6 +48,7 @@ class JournalWriter:
         segment_bytes: int = limits.journal_segment_bytes,
         sync_ms_max: float = limits.journal_sync_ms_max,
         on_failure: Callable[[SyncFailed], None] | None = None,
+        on_synced: Callable[[int], None] | None = None,
     ) -> None:
         self.folder = folder
         self.book = book
@@ -70,7 +72,7 @@ class JournalWriter:
                 self._carried["simulated"] = Mark("simulated", 0, 0, {"simulated": True})
             self.written_seq = self.recovered.last_seq
             begin = max(0, sync_ms_max - 2 * limits.journal_write_ms_max)
-            self._syncer = Syncer(begin, on_failure)
+            self._syncer = Syncer(begin, on_failure, on_synced)
             locks.callback(self._syncer.stop)
             self._begin()
             self._locks = locks.pop_all()
@@ -103,10 +105,12 @@ class JournalWriter:
                 f"found it after {book.seq}"
             )
         self._snapshot_due = False
+        crash_point("journal.snapshot_begun")
         rows = book.snapshot()
         for first in range(0, len(rows), self._frame_rows):
             self._put(rows[first : first + self._frame_rows], SNAPSHOT)
         self._snapshot_due = False  # a roll on the way would ask for another
+        crash_point("journal.snapshot_written")
         self._put_mark(digest_mark(book, time.time_ns(), terms=self._codecs.written))
         self._wrote(self.written_seq)
 
@@ -193,6 +197,7 @@ class JournalWriter:
 
     def _write(self, frame: bytes) -> None:
         segment = self._segment
+        crash_point("journal.frame_due")
         try:
             written = os.pwrite(segment.fd, frame, segment.written)
         except OSError as error:
@@ -205,6 +210,7 @@ class JournalWriter:
                 f"{segment.segment.path}, wrote {written}"
             )
         segment.written += written
+        crash_point("journal.frame_written")
 
     # Segments -------------------------------------------------------------------------------------
 
@@ -216,7 +222,11 @@ class JournalWriter:
                 reader.make_durable()
         self._syncer.synced_seq = self.written_seq
         tail, end = self.recovered.tail, self.recovered.tail_offset
-        if tail is None or end >= self._segment_bytes - self._reserve:
+        if (
+            tail is None
+            or end >= self._segment_bytes - self._reserve
+            or (end == 0 and tail.first_seq != self.written_seq + 1)
+        ):
             self._roll(0)
             return
         fd = os.open(tail.path, os.O_RDWR | os.O_CLOEXEC)
@@ -228,7 +238,12 @@ class JournalWriter:
         self._open = OpenSegment(
             tail, fd, self._segment_bytes, end, self.written_seq, end, named=True
         )
+        if end == 0:
+            # The last writer was killed between the making of the segment and its first mark.
+            self._write(self._first_mark(tail.number))
         self._syncer.follow(self._open)
+        if end == 0:
+            self._syncer.wrote()
         self._snapshot_due = self.book is not None
 
     def _roll(self, frame_bytes: int) -> None:
@@ -239,14 +254,17 @@ class JournalWriter:
         first = self._first_mark(number)
         capacity = max(self._segment_bytes, len(first) + frame_bytes + self._reserve)
         fd = os.open(segment.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        crash_point("journal.segment_created")
         try:
             self._allocate(fd, capacity)
         except TapeError:
             os.close(fd)
             segment.path.unlink()
             raise
+        crash_point("journal.segment_allocated")
         self._open = OpenSegment(segment, fd, capacity)
         self._write(first)
+        crash_point("journal.segment_begun")
         self._open.written_seq = self.written_seq
         self._syncer.follow(self._open)
         self._syncer.wrote()

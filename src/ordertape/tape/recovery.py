@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ordertape._engine import EventBatch, IdCodec
+from ordertape.crash_points import crash_point
 from ordertape.tape.archive_files import last_file, load_codecs
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder, sync_directory
@@ -180,6 +181,7 @@ def _end_at(found: Recovered, segment: SegmentReader, end: int) -> None:
     if not segment.is_blank(end):
         found.cut_bytes += _used_bytes(segment.segment) - end
         os.truncate(path, end)
+        crash_point("journal.tail_cut")
     if not found.damage:
         found.tail, found.tail_offset = segment.segment, end
 

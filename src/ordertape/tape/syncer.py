@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ordertape.crash_points import crash_point
 from ordertape.errors import SyncFailed
 from ordertape.tape.folder import sync_directory
 from ordertape.tape.segment import Segment
@@ -38,11 +39,17 @@ class Syncer:
     fdatasync failed to write the kernel may have forgotten, so nothing after it can be trusted.
     """
 
-    def __init__(self, delay_ms: float, on_failure: Callable[[SyncFailed], None] | None) -> None:
+    def __init__(
+        self,
+        delay_ms: float,
+        on_failure: Callable[[SyncFailed], None] | None,
+        on_synced: Callable[[int], None] | None = None,
+    ) -> None:
+        """``on_synced`` is told, in the thread that syncs, up to which event all is durable."""
         self.synced_seq = 0
         self.failure: SyncFailed | None = None
         self._delay = delay_ms / 1000
-        self._on_failure = on_failure
+        self._on_failure, self._on_synced = on_failure, on_synced
         self._segments: list[OpenSegment] = []
         self._changed = threading.Condition()
         self._dirty_since: float | None = None
@@ -125,12 +132,16 @@ class Syncer:
             work = [(s, s.written_seq, s.written, s.closed) for s in self._segments]
         for segment, written_seq, written, closed in work:
             if written > segment.synced:
+                crash_point("journal.sync_due")
                 os.fdatasync(segment.fd)
+                crash_point("journal.synced")
             if not segment.named:
                 sync_directory(segment.segment.path.parent)
                 segment.named = True
             if closed:
+                crash_point("journal.segment_synced")
                 self._cut(segment)
+                crash_point("journal.segment_cut")
             with self._changed:
                 segment.synced = written
                 self.synced_seq = max(self.synced_seq, written_seq)
@@ -138,6 +149,8 @@ class Syncer:
                     self._segments.remove(segment)
                     os.close(segment.fd)
                 self._changed.notify_all()
+            if self._on_synced is not None:
+                self._on_synced(self.synced_seq)
 
     @staticmethod
     def _cut(segment: OpenSegment) -> None:

@@ -299,7 +299,7 @@ class BitfinexSession:
             error.market = self.market
         reason = wire.shown(str(error))
         if isinstance(error, _TailError):
-            return Outcome(fault=Fault(Action.RECONNECT, reason))
+            return Outcome(fault=Fault(Action.RECONNECT, reason, missing=True))
         if isinstance(error, NumberRefused) and wire.is_number(error.text):
             return Outcome(fault=Fault(Action.FAIL, reason))
         if isinstance(error, IdRefused):

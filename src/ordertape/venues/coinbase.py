@@ -164,7 +164,7 @@ class CoinbaseSession:
             # The message that shows the gap is the first one kept for the next book.
             self._begin(None)
             self._keep(text, ts_recv)
-            return faulted(Action.RESYNC, sentence)
+            return Outcome(fault=Fault(Action.RESYNC, sentence, missing=True))
         # Whatever it was, the next book holds it.
         self._begin(self.feed.last + 1)
         if what == _UNREADABLE:
@@ -191,7 +191,8 @@ class CoinbaseSession:
         # The book that was being filled misses something.
         self._phase, self._rows, self.busy = Phase.WAITING, None, False
         self.feed.discard()
-        return faulted(Action.RESYNC, sentence or "messages are missing behind the snapshot")
+        reason = sentence or "messages are missing behind the snapshot"
+        return Outcome(fault=Fault(Action.RESYNC, reason, missing=True))
 
     def _unreadable(self, sentence: str, text: bytes, action: Action = Action.RESYNC) -> Outcome:
         kept = self._hidden(text.decode("utf-8", "replace")).encode()

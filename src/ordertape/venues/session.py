@@ -57,6 +57,8 @@ class Fault:
     """The frame that could not be parsed, if that was it."""
     was_wrong: bool = False
     """It shows that the book was wrong before, nobody knows since when."""
+    missing: bool = False
+    """The venue's numbering shows that messages are missing."""
 
 
 class Checksum(Struct, frozen=True, gc=False):

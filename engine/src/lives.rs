@@ -1,0 +1,452 @@
+//! Orders from birth to end: one row an order when it ends, and where it rested before and after each event.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::apply::Effects;
+use crate::batch::Slice;
+use crate::events::{
+    CHANGE, CLEAR, DONE, EVICT, INFERRED, LATE, MATCH, NULL, OPEN, PLACE_ASSUMED, REASON_FILLED,
+    REASON_TRADED_AS_TAKER, REASON_UNKNOWN, REENTRY, SNAPSHOT, TRADE,
+};
+use crate::heat::{Heat, Place};
+use crate::ids::Id;
+use crate::number::power_of_ten;
+use crate::table::{Table, hash_id};
+
+/// How a life ended; 0 stands for those that have not.
+pub const ALIVE: u8 = 0;
+pub const DONE_TOLD: u8 = 1;
+/// The era ended: a gap, a new snapshot; what became of it is unknown.
+pub const CUT: u8 = 2;
+/// It left a windowed view and was not seen again.
+pub const EVICTED: u8 = 3;
+
+/// It stood in a snapshot: it began earlier, nobody knows when.
+pub const LEFT_TRUNCATED: u16 = 1;
+pub const PLACE_WAS_ASSUMED: u16 = 2;
+pub const REENTERED: u16 = 4;
+
+#[derive(Clone)]
+pub struct Life {
+    pub id: Id,
+    pub side: u8,
+    pub ending: u8,
+    pub reason: u8,
+    pub flags: u16,
+    pub opened: i64,
+    pub ended: i64,
+    pub opened_seq: i64,
+    pub ended_seq: i64,
+    pub era: i64,
+    pub price_first: i64,
+    pub price: i64,
+    pub size_first: i64,
+    pub size: i64,
+    pub filled: i64,
+    pub fills: i64,
+    pub amendments: i64,
+    pub inferred: i64,
+    /// Best bid and ask behind the first event, and behind the last.
+    pub touch_first: [i64; 2],
+    pub touch_last: [i64; 2],
+    pub ahead_first: i64,
+    pub ahead_last: i64,
+    evicted: bool,
+}
+
+impl Life {
+    fn place(&self) -> Option<Place> {
+        (!self.evicted && self.size > 0).then_some((self.side, self.price, self.size))
+    }
+}
+
+/// One event at the book's scales, and what the book did with it.
+struct Step {
+    seq: i64,
+    ts: i64,
+    kind: u8,
+    side: u8,
+    reason: u8,
+    flags: u16,
+    id: Id,
+    price: i64,
+    size: i64,
+    ahead: i64,
+    touch: [i64; 2],
+}
+
+pub struct Lives {
+    /// How long an end of unknown reason waits for the trade that may explain it (ns).
+    hold_ns: i64,
+    /// Evicted orders kept in mind.
+    evicted_max: usize,
+    lives: Vec<Life>,
+    free: Vec<u32>,
+    table: Table,
+    evicted: VecDeque<(Id, i64)>,
+    evicted_now: usize,
+    held: HashMap<Id, Life>,
+    waiting: VecDeque<(i64, Id)>,
+    ended: Vec<Life>,
+    pub era: i64,
+}
+
+impl Lives {
+    pub fn new(hold_ns: i64, evicted_max: usize) -> Self {
+        Self {
+            hold_ns,
+            evicted_max,
+            lives: Vec::new(),
+            free: Vec::new(),
+            table: Table::default(),
+            evicted: VecDeque::new(),
+            evicted_now: 0,
+            held: HashMap::new(),
+            waiting: VecDeque::new(),
+            ended: Vec::new(),
+            era: 0,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.table.count()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes a batch that the book applied, with what it did; heats learn where orders rest.
+    pub fn take(
+        &mut self,
+        slice: &Slice,
+        effects: &Effects,
+        scales: (u8, u8),
+        heats: &mut [&mut Heat],
+    ) {
+        let columns = &*slice.columns;
+        let factors = (
+            power_of_ten(scales.0.saturating_sub(columns.price_scale)),
+            power_of_ten(scales.1.saturating_sub(columns.size_scale)),
+        );
+        let scaled = |value: i64, factor: i64| {
+            if value == NULL {
+                NULL
+            } else {
+                value.checked_mul(factor).unwrap_or(NULL)
+            }
+        };
+        for (nth, at) in slice.range().enumerate() {
+            let step = Step {
+                seq: columns.seq[at],
+                ts: columns.ts_recv[at],
+                kind: columns.kind[at],
+                side: columns.side[at],
+                reason: columns.reason[at],
+                flags: columns.flags[at],
+                id: columns.order_id[at],
+                price: scaled(columns.price[at], factors.0),
+                size: scaled(columns.size[at], factors.1),
+                ahead: effects.orders_ahead[nth],
+                touch: [effects.best_bid[nth], effects.best_ask[nth]],
+            };
+            for heat in heats.iter_mut() {
+                heat.advance(step.ts);
+            }
+            self.step(&step, heats);
+            for heat in heats.iter_mut() {
+                (heat.prices[0], heat.prices[1]) = (step.touch[0], step.touch[1]);
+                if matches!(step.kind, MATCH | TRADE) && step.price != NULL {
+                    heat.prices[2] = step.price;
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, step: &Step, heats: &mut [&mut Heat]) {
+        self.release(step.ts);
+        if step.flags & LATE != 0 {
+            self.explain(step);
+            return;
+        }
+        if step.kind == CLEAR {
+            self.cut_all(step);
+            self.era += 1;
+            for heat in heats.iter_mut() {
+                heat.clear();
+            }
+            return;
+        }
+        if step.kind == TRADE {
+            return;
+        }
+        let hash = hash_id(step.id);
+        let found = self
+            .table
+            .find(hash, |slot| self.lives[slot as usize].id == step.id);
+        let before = found.and_then(|(slot, _)| self.lives[slot as usize].place());
+        match (step.kind, found) {
+            (OPEN, _) => self.open(step, hash, found),
+            (CHANGE, Some((slot, _))) => self.change(step, slot),
+            (MATCH, Some((slot, _))) => self.fill(step, slot),
+            (DONE, Some((slot, at))) => self.finish(step, slot, at),
+            (EVICT, Some((slot, _))) => self.evict(step, slot),
+            _ => return,
+        }
+        let after = self
+            .table
+            .find(hash, |slot| self.lives[slot as usize].id == step.id)
+            .and_then(|(slot, _)| self.lives[slot as usize].place());
+        for heat in heats.iter_mut() {
+            heat.take(before, after);
+        }
+    }
+
+    fn open(&mut self, step: &Step, hash: u32, found: Option<(u32, usize)>) {
+        if step.size <= 0 || step.price == NULL {
+            return;
+        }
+        if let Some((slot, _)) = found {
+            // It came back into the window; or the venue says that it stands so now.
+            let life = &mut self.lives[slot as usize];
+            self.evicted_now -= usize::from(life.evicted);
+            life.flags |= REENTERED;
+            life.evicted = false;
+            (life.side, life.price, life.size) = (step.side, step.price, step.size);
+            (life.ahead_last, life.touch_last) = (step.ahead, step.touch);
+            return;
+        }
+        let mut flags = 0;
+        for (flag, meaning) in [
+            (SNAPSHOT, LEFT_TRUNCATED),
+            (PLACE_ASSUMED, PLACE_WAS_ASSUMED),
+            (REENTRY, REENTERED | LEFT_TRUNCATED),
+        ] {
+            if step.flags & flag != 0 {
+                flags |= meaning;
+            }
+        }
+        let life = Life {
+            id: step.id,
+            side: step.side,
+            ending: ALIVE,
+            reason: 0,
+            flags,
+            opened: step.ts,
+            ended: NULL,
+            opened_seq: step.seq,
+            ended_seq: NULL,
+            era: self.era,
+            price_first: step.price,
+            price: step.price,
+            size_first: step.size,
+            size: step.size,
+            filled: 0,
+            fills: 0,
+            amendments: 0,
+            inferred: i64::from(step.flags & INFERRED != 0),
+            touch_first: step.touch,
+            touch_last: step.touch,
+            ahead_first: step.ahead,
+            ahead_last: step.ahead,
+            evicted: false,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.lives[slot as usize] = life;
+                slot
+            }
+            None => {
+                self.lives.push(life);
+                (self.lives.len() - 1) as u32
+            }
+        };
+        self.table.insert(hash, slot);
+    }
+
+    fn change(&mut self, step: &Step, slot: u32) {
+        let life = &mut self.lives[slot as usize];
+        if step.size < 0 {
+            return;
+        }
+        if step.reason == REASON_TRADED_AS_TAKER {
+            life.filled = life.filled.saturating_add((life.size - step.size).max(0));
+            life.fills += 1;
+        } else {
+            life.amendments += 1;
+        }
+        life.inferred += i64::from(step.flags & INFERRED != 0);
+        if step.price != NULL {
+            life.price = step.price;
+        }
+        life.side = step.side;
+        life.size = step.size;
+        (life.ahead_last, life.touch_last) = (step.ahead, step.touch);
+    }
+
+    fn fill(&mut self, step: &Step, slot: u32) {
+        let life = &mut self.lives[slot as usize];
+        if step.size < 0 {
+            return;
+        }
+        let size = step.size.min(life.size);
+        life.filled = life.filled.saturating_add(size);
+        life.fills += 1;
+        life.inferred += i64::from(step.flags & INFERRED != 0);
+        life.size -= size;
+        (life.ahead_last, life.touch_last) = (step.ahead, step.touch);
+        if life.size == 0 {
+            // It leaves the book now; the venue's own word of its end may follow or not.
+            let at = self.entry(step.id);
+            self.end(slot, at, step.ts, step.seq, DONE_TOLD, REASON_FILLED);
+        }
+    }
+
+    fn finish(&mut self, step: &Step, slot: u32, at: usize) {
+        let life = &mut self.lives[slot as usize];
+        life.inferred += i64::from(step.flags & INFERRED != 0);
+        if step.ahead != NULL {
+            life.ahead_last = step.ahead;
+        }
+        life.touch_last = step.touch;
+        self.end(slot, at, step.ts, step.seq, DONE_TOLD, step.reason);
+    }
+
+    fn evict(&mut self, step: &Step, slot: u32) {
+        let life = &mut self.lives[slot as usize];
+        if !life.evicted {
+            life.evicted = true;
+            self.evicted_now += 1;
+            (life.ended, life.ended_seq, life.touch_last) = (step.ts, step.seq, step.touch);
+            self.evicted.push_back((step.id, step.seq));
+        }
+        while self.evicted_now > self.evicted_max || self.evicted.len() > 4 * self.evicted_max + 64
+        {
+            let Some((id, seq)) = self.evicted.pop_front() else {
+                break;
+            };
+            let hash = hash_id(id);
+            let Some((slot, at)) = self
+                .table
+                .find(hash, |slot| self.lives[slot as usize].id == id)
+            else {
+                continue;
+            };
+            let life = &self.lives[slot as usize];
+            if life.evicted && life.ended_seq == seq {
+                let (ts, reason) = (life.ended, life.reason);
+                self.end(slot, at, ts, seq, EVICTED, reason);
+            }
+        }
+    }
+
+    fn entry(&self, id: Id) -> usize {
+        self.table
+            .find(hash_id(id), |slot| self.lives[slot as usize].id == id)
+            .map_or(0, |(_, at)| at)
+    }
+
+    fn end(&mut self, slot: u32, at: usize, ts: i64, seq: i64, ending: u8, reason: u8) {
+        self.table.remove_at(at);
+        self.free.push(slot);
+        let mut life = self.lives[slot as usize].clone();
+        self.evicted_now -= usize::from(life.evicted);
+        (life.ended, life.ended_seq, life.ending, life.reason) = (ts, seq, ending, reason);
+        if ending == DONE_TOLD && reason == REASON_UNKNOWN && self.hold_ns > 0 {
+            self.waiting.push_back((ts, life.id));
+            if let Some(older) = self.held.insert(life.id, life) {
+                self.ended.push(older);
+            }
+        } else {
+            self.ended.push(life);
+        }
+    }
+
+    /// A trade that explains what happened before: the fill of an order that is alive, or its end.
+    fn explain(&mut self, step: &Step) {
+        if step.kind != MATCH || step.size <= 0 {
+            return;
+        }
+        let hash = hash_id(step.id);
+        let found = self
+            .table
+            .find(hash, |slot| self.lives[slot as usize].id == step.id);
+        let life = match found {
+            Some((slot, _)) => {
+                let life = &mut self.lives[slot as usize];
+                // Its size was told before; that was no amendment.
+                life.amendments = (life.amendments - 1).max(0);
+                life
+            }
+            None => {
+                let Some(life) = self.held.get_mut(&step.id) else {
+                    return;
+                };
+                life.size = (life.size - step.size).max(0);
+                if life.size == 0 {
+                    life.reason = REASON_FILLED;
+                }
+                life
+            }
+        };
+        life.filled = life.filled.saturating_add(step.size);
+        life.fills += 1;
+        life.inferred += 1;
+    }
+
+    /// Ends that waited long enough.
+    fn release(&mut self, ts: i64) {
+        while let Some(&(ended, id)) = self.waiting.front() {
+            if ended + self.hold_ns > ts {
+                return;
+            }
+            self.waiting.pop_front();
+            if self.held.get(&id).is_some_and(|life| life.ended == ended) {
+                self.ended.extend(self.held.remove(&id));
+            }
+        }
+    }
+
+    fn cut_all(&mut self, step: &Step) {
+        for (_, id) in self.waiting.drain(..) {
+            self.ended.extend(self.held.remove(&id));
+        }
+        let free: std::collections::HashSet<u32> = self.free.drain(..).collect();
+        for (slot, mut life) in std::mem::take(&mut self.lives).into_iter().enumerate() {
+            if free.contains(&(slot as u32)) {
+                continue;
+            }
+            if life.evicted {
+                life.ending = EVICTED;
+            } else {
+                (life.ended, life.ended_seq, life.ending) = (step.ts, step.seq, CUT);
+            }
+            self.ended.push(life);
+        }
+        self.table.clear();
+        self.evicted.clear();
+        self.evicted_now = 0;
+    }
+
+    /// Lives that ended since it was last asked, in the order of their ends.
+    pub fn drain(&mut self, ts: i64) -> Vec<Life> {
+        self.release(ts);
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Those that go on, oldest slot first.
+    pub fn alive(&self) -> Vec<Life> {
+        let free: std::collections::HashSet<u32> = self.free.iter().copied().collect();
+        let lives = self.lives.iter().enumerate();
+        lives
+            .filter(|(slot, _)| !free.contains(&(*slot as u32)))
+            .map(|(_, life)| life.clone())
+            .collect()
+    }
+
+    pub fn get(&self, id: Id) -> Option<&Life> {
+        self.table
+            .find(hash_id(id), |slot| self.lives[slot as usize].id == id)
+            .map(|(slot, _)| &self.lives[slot as usize])
+    }
+}

@@ -1,0 +1,311 @@
+//! `Lifecycles`, `Heat`, `Rows`.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::heat::{self, Finished};
+use crate::ids::{Codec, Id};
+use crate::lives::{Life, Lives};
+use crate::python::applied::Effects;
+use crate::python::batch::EventBatch;
+use crate::python::book::OrderBook;
+use crate::python::codec::IdCodec;
+use crate::python::column::{Column, Owner, Values};
+use crate::python::convert::known_id;
+
+enum Cells {
+    Byte(Vec<u8>),
+    Short(Vec<u16>),
+    Long(Vec<i64>),
+    Id(Vec<Id>),
+}
+
+impl Cells {
+    fn values(&self) -> Values {
+        match self {
+            Self::Byte(cells) => cells.as_slice().into(),
+            Self::Short(cells) => cells.as_slice().into(),
+            Self::Long(cells) => cells.as_slice().into(),
+            Self::Id(cells) => cells.as_slice().into(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Byte(cells) => cells.len(),
+            Self::Short(cells) => cells.len(),
+            Self::Long(cells) => cells.len(),
+            Self::Id(cells) => cells.len(),
+        }
+    }
+}
+
+/// Columns of one answer; int64 has NULL where nothing is known.
+#[pyclass(frozen, module = "ordertape")]
+pub struct Rows {
+    columns: Arc<Vec<(&'static str, Cells)>>,
+    codec: Option<Arc<Codec>>,
+}
+
+#[pymethods]
+impl Rows {
+    #[getter]
+    fn names(&self) -> Vec<&'static str> {
+        self.columns.iter().map(|(name, _)| *name).collect()
+    }
+
+    fn column(&self, name: &str) -> PyResult<Column> {
+        let found = self.columns.iter().find(|(known, _)| *known == name);
+        let (_, cells) = found
+            .ok_or_else(|| PyKeyError::new_err(format!("these rows have no column {name:?}")))?;
+        Ok(Column::new(
+            name,
+            cells.values(),
+            Owner::Rows(self.columns.clone()),
+        ))
+    }
+
+    /// The venue's own text of each order's id.
+    fn id_texts(&self) -> Vec<Option<String>> {
+        let ids = self.columns.iter().find_map(|(_, cells)| match cells {
+            Cells::Id(ids) => Some(ids),
+            _ => None,
+        });
+        let (Some(ids), Some(codec)) = (ids, &self.codec) else {
+            return Vec::new();
+        };
+        ids.iter().map(|&id| codec.decode(id)).collect()
+    }
+
+    fn __len__(&self) -> usize {
+        self.columns.first().map_or(0, |(_, cells)| cells.len())
+    }
+}
+
+fn of_lives(lives: &[Life], codec: Option<Arc<Codec>>) -> Rows {
+    let long = |get: fn(&Life) -> i64| Cells::Long(lives.iter().map(get).collect());
+    let byte = |get: fn(&Life) -> u8| Cells::Byte(lives.iter().map(get).collect());
+    let columns = vec![
+        (
+            "order_id",
+            Cells::Id(lives.iter().map(|life| life.id).collect()),
+        ),
+        ("side", byte(|life| life.side)),
+        ("ending", byte(|life| life.ending)),
+        ("reason", byte(|life| life.reason)),
+        (
+            "flags",
+            Cells::Short(lives.iter().map(|life| life.flags).collect()),
+        ),
+        ("opened", long(|life| life.opened)),
+        ("ended", long(|life| life.ended)),
+        ("opened_seq", long(|life| life.opened_seq)),
+        ("ended_seq", long(|life| life.ended_seq)),
+        ("era", long(|life| life.era)),
+        ("price_first", long(|life| life.price_first)),
+        ("price", long(|life| life.price)),
+        ("size_first", long(|life| life.size_first)),
+        ("size", long(|life| life.size)),
+        ("filled", long(|life| life.filled)),
+        ("fills", long(|life| life.fills)),
+        ("amendments", long(|life| life.amendments)),
+        ("inferred", long(|life| life.inferred)),
+        ("bid_first", long(|life| life.touch_first[0])),
+        ("ask_first", long(|life| life.touch_first[1])),
+        ("bid", long(|life| life.touch_last[0])),
+        ("ask", long(|life| life.touch_last[1])),
+        ("ahead_first", long(|life| life.ahead_first)),
+        ("ahead", long(|life| life.ahead_last)),
+    ];
+    Rows {
+        columns: Arc::new(columns),
+        codec,
+    }
+}
+
+fn of_finished(finished: Finished) -> Rows {
+    Rows {
+        columns: Arc::new(vec![
+            ("bucket", Cells::Long(finished.bucket)),
+            ("bid", Cells::Long(finished.bid)),
+            ("ask", Cells::Long(finished.ask)),
+            ("last", Cells::Long(finished.last)),
+            ("end", Cells::Long(finished.end)),
+            ("row", Cells::Long(finished.row)),
+            ("size", Cells::Long(finished.size)),
+        ]),
+        codec: None,
+    }
+}
+
+fn level_of(level: usize) -> PyResult<usize> {
+    if level < heat::LEVELS {
+        return Ok(level);
+    }
+    Err(PyValueError::new_err(format!(
+        "expected a level of detail of 0 to {}, found {level}",
+        heat::LEVELS - 1
+    )))
+}
+
+/// How much rested in each row of prices, bucket by bucket, on four levels of detail.
+#[pyclass(module = "ordertape")]
+pub struct Heat(pub heat::Heat);
+
+#[pymethods]
+impl Heat {
+    #[new]
+    #[pyo3(signature = (group, min_size=0, *, price_scale=0, size_scale=0))]
+    fn new(group: i64, min_size: i64, price_scale: u8, size_scale: u8) -> PyResult<Self> {
+        if group < 1 || min_size < 0 {
+            return Err(PyValueError::new_err(format!(
+                "expected a group of 1 or more and a least size of 0 or more, found {group} and {min_size}"
+            )));
+        }
+        Ok(Self(heat::Heat::new(
+            group,
+            min_size,
+            (price_scale, size_scale),
+        )))
+    }
+
+    #[getter]
+    fn group(&self) -> i64 {
+        self.0.group
+    }
+    #[getter]
+    fn min_size(&self) -> i64 {
+        self.0.min_size
+    }
+    #[getter]
+    fn prices(&self) -> (i64, i64, i64) {
+        self.0.prices.into()
+    }
+
+    fn advance(&mut self, ts: i64) {
+        self.0.advance(ts);
+    }
+
+    fn drain(&mut self, level: usize) -> PyResult<Rows> {
+        Ok(of_finished(self.0.drain(level_of(level)?)))
+    }
+
+    fn resting(&self) -> Rows {
+        let (row, size) = self.0.resting();
+        Rows {
+            columns: Arc::new(vec![("row", Cells::Long(row)), ("size", Cells::Long(size))]),
+            codec: None,
+        }
+    }
+}
+
+/// Orders from birth to end.
+#[pyclass(module = "ordertape")]
+pub struct Lifecycles {
+    lives: Lives,
+    codec: Option<Arc<Codec>>,
+    ts: i64,
+}
+
+#[pymethods]
+impl Lifecycles {
+    #[new]
+    #[pyo3(signature = (*, hold_ns, evicted_max, era=0))]
+    fn new(hold_ns: i64, evicted_max: usize, era: i64) -> Self {
+        let mut lives = Lives::new(hold_ns, evicted_max);
+        lives.era = era;
+        Self {
+            lives,
+            codec: None,
+            ts: 0,
+        }
+    }
+
+    #[pyo3(signature = (batch, effects, book, heats=Vec::new()))]
+    fn take(
+        &mut self,
+        py: Python<'_>,
+        batch: &EventBatch,
+        effects: &Effects,
+        book: &OrderBook,
+        heats: Vec<Py<Heat>>,
+    ) -> PyResult<()> {
+        let slice = &batch.0;
+        if effects.0.best_bid.len() != slice.len {
+            return Err(PyValueError::new_err(format!(
+                "expected the effects of this batch's {} events, found those of {}",
+                slice.len,
+                effects.0.best_bid.len()
+            )));
+        }
+        self.know(&slice.columns.codec)?;
+        let scales = (
+            book.book.price_scale.unwrap_or(slice.columns.price_scale),
+            book.book.size_scale.unwrap_or(slice.columns.size_scale),
+        );
+        let mut borrowed: Vec<_> = heats.iter().map(|heat| heat.borrow_mut(py)).collect();
+        let mut heats: Vec<&mut heat::Heat> = borrowed.iter_mut().map(|heat| &mut heat.0).collect();
+        for heat in &mut heats {
+            if !heat.adopt(scales) {
+                return Err(PyValueError::new_err(
+                    "a heat's scales are larger than the book's, or its group does not fit them",
+                ));
+            }
+        }
+        self.lives.take(slice, &effects.0, scales, &mut heats);
+        if let Some(at) = slice.range().last() {
+            self.ts = slice.columns.ts_recv[at];
+        }
+        Ok(())
+    }
+
+    /// `ts` (ns): ends of unknown reason that waited long enough by then are told, too.
+    #[pyo3(signature = (ts=None))]
+    fn drain(&mut self, ts: Option<i64>) -> Rows {
+        let ended = self.lives.drain(ts.unwrap_or(self.ts));
+        of_lives(&ended, self.codec.clone())
+    }
+
+    fn alive(&self) -> Rows {
+        of_lives(&self.lives.alive(), self.codec.clone())
+    }
+
+    fn get(&self, order_id: &Bound<'_, PyAny>) -> PyResult<Option<Rows>> {
+        let Some(codec) = &self.codec else {
+            return Ok(None);
+        };
+        let found = known_id(codec, order_id)?.and_then(|id| self.lives.get(id));
+        Ok(found.map(|life| of_lives(std::slice::from_ref(life), self.codec.clone())))
+    }
+
+    #[getter]
+    fn codec(&self) -> Option<IdCodec> {
+        self.codec.clone().map(IdCodec)
+    }
+
+    fn __len__(&self) -> usize {
+        self.lives.len()
+    }
+}
+
+impl Lifecycles {
+    /// Ids are told apart by their keys, which must stay those of one codec.
+    fn know(&mut self, codec: &Arc<Codec>) -> PyResult<()> {
+        if self.lives.is_empty() || self.codec.is_none() {
+            self.codec = Some(codec.clone());
+            return Ok(());
+        }
+        if self
+            .codec
+            .as_ref()
+            .is_some_and(|known| known.same_keys(codec))
+        {
+            return Ok(());
+        }
+        Err(PyValueError::new_err(
+            "the batch's ids are of another codec than those of the orders that are alive",
+        ))
+    }
+}

@@ -1,0 +1,74 @@
+"""Which key each route needs: one table, held against the application's own routes by a test."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Final, Literal, TypeAlias
+
+from starlette.routing import Match, compile_path
+from starlette.types import Scope as Connection
+
+from ordertape.api.security.keys import Scope
+
+__all__ = ["ROUTES", "WEBSOCKET", "Needed", "needed_scope"]
+
+Needed: TypeAlias = Scope | Literal["public"]
+"""``public``: nobody is asked for a key."""
+WEBSOCKET: Final = "WEBSOCKET"
+"""Stands where a method does."""
+
+_LEVEL3: Final = "/api/v1/orderbook-heatmap/level3"
+
+ROUTES: Final[dict[tuple[str, str], Needed]] = {
+    ("GET", "/"): "read",
+    ("GET", "/docs"): "read",
+    ("GET", "/docs/oauth2-redirect"): "read",
+    ("GET", "/healthz"): "public",
+    ("GET", "/metrics"): "read",
+    ("GET", "/openapi.json"): "read",
+    ("GET", "/readyz"): "public",
+    ("GET", "/redoc"): "read",
+    ("GET", "/static-offline-docs/{path:path}"): "public",
+    ("GET", f"{_LEVEL3}/gaps/{{exchange}}/{{symbol:path}}"): "read",
+    ("GET", f"{_LEVEL3}/orders/{{exchange}}/{{symbol:path}}"): "read",
+    ("GET", f"{_LEVEL3}/snapshot/{{exchange}}/{{symbol:path}}"): "read",
+    ("GET", f"{_LEVEL3}/statistics/{{exchange}}/{{symbol:path}}"): "read",
+    ("GET", f"{_LEVEL3}/status/{{exchange}}/{{symbol:path}}"): "read",
+    ("GET", f"{_LEVEL3}/streams"): "read",
+    ("GET", f"{_LEVEL3}/venues"): "read",
+    ("POST", f"{_LEVEL3}/start"): "control",
+    ("POST", f"{_LEVEL3}/stop/{{exchange}}/{{symbol:path}}"): "control",
+    (WEBSOCKET, f"{_LEVEL3}/ws/{{symbol:path}}"): "read",
+}
+
+
+def needed_scope(connection: Connection) -> Needed:
+    """What a request or WebSocket needs.
+
+    A route that the table does not have needs ``admin``: forgetting one closes it.  What no route
+    has (404, 405) needs ``read``: only who may read hears what there is.
+    """
+    method = WEBSOCKET if connection["type"] == "websocket" else connection["method"]
+    method = "GET" if method == "HEAD" else method
+    path = _path(connection)
+    for pattern, needed in _patterns(method):
+        if pattern.match(path):
+            return needed
+    routes = connection["app"].routes
+    known = any(route.matches(connection)[0] is Match.FULL for route in routes)
+    return "admin" if known else "read"
+
+
+def _path(connection: Connection) -> str:
+    """Without what a proxy put before it."""
+    path, root = str(connection["path"]), str(connection.get("root_path", "")).rstrip("/")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
+@cache
+def _patterns(method: str) -> tuple[tuple[re.Pattern[str], Needed], ...]:
+    """By the very expressions that the routes themselves are found by."""
+    return tuple(
+        (compile_path(path)[0], needed) for (own, path), needed in ROUTES.items() if own == method
+    )

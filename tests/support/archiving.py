@@ -1,0 +1,47 @@
+"""``python -m support.archiving DATA``: an archiver of many small files, until SIGTERM.
+
+A keeper closes a file at a million events or the end of a day; a test has neither.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+from ordertape.errors import OrdertapeError
+from ordertape.tape.archive import Archiver
+from ordertape.tape.folder import MarketFolder
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="support.archiving")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("exchange")
+    parser.add_argument("symbol")
+    parser.add_argument("--file-rows", type=int, default=150)
+    options = parser.parse_args(arguments)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    folder = MarketFolder(options.data, options.exchange, options.symbol)
+    rows = options.file_rows
+    try:
+        with closing(
+            Archiver(folder, file_rows_max=rows, row_group_rows=max(1, rows // 3))
+        ) as archiver:
+            while not stop.wait(0.05):
+                archiver.step()
+            archiver.step()
+    except OrdertapeError as error:
+        sys.stderr.write(f"archiving: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

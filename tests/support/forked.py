@@ -1,0 +1,184 @@
+"""Roles as real processes that begin at once: forked from a process that has imported them.
+
+A fresh interpreter takes about a second of imports; of a thousand kills that would be most of the
+time.  Nothing runs in the template (no loop, no thread), so a child is what ``python -m`` would
+have made of it.  People's roles are never forked: see ``ordertape.roles.children``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+__all__ = ["Forked", "Template"]
+
+MODULES = ("ordertape.roles.collector", "ordertape.roles.keeper", "support.archiving")
+
+
+class Forked:
+    """One process; ``errors`` is the file of what it says on stderr."""
+
+    def __init__(self, template: Template, pid: int, errors: Path) -> None:
+        self._template, self.pid, self.errors = template, pid, errors
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+        return self._template.status(self.pid)
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        if self.status is None:
+            os.kill(self.pid, number)
+
+    def wait(self, seconds: float = 30.0) -> int:
+        """Its exit status once it has ended."""
+        deadline = time.monotonic() + seconds
+        while (status := self.status) is None:
+            assert time.monotonic() < deadline, f"process {self.pid} still runs: {self.ending()}"
+            time.sleep(0.002)
+        return status
+
+    def stop(self, seconds: float = 30.0) -> int:
+        """Asks it to leave (SIGTERM); its exit status."""
+        self.kill(signal.SIGTERM)
+        return self.wait(seconds)
+
+    def ending(self) -> str:
+        lines = self.errors.read_text(errors="replace").splitlines()
+        return lines[-1] if lines else f"status {self.status}"
+
+
+class Template:
+    """Forks roles until the end of the block, and ends those that are left then."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._begun = folder, 0
+        self._ended: dict[int, int] = {}
+        self._running: set[int] = set()
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "support.forked"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).resolve().parent.parent,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+            text=True,
+            bufsize=1,
+        )
+        assert self._read() == {"ready": True}
+        return self
+
+    def end(self) -> None:
+        """Kills what still runs."""
+        for pid in list(self._running):
+            if self.status(pid) is None:
+                os.kill(pid, signal.SIGKILL)
+                while self.status(pid) is None:
+                    time.sleep(0.002)
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def start(
+        self, module: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> Forked:
+        self._begun += 1
+        errors = self._folder / f"{module.rpartition('.')[2]}-{self._begun}.txt"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        told = {
+            "module": module,
+            "arguments": list(arguments),
+            "environment": dict(environment or {}),
+            "errors": str(errors),
+        }
+        pid = self._ask(told)["pid"]
+        self._running.add(pid)
+        return Forked(self, pid, errors)
+
+    def status(self, pid: int) -> int | None:
+        if pid not in self._ended and pid in self._running:
+            for ended, status in self._ask({"reap": True})["ended"]:
+                self._ended[ended] = status
+                self._running.discard(ended)
+        return self._ended.get(pid)
+
+    def _ask(self, told: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(told) + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+
+# The template's own process -----------------------------------------------------------------------
+
+
+def _serve() -> None:
+    for module in MODULES:
+        importlib.import_module(module)
+    _tell({"ready": True})
+    for line in sys.stdin:
+        told = json.loads(line)
+        if "reap" in told:
+            _tell({"ended": _reaped()})
+        else:
+            _tell({"pid": _fork(told)})
+
+
+def _reaped() -> list[tuple[int, int]]:
+    ended = []
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        ended.append((pid, os.waitstatus_to_exitcode(status)))
+
+
+def _fork(told: dict[str, Any]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        os.setsid()
+        os.environ.update(told["environment"])
+        nothing = os.open(os.devnull, os.O_RDWR)
+        errors = os.open(told["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        for ours, target in ((nothing, 0), (nothing, 1), (errors, 2)):
+            os.dup2(ours, target)
+        # What was read of the environment at the import.
+        importlib.reload(sys.modules["ordertape.crash_points"])
+        status = sys.modules[told["module"]].main(told["arguments"])
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _tell(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _serve()

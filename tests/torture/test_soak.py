@@ -1,0 +1,78 @@
+"""The whole system for an hour under random faults: no promise broken, no memory that grows.
+
+``ORDERTAPE_SOAK_SECONDS`` (3,600) and ``ORDERTAPE_SOAK_SEED`` say how long and which.  In the first
+two fifths roles are killed, too; behind that they live on, so that their memory can be measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from ordertape.roles.demonstration import free_port
+from support.postgres import installed_cluster
+from support.soak import Soak
+from support.soak_judge import judge_gaps, judge_tape
+from support.soak_venues import MARKETS, Venues
+from support.tries import record
+
+pytestmark = pytest.mark.torture
+
+RATE = 100
+"""Events a second of the exchange."""
+SLOPE_MAX = 1.0
+"""Percent an hour."""
+
+
+def test_an_hour_of_random_faults_breaks_no_promise(tmp_path: Path) -> None:
+    seconds = float(os.environ.get("ORDERTAPE_SOAK_SECONDS") or 3_600)
+    seed = int(os.environ.get("ORDERTAPE_SOAK_SEED") or random.randrange(10**6))
+    print(f"seed {seed}, {seconds:g} s", flush=True)
+    with installed_cluster() as database, Venues(seed, RATE) as venues:
+        soak = Soak(tmp_path, database, venues, free_port(), seed)
+        try:
+            soak.begin()
+            began = time.time_ns()
+            _endure(soak, seconds)
+            ended = time.time_ns()
+            soak.end()
+        finally:
+            soak.close()
+        losses = venues.losses()
+        figures = soak.figures()
+        wrong = [*soak.wrong, *soak.clients.wrong]
+        figures["gap_rows"] = figures["events"] = 0
+        for exchange in MARKETS:
+            found, events = judge_tape(soak.data, exchange, database.url)
+            unfit, gaps = judge_gaps(soak.data, exchange, soak.causes, losses, began, ended)
+            wrong += found + unfit
+            figures["events"] += events
+            figures["gap_rows"] += gaps
+    figures["losses"] = len(losses) + sum(bool(cause.venues) for cause in soak.causes)
+    figures["slopes_percent_an_hour"] = {}
+    for role, grown in soak.slopes(warm_up=min(300.0, seconds / 10)).items():
+        figures["slopes_percent_an_hour"][role] = [round(grown.slope, 2), round(grown.least, 2)]
+        if grown.least >= SLOPE_MAX:
+            wrong.append(
+                f"memory of the {role} grows by {grown.slope:.2f} % an hour (at least "
+                f"{grown.least:.2f}) of {grown.median / 2**20:.0f} MB, over {grown.hours:.2f} h"
+            )
+    print(json.dumps(figures), flush=True)
+    record("soak", f"{seconds:g} s: {json.dumps(figures)}", seed, wrong)
+    assert wrong == []
+
+
+def _endure(soak: Soak, seconds: float) -> None:
+    began = time.monotonic()
+    pauses = (30.0, 120.0) if seconds >= 600 else (2.0, 8.0)
+    while (passed := time.monotonic() - began) < seconds:
+        pause = min(soak.dice.uniform(*pauses), seconds - passed)
+        time.sleep(max(0.0, pause))  # nothing is awaited: the time itself is what is tried
+        what = soak.fault(kills=passed < 0.4 * seconds)
+        print(f"{time.strftime('%H:%M:%S', time.gmtime())} {what}", flush=True)
+        soak.judge_rows()
