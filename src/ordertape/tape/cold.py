@@ -8,6 +8,7 @@ plain one goes: killed anywhere, one of the two is there and whole, and the next
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,23 +18,24 @@ import msgspec
 import numpy as np
 
 from ordertape._engine import IdCodec
+from ordertape.crash_points import crash_point
 from ordertape.errors import TapeCorrupt, TapeError
 from ordertape.tape.archive_columns import hash_columns
 from ordertape.tape.archive_files import (
     ArchiveFile,
     FileInfo,
-    list_files,
     sync_file,
     temporary,
 )
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.cold_file import ColdFile, ColdWriter
-from ordertape.tape.file_groups import COLD, PLAIN, group_spans, read_group
-from ordertape.tape.folder import MarketFolder, sync_directory
+from ordertape.tape.file_groups import COLD, group_spans, read_group
+from ordertape.tape.folder import MarketFolder, names_like, sync_directory
 from ordertape.times import NS_PER_SECOND
 
 __all__ = ["Cooled", "cool", "days_ago"]
 
+_PLAIN_NAME: Final = re.compile(r"events-(\d{20})-(\d{20})\.parquet")
 _NS_PER_DAY: Final = 86_400 * NS_PER_SECOND
 
 
@@ -45,6 +47,10 @@ class Cooled(NamedTuple):
     plain_bytes: int
     cold_bytes: int
 
+    def told(self) -> dict[str, str | int]:
+        """As a line of a log or of JSON."""
+        return {**self._asdict(), "path": str(self.path)}
+
 
 def days_ago(days: int) -> int:
     """That moment, ns since 1970 UTC."""
@@ -54,48 +60,53 @@ def days_ago(days: int) -> int:
 def cool(folder: MarketFolder, before: int) -> Iterator[Cooled]:
     """Makes the files cold whose last event came before a moment (ns), oldest first, one a step.
 
-    A file that can't be read is left as it is.  Raises MarketBusy, TapeError.
+    A file that can't be read is left as it is and told at the end.  Raises MarketBusy, TapeError.
     """
-    for stem in [path.stem for path in sorted(folder.archive.glob("events-*" + PLAIN))]:
-        plain = folder.archive / (stem + PLAIN)
+    unread: TapeCorrupt | None = None
+    for name in sorted(names_like(_PLAIN_NAME, folder.archive), key=lambda name: name[0]):
+        file = ArchiveFile(int(name[1]), int(name[2]), folder.archive / name[0])
         with folder.archiving():
             try:
-                cooled = _cooled(plain, before)
+                cooled = _cooled(file, before)
             except FileNotFoundError:
                 continue  # another process was quicker
+            except TapeCorrupt as error:
+                unread = unread or error
+                continue
             except OSError as error:
                 raise TapeError(
                     f"{folder.market}: can't write the archive {folder.archive}: {error}"
                 ) from None
-        if cooled is not None:
-            yield cooled
+        if cooled is None:
+            break  # those behind it are younger
+        yield cooled
+    if unread is not None:
+        raise unread
 
 
-def _cooled(plain: Path, before: int) -> Cooled | None:
+def _cooled(plain: ArchiveFile, before: int) -> Cooled | None:
     """None where the file is too young."""
-    file = next((f for f in list_files(plain.parent) if f.path.stem == plain.stem), None)
-    if file is None or not plain.is_file():
-        return None
-    cold = plain.with_suffix(COLD)
-    size = plain.stat().st_size
-    if file.path == cold:
-        if not _holds_all(cold, file):
-            cold.unlink()  # of two forms the one that is whole stays
-            sync_directory(plain.parent)
-            return _cooled(plain, before)
-    elif file.info.last_ts_recv >= before:
-        return None
-    else:
-        _write(file, cold)
-    plain.unlink()
-    sync_directory(plain.parent)
-    return Cooled(cold, file.last_seq - file.first_seq + 1, size, cold.stat().st_size)
+    cold = plain._replace(path=plain.path.with_suffix(COLD))
+    size = plain.path.stat().st_size
+    if cold.path.exists() and not _holds_all(cold):
+        cold.path.unlink()  # of two forms the one that is whole stays
+        sync_directory(cold.path.parent)
+    if not cold.path.exists():
+        if plain.info.last_ts_recv >= before:
+            return None
+        _write(plain, cold.path)
+        crash_point("cold.renamed")
+    plain.path.unlink()
+    crash_point("cold.plain_gone")
+    sync_directory(plain.path.parent)
+    events = plain.last_seq - plain.first_seq + 1
+    return Cooled(cold.path, events, size, cold.path.stat().st_size)
 
 
-def _holds_all(cold: Path, file: ArchiveFile) -> bool:
+def _holds_all(cold: ArchiveFile) -> bool:
     """Whether what a crash left beside its plain form can be believed."""
     try:
-        return _digest_of(cold, file.info) == file.info.rows_digest
+        return _digest_of(cold.path, cold.info) == cold.info.rows_digest
     except TapeCorrupt:
         return False
 
@@ -111,6 +122,7 @@ def _write(file: ArchiveFile, cold: Path) -> None:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+    crash_point("cold.written")
     path.rename(cold)
     sync_directory(cold.parent)
 
