@@ -2,7 +2,7 @@
 //! known or is told.  A block has few classes; a row names its own with one symbol.
 
 use crate::batch::Row;
-use crate::events::NO_SIDE;
+use crate::events::{CLEAR, NO_SIDE, OPEN, TRADE};
 
 macro_rules! modes {
     ($($(#[$doc:meta])* $name:ident: $($mode:ident)+;)+) => {$(
@@ -71,14 +71,21 @@ impl Class {
     pub fn of(row: &Row) -> Option<Self> {
         side_code(row.side)?;
         side_code(row.taker_side)?;
-        (row.kind < 16).then(|| Self {
+        let class = Self {
             kind: row.kind,
             side: row.side,
             reason: row.reason,
             flags: row.flags,
             taker_side: row.taker_side,
             ..Self::default()
-        })
+        };
+        class.is_known().then_some(class)
+    }
+
+    /// Whether there is such a kind, of that side.
+    fn is_known(&self) -> bool {
+        let alone = matches!(self.kind, CLEAR | TRADE);
+        (OPEN..=TRADE).contains(&self.kind) && (alone || self.side != NO_SIDE)
     }
 
     /// All of it in 58 bits.
@@ -106,7 +113,7 @@ impl Class {
     pub fn unpacked(packed: u64) -> Option<Self> {
         let mut from = Packed(packed, 0);
         let side = |code: u64| [Some(0), Some(1), Some(NO_SIDE), None][code as usize];
-        Some(Self {
+        let class = Self {
             kind: from.take(4) as u8,
             side: side(from.take(2))?,
             reason: from.take(8) as u8,
@@ -122,7 +129,9 @@ impl Class {
             size_before: *Size::ALL.get(from.take(3) as usize)?,
             trade: *Trade::ALL.get(from.take(3) as usize)?,
             taker: *Taker::ALL.get(from.take(3) as usize)?,
-        })
+        };
+        let named = class.order != Order::None || matches!(class.kind, CLEAR | TRADE);
+        (named && class.is_known()).then_some(class)
     }
 }
 

@@ -11,6 +11,8 @@ mod coder;
 mod decode;
 mod encode;
 mod model;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
