@@ -14,22 +14,23 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-__all__ = ["API", "quantiles", "serving"]
+__all__ = ["API", "quantiles", "serving", "started"]
 
 API = "/api/v1/orderbook-heatmap/level3"
 _TOP = Path(__file__).resolve().parent.parent
 
 
 @contextmanager
-def serving(folder: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-    """(address, ms from its start to the first answer) of a server of ``folder/data``."""
+def started(
+    folder: Path, environment: Mapping[str, str]
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """(address, process) of a server of ``folder/data``, once it listens."""
     log = folder / "uvicorn.log"
     command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0"]
     settings = {"ORDERTAPE_DATA": str(folder / "data"), "ORDERTAPE_LOGS": str(folder / "logs")}
-    begun = time.perf_counter()
     with log.open("w") as output:
         server = subprocess.Popen(
-            [*command, "--ws", "websockets-sansio", "--no-access-log"],
+            [*command, "--no-access-log"],
             cwd=_TOP,
             env={**os.environ, **environment, **settings},
             stdout=output,
@@ -40,11 +41,19 @@ def serving(folder: Path, environment: Mapping[str, str]) -> Iterator[tuple[str,
             if server.poll() is not None:
                 raise SystemExit(log.read_text())
             time.sleep(0.01)
-        httpx.get(f"{found[1]}{API}/streams").raise_for_status()
-        yield found[1], (time.perf_counter() - begun) * 1000
+        yield found[1], server
     finally:
         server.terminate()
         server.wait(30)
+
+
+@contextmanager
+def serving(folder: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    """(address, ms from its start to the first answer) of a server of ``folder/data``."""
+    begun = time.perf_counter()
+    with started(folder, environment) as (address, _):
+        httpx.get(f"{address}{API}/streams").raise_for_status()
+        yield address, (time.perf_counter() - begun) * 1000
 
 
 def quantiles(

@@ -1,16 +1,19 @@
-"""Mailboxes are bounded and warn first; a reader gets every event once, in order."""
+"""A reader gets every event once, in order; a group is sent the same bytes."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
+from typing import Any
 
 import pytest
 
 from ordertape import limits
-from ordertape.broadcast.channel import Mailbox, Subscription, TooSlow
-from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Frame, Resumed, Told
+from ordertape.broadcast.channel import Beat, Group, Subscription
+from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Resumed, Told
+from ordertape.broadcast.mailbox import Mailbox
+from support.outlets import KeptOutlet, mailbox_of, until
 from support.tape import Market
 
 WHERE = Circumstance("bitfinex", "A/B", "LIVE", 1, True)
@@ -26,124 +29,138 @@ def picture(market: Market, sequence: int) -> BookPicture:
     return made
 
 
-async def taken(mailbox: Mailbox) -> list[dict[str, object]]:
-    return [json.loads(frame.text) for frame, _ in await mailbox.take()]
+def whole_market() -> Market:
+    """With a book."""
+    market = Market()
+    for _ in market.messages(30):
+        pass
+    return market
 
 
-async def test_frames_come_in_order_and_a_taker_waits_for_the_first() -> None:
-    mailbox = Mailbox()
-    waiting = asyncio.create_task(mailbox.take())
-    await asyncio.sleep(0)
-    mailbox.put(Frame("a"))
-    mailbox.put(Frame("b"))
-    assert [frame.text for frame, _ in await waiting] == ["a", "b"]
+async def pumped(mailbox: Mailbox, outlet: KeptOutlet, last: int) -> list[dict[str, Any]]:
+    """All texts, up to the event ``last``."""
+    task, texts = asyncio.create_task(mailbox.pump_forever()), list[dict[str, Any]]()
+    try:
+        async with asyncio.timeout(20):
+            while not texts or sequences(texts)[-1] < last:
+                await asyncio.sleep(0)
+                texts += outlet.taken()
+    finally:
+        task.cancel()
+    return texts
 
 
-async def test_half_full_warns_once_and_before_what_waits() -> None:
-    mailbox = Mailbox(bytes_max=1_000)
-    for _ in range(7):
-        mailbox.put(Frame("x" * 100))
-    frames = [frame.text for frame, _ in await mailbox.take()]
-    assert json.loads(frames[0])["type"] == "l3_warning"
-    assert [len(text) for text in frames[1:]] == [100] * 7
+def sequences(texts: list[dict[str, Any]]) -> list[int]:
+    """Of the events in them."""
+    found: list[dict[str, int]] = []
+    for text in texts:
+        if text["type"] == "l3_order":
+            found.append(text["data"])
+        elif text["type"] == "l3_orders":
+            found += text["data"]
+    return [data.get("sequence") or data["n"] for data in found]
 
 
-async def test_full_drops_what_waits_and_ends_the_client() -> None:
-    mailbox = Mailbox(bytes_max=1_000)
-    for _ in range(20):
-        mailbox.put(Frame("x" * 100))
-    assert mailbox.full
-    with pytest.raises(TooSlow):
-        await mailbox.take()
-
-
-async def test_what_is_missed_is_written_as_it_is_taken_and_then_comes_what_followed() -> None:
-    market, mailbox = Market(seed=5), Mailbox(bytes_max=1_000)
+@pytest.mark.parametrize("batch_ms", [0, 10])
+async def test_what_is_missed_is_written_as_it_is_taken_and_then_comes_what_followed(
+    batch_ms: int,
+) -> None:
+    market, outlet = Market(seed=5), KeptOutlet(is_open=False)
+    mailbox = mailbox_of(outlet, 1_000)
     missed = Resumed(list(market.messages(900))[1:], WHERE, 1)
-    reader = Subscription(mailbox)
+    reader = Subscription(mailbox, batch_ms=batch_ms)
     reader.begin(missed.batches[0].first_seq - 1, [missed])
     assert not mailbox.full
+    outlet.reopen()
+    texts = await pumped(mailbox, outlet, missed.last)
+    assert {text["type"] for text in texts} == {"l3_orders" if batch_ms else "l3_order"}
     reader.deliver(events(missed.last + 1, missed.last + 1))
-    told: list[int] = []
-    while not told or told[-1] <= missed.last:
-        frames = await mailbox.take()
-        assert 0 < len(frames) <= limits.client_take_frames
-        told += [frame.stand[1] for frame, _ in frames if frame.stand is not None]
-    assert told == list(range(missed.batches[0].first_seq, missed.last + 2))
+    told = sequences(texts)
+    assert told == list(range(missed.batches[0].first_seq, missed.last + 1))
+    assert len(outlet.writes) > len(told) / limits.client_take_events
+    assert len(outlet.taken()) == 1
 
 
-async def test_what_is_missed_comes_in_lists_where_that_is_wanted() -> None:
-    market, mailbox = Market(seed=5), Mailbox()
-    missed = Resumed(list(market.messages(300))[1:], WHERE, 1)
-    reader = Subscription(mailbox, batch_ms=10)
-    reader.begin(missed.batches[0].first_seq - 1, [missed])
-    lists = await taken(mailbox)
-    assert {frame["type"] for frame in lists} == {"l3_orders"}
-    reader.close()
+async def test_a_large_book_comes_in_pieces_as_the_connection_takes_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ordertape.limits.client_piece_bytes", 100)
+    market, outlet = Market(), KeptOutlet()
+    for _ in market.messages(60):
+        pass
+    reader = Subscription(mailbox_of(outlet))
+    shown = picture(market, 10)
+    reader.begin(10, [shown])
+    assert len(outlet.writes) > 10
+    assert max(map(len, outlet.writes)) < 250
+    assert reader.sent == (1, 10)
+    (book,) = outlet.taken()
+    assert book["bids"] == json.loads(f"{{{shown.members(0)}}}")["bids"]
+    assert {"type", "exchange", "state", "era", "age_ms", "tape", "asks"} <= book.keys()
 
 
-async def test_one_frame_alone_always_fits() -> None:
-    mailbox = Mailbox(bytes_max=10)
-    mailbox.put(Frame("x" * 100))
-    assert len(await mailbox.take()) == 1
-
-
-async def test_a_frame_is_encoded_once_for_all_readers() -> None:
-    item = events(1, 3)
-    boxes = [Mailbox(), Mailbox()]
-    for box in boxes:
-        reader = Subscription(box)
+@pytest.mark.parametrize("batch_ms", [0, 1])
+async def test_a_frame_is_made_once_for_all_readers(batch_ms: int) -> None:
+    group, outlets = Group(batch_ms), [KeptOutlet(), KeptOutlet()]
+    for outlet in outlets:
+        reader = Subscription(mailbox_of(outlet), batch_ms=batch_ms)
         reader.begin(0, [])
-        reader.deliver(item)
-    one, other = [await box.take() for box in boxes]
-    assert all(a[0].text is b[0].text for a, b in zip(one, other, strict=True))
+        group.readers.add(reader)
+    behind = KeptOutlet()
+    late = Subscription(mailbox_of(behind), batch_ms=batch_ms)
+    late.begin(2, [])
+    group.readers.add(late)
+    group.deliver(events(1, 3))
+    group.flush()
+    one, other = (outlet.writes for outlet in outlets)
+    assert len(one) == len(other) == 1
+    assert one[0] is other[0]
+    assert sequences(behind.taken()) == [3]
+    assert late.sent == (1, 3)
 
 
 async def test_what_came_before_the_first_book_is_held_and_told_once() -> None:
-    market, mailbox = Market(), Mailbox()
-    for _ in market.messages(30):
-        pass
-    reader = Subscription(mailbox)
+    market, outlet = whole_market(), KeptOutlet()
+    reader = Subscription(mailbox_of(outlet))
     reader.deliver(events(8, 9))
     reader.deliver(events(10, 12))
     reader.begin(10, [picture(market, 10), events(11, 11)])
     reader.deliver(events(11, 12))
     reader.deliver(events(13, 13))
-    found = await taken(mailbox)
-    assert [frame["type"] for frame in found] == ["l3_snapshot", *["l3_order"] * 3]
-    assert [frame["data"] for frame in found[1:]] == [{"n": 11}, {"n": 12}, {"n": 13}]
+    found = outlet.taken()
+    assert found[0]["type"] == "l3_snapshot"
+    assert sequences(found) == [11, 12, 13]
 
 
 async def test_what_is_held_before_the_first_book_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ordertape.limits.client_mailbox_bytes_max", 100)
-    reader = Subscription(Mailbox())
+    outlet = KeptOutlet()
+    reader = Subscription(mailbox_of(outlet))
     for first in range(1, 1_000, 10):
         reader.deliver(events(first, first + 9))
     assert reader.overran
     reader.forget_early()
     reader.deliver(events(1_001, 1_001))
     reader.begin(1_000, [])
-    assert [frame["data"] for frame in await taken(reader.mailbox)] == [{"n": 1_001}]
+    assert sequences(outlet.taken()) == [1_001]
 
 
 async def test_no_event_comes_before_the_first_book(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that waits for a stream, whose replica then begins in its middle."""
-    market = Market()
-    for _ in market.messages(30):
-        pass
-    reader = Subscription(Mailbox())
+    market, outlet = whole_market(), KeptOutlet()
+    reader = Subscription(mailbox_of(outlet))
     reader.begin(0, [], has_book=False)
-    reader.deliver(Told(Frame('{"type":"l3_status"}')))
+    reader.deliver(Told.of('{"type":"l3_status"}', "l3_status"))
     reader.deliver(events(72, 80))
     reader.deliver(picture(market, 78))
     reader.deliver(events(81, 81))
-    found = await taken(reader.mailbox)
+    found = outlet.taken()
     assert [frame["type"] for frame in found[:2]] == ["l3_status", "l3_snapshot"]
-    assert [frame["data"] for frame in found[2:]] == [{"n": 79}, {"n": 80}, {"n": 81}]
+    assert sequences(found) == [79, 80, 81]
     monkeypatch.setattr("ordertape.limits.client_mailbox_bytes_max", 40)
-    reader = Subscription(Mailbox(2**20))
+    reader = Subscription(mailbox_of(outlet, 2**20))
     reader.begin(0, [], has_book=False)
     for nth in range(72, 92):
         reader.deliver(events(nth, nth))
@@ -151,54 +168,83 @@ async def test_no_event_comes_before_the_first_book(monkeypatch: pytest.MonkeyPa
     assert reader.has_book is False  # what followed that book was not held back
     reader.deliver(picture(market, 90))
     assert reader.has_book
-    found = await taken(reader.mailbox)
-    assert [frame.get("data") for frame in found[1:]] == [{"n": 91}]
+    assert sequences(outlet.taken()) == [91]
 
 
 async def test_a_book_is_told_once_a_place() -> None:
-    market, mailbox = Market(), Mailbox()
-    for _ in market.messages(30):
-        pass
-    reader = Subscription(mailbox)
+    market, outlet = whole_market(), KeptOutlet()
+    reader = Subscription(mailbox_of(outlet))
     reader.begin(10, [picture(market, 10)])
     reader.deliver(picture(market, 10))
     reader.deliver(picture(market, 4))
     reader.deliver(picture(market, 12))
-    assert [frame["sequence"] for frame in await taken(mailbox)] == [10, 12]
+    assert [frame["sequence"] for frame in outlet.taken()] == [10, 12]
+
+
+def group_of(outlet: KeptOutlet, batch_ms: int) -> Group:
+    """With one reader, who stands at the start."""
+    group, reader = Group(batch_ms), Subscription(mailbox_of(outlet), batch_ms=batch_ms)
+    reader.begin(0, [])
+    group.readers.add(reader)
+    return group
 
 
 async def test_gathered_events_go_out_in_time_and_before_anything_else() -> None:
-    mailbox = Mailbox()
-    reader = Subscription(mailbox, batch_ms=20)
-    reader.begin(0, [])
-    reader.deliver(events(1, 2))
-    reader.deliver(events(3, 3))
-    first = await taken(mailbox)
-    assert [frame["data"] for frame in first] == [[{"n": 1}, {"n": 2}, {"n": 3}]]
-    reader.deliver(events(4, 4))
-    reader.deliver(Told(Frame('{"type":"l3_status"}')))
-    assert [frame["type"] for frame in await taken(mailbox)] == ["l3_orders", "l3_status"]
-    reader.close()
+    outlet = KeptOutlet()
+    group = group_of(outlet, 20)
+    group.deliver(events(1, 2))
+    group.deliver(events(3, 3))
+    assert not outlet.writes
+    await until(lambda: bool(outlet.writes))
+    (first,) = outlet.taken()
+    assert [data["n"] for data in first["data"]] == [1, 2, 3]
+    group.deliver(events(4, 4))
+    group.deliver(Told.of('{"type":"l3_status"}', "l3_status"))
+    assert [frame["type"] for frame in outlet.taken()] == ["l3_orders", "l3_status"]
+    group.deliver(events(5, 5))
+    group.close()
 
 
-async def test_where_a_reader_stands_moves_with_its_frames() -> None:
-    mailbox = Mailbox()
-    reader = Subscription(mailbox, batch_ms=10_000)
-    reader.begin(0, [])
-    reader.deliver(events(1, 5))
-    reader.flush()
-    ((frame, whose),) = await mailbox.take()
-    assert whose is reader
-    assert frame.stand == (1, 5)
+async def test_what_is_gathered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ordertape.limits.client_batch_bytes_max", 100)
+    outlet = KeptOutlet()
+    group = group_of(outlet, 10_000)
+    for seq in range(1, 101):
+        group.deliver(events(seq, seq))
+    assert len(outlet.writes) > 5
+    group.flush()
+    assert len(outlet.taken()) > 5
+
+
+async def test_statistics_keep_their_beat_and_come_straight_to_who_wants_nothing_else() -> None:
+    outlet, struck = KeptOutlet(), list[float]()
+    reader = Subscription(mailbox_of(outlet), orders=False, statistics_ms=20)
+    assert reader.has_book  # it waits for none
+    loop, enough = asyncio.get_running_loop(), asyncio.Event()
+
+    def tell(beat: Beat) -> None:
+        struck.append(loop.time())
+        for each in beat.readers:
+            each.deliver(Told.of('{"type":"l3_statistics"}', "l3_statistics"))
+        if len(struck) == 5:
+            enough.set()
+
+    began, beat = loop.time(), Beat(20, tell)
+    beat.readers.add(reader)
+    async with asyncio.timeout(20):
+        await enough.wait()
+    beat.close()
+    assert struck[-1] - began > 0.09
+    assert len(outlet.taken()) == 5
 
 
 async def test_the_age_of_a_book_is_that_of_the_venues_last_frame() -> None:
     """On a quiet market heartbeats come long after the last event."""
     old = time.time_ns() - 60 * 10**9
-    mailbox = Mailbox()
-    reader = Subscription(mailbox)
+    outlet = KeptOutlet()
+    reader = Subscription(mailbox_of(outlet))
     shown = picture(Market(), 5)
     shown.ts_recv, shown.heard = old, time.time_ns()
     reader.begin(5, [shown])
-    (frame,) = await taken(mailbox)
+    (frame,) = outlet.taken()
     assert frame["age_ms"] < 30_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -14,13 +13,16 @@ from typing import Any
 
 import pytest
 
-from ordertape.broadcast.channel import Mailbox, Subscription, TooSlow
+from ordertape.broadcast.channel import Subscription
 from ordertape.broadcast.frames import Circumstance, Events
-from ordertape.broadcast.hub import Channel, Hub
+from ordertape.broadcast.hub import Hub
+from ordertape.broadcast.mailbox import Mailbox
+from ordertape.broadcast.market import Channel
 from ordertape.models import StreamInfo
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import Mark
+from support.outlets import KeptOutlet, mailbox_of, until
 from support.tape import Market
 
 MARKET = ("bitfinex", "A/B")
@@ -62,19 +64,19 @@ def replicas() -> int:
 
 
 class Received:
-    """What a mailbox gives, frame by frame."""
+    """What a client is sent, frame by frame."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
-        self._mailbox = mailbox
+    def __init__(self, outlet: KeptOutlet) -> None:
+        self._outlet = outlet
         self._frames: deque[dict[str, Any]] = deque()
 
     async def until(self, kind: str, state: str) -> dict[str, Any]:
         """The next frame of a kind in a state."""
         async with asyncio.timeout(60):
             while True:
-                if not self._frames:
-                    taken = await self._mailbox.take()
-                    self._frames += [json.loads(frame.text) for frame, _ in taken]
+                while not self._frames:
+                    await asyncio.sleep(0.001)
+                    self._frames += self._outlet.taken()
                 frame = self._frames.popleft()
                 if (frame["type"], frame["state"]) == (kind, state):
                     return frame
@@ -130,8 +132,8 @@ async def test_readers_hear_that_a_tape_can_t_be_read_and_get_a_book_when_it_can
     broken.parent.mkdir(exist_ok=True)
     broken.write_text("no Parquet")
     async with hub_of(infos, tmp_path, threads) as hub:
-        channel, mailbox = hub.channels[MARKET], Mailbox()
-        received = Received(mailbox)
+        channel, outlet = hub.channels[MARKET], KeptOutlet()
+        received, mailbox = Received(outlet), hub.mailbox(outlet)
         monkeypatch.setattr("ordertape.limits.replica_catch_up_ms", 1)
         await channel.join(Subscription(mailbox), threads)
         told = await received.until("l3_status", "STALE")
@@ -172,15 +174,66 @@ async def test_who_misses_too_much_before_the_first_book_gets_a_newer_one_or_is_
 ) -> None:
     monkeypatch.setattr("ordertape.limits.client_mailbox_bytes_max", 1_000)
     record(tmp_path)
-    channel, mailbox = Channel(stream(), tmp_path, 1_000), Mailbox(2**20)
+    channel, outlet = Channel(stream(), tmp_path, 1_000), KeptOutlet()
+    mailbox = mailbox_of(outlet, 2**20)
     try:
         await channel.join(Flooded(mailbox, floods), threads, since=(1, 1))
-        if floods == 3:
-            with pytest.raises(TooSlow):
-                await mailbox.take()
-        else:
-            assert [json.loads(frame.text)["type"] for frame, _ in await mailbox.take()] == [
-                "l3_snapshot"
-            ]
+        assert mailbox.full == (floods == 3)
+        kinds = [frame["type"] for frame in outlet.taken()]
+        assert kinds == ([] if mailbox.full else ["l3_snapshot"])
     finally:
+        channel.close()
         await asyncio.to_thread(channel.replica.stop)
+
+
+def reader_of(outlet: KeptOutlet, **wish: Any) -> Subscription:
+    return Subscription(mailbox_of(outlet), **wish)
+
+
+async def test_who_begins_at_once_shares_one_book(
+    tmp_path: Path, threads: ThreadPoolExecutor, infos: list[StreamInfo]
+) -> None:
+    """The same bytes, made once, and what followed once each, in order."""
+    market = Market()
+    with closing(JournalWriter(MarketFolder(tmp_path, *MARKET))) as journal:
+        journal.append(market.message(clear=True))
+        journal.mark(Mark("state", market.next_seq - 1, market.now, {"from": "", "to": "LIVE"}))
+        async with hub_of(infos, tmp_path, threads) as hub:
+            channel, outlets = hub.channels[MARKET], [KeptOutlet() for _ in range(40)]
+            readers = [reader_of(outlet) for outlet in outlets]
+            await asyncio.gather(*(channel.join(reader, threads) for reader in readers[:20]))
+            sent = [outlet.writes[0] for outlet in outlets[:20]]
+            assert len({text["sequence"] for o in outlets[:20] for text in o.taken()}) == 1
+            assert len(set(map(len, sent))) == 1
+            for _ in range(50):
+                journal.append(market.message())
+            last = market.next_seq - 1
+            await until(lambda: readers[0].sent == (1, last))
+            await asyncio.gather(*(channel.join(reader, threads) for reader in readers[20:]))
+            for reader in readers:
+                await until(lambda reader=reader: reader.sent == (1, last))
+                channel.leave(reader)
+            for outlet in outlets[20:]:
+                book, *followed = outlet.taken()
+                sequences = [text["data"]["sequence"] for text in followed]
+                assert sequences == list(range(book["sequence"] + 1, last + 1))
+            assert not channel.replica.wanted
+
+
+async def test_who_wants_statistics_alone_gets_them_at_once_and_no_event(
+    tmp_path: Path, threads: ThreadPoolExecutor, infos: list[StreamInfo]
+) -> None:
+    record(tmp_path)
+    async with hub_of(infos, tmp_path, threads) as hub:
+        channel, outlet = hub.channels[MARKET], KeptOutlet()
+        await asyncio.to_thread(channel.replica.wait_live, 20)
+        reader = Subscription(hub.mailbox(outlet), orders=False, statistics_ms=10)
+        await channel.join(reader, threads)
+        assert len(outlet.writes) == 1
+        assert not channel.replica.wanted  # nothing is encoded for it
+        await until(lambda: len(outlet.writes) > 5)
+        channel.leave(reader)
+        assert {text["type"] for text in outlet.taken()} == {"l3_statistics"}
+        figures = hub.client_figures()
+        assert (figures.clients, figures.frames_sent) == (1, len(outlet.writes))
+        assert figures.bytes_sent == sum(map(len, outlet.writes))

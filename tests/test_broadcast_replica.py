@@ -16,6 +16,7 @@ from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import Mark
 from support.events import batch
+from support.outlets import texts_in
 from support.processes import wait_for
 from support.tape import Market
 
@@ -71,7 +72,8 @@ def sequences(items: Sequence[Posted | Resumed]) -> list[int]:
     found = []
     for item in items:
         if isinstance(item, Resumed):
-            found += [json.loads(made.text)["data"] for made in item.frames(batched=False)]
+            data = b"".join(made.data for made in item.parcels(batched=False))
+            found += [json.loads(text)["data"] for text in texts_in(data)]
         elif isinstance(item, Events):
             found += [json.loads(data) for data in item.objects]
     return [data["sequence"] for data in found]

@@ -31,6 +31,7 @@ FLOORS = {
     "measures": 1,
     "models": 1,
     "numbers": 1,
+    "printable": 1,
     "resources": 1,
     "settings": 1,
     "times": 1,

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 
 import pytest
 
 from ordertape.simulator.bitfinex_exchange import BitfinexExchange
+from ordertape.simulator.coinbase import SimulatedCoinbase
 from ordertape.simulator.coinbase_exchange import CoinbaseExchange
 from ordertape.simulator.coinbase_keys import DEMO_KEYS
 from ordertape.simulator.exchange import EPOCH_NS, SimulatedMarket
@@ -69,6 +72,31 @@ def test_what_is_told_does_not_depend_on_the_steps_of_time() -> None:
         pieces.exchange.run_until(min(EPOCH_NS + 3 * SECOND, pieces.exchange.now_ns + step))
     assert whole.texts == pieces.texts
     assert min(len(texts) for texts in whole.texts) > 100
+
+
+def test_keys_are_verified_by_the_clients_clock_where_the_venues_stood_still() -> None:
+    shown = Shown()
+    shown.exchange.behind_ns = 60 * SECOND
+    keys = (DEMO_KEYS.key, DEMO_KEYS.secret, DEMO_KEYS.passphrase)
+    answers: list[bytes] = []
+    for seconds in (60, 0):
+        timestamp = str(EPOCH_NS // SECOND + seconds)
+        client = shown.coinbase.connect(answers.append)
+        client.receive(subscribe(keys, timestamp, "full", products=("BTC-USD",)))
+    assert b'"subscriptions"' in answers[0]
+    assert b"timestamp expired" in answers[1]
+
+
+async def test_a_clock_that_stood_still_knows_by_how_much() -> None:
+    async with SimulatedCoinbase(rate=1_000) as server:
+        exchange = server.clock.exchange
+        await asyncio.sleep(0)  # its clock runs
+        before = exchange.behind_ns
+        time.sleep(1.5)  # noqa: ASYNC251 - the whole machine stands still
+        async with asyncio.timeout(10):
+            while exchange.behind_ns == before:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        assert abs(time.time_ns() - server.face.clients_ns) < SECOND
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,25 @@ def test_any_bytes_are_an_outcome(text: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "frame",
+    [
+        b'[7,"\xe5s",1,2,1700000000000]',
+        b"[7,[[5,0e1,1]],2,1700000000000]",
+        b"[8,[[5,1,1],[6,-0,1]]]",
+    ],
+)
+def test_what_is_no_text_or_no_order_is_refused(frame: bytes) -> None:
+    session = BitfinexSession("BTC/USD", OrderBook(codec="int"))
+    told = b'{"event":"subscribed","channel":"book","chanId":%d,"symbol":"tBTCUSD","prec":"R0"}'
+    session.frame(told % int(frame[1:2]), T)
+    outcome = session.frame(frame, T)
+    assert outcome is not None
+    assert outcome.fault is not None
+    assert outcome.fault.action is Action.RESYNC
+    assert len(session.book) == 0
+
+
+@pytest.mark.parametrize(
     "opening", [b"[", b"[7,[", b'{"event":', b'{"event":"info","msg":[', b"[7,"]
 )
 def test_deep_nesting_is_a_frame_that_cant_be_parsed(opening: bytes) -> None:

@@ -438,6 +438,21 @@ def test_a_gap_while_syncing_asks_for_a_newer_snapshot() -> None:
     assert life.equal
 
 
+@pytest.mark.parametrize("shown_by", ["a message", "a heartbeat"])
+def test_a_number_that_the_venue_never_gave_holds_a_snapshot_up_once_only(shown_by: str) -> None:
+    life = Life(orders=20)
+    venue = life.venue
+    life.send(venue.open(BUY, "19999", "1")[0].replace('"sequence": 1', '"sequence": 91'))
+    fetch = life.asked()
+    life.send(*venue.open(BUY, "19998", "1") if shown_by == "a message" else [venue.heartbeat()])
+    assert life.answer(fetch, venue.rest()) is None, "no book reaches that number"
+    life.send(venue.heartbeat())
+    outcome = life.tick(limits.snapshot_retry_ms_min)
+    assert outcome is not None
+    life.answer(outcome.fetch or ASKED, venue.rest())
+    assert life.equal
+
+
 def test_an_auction_is_waited_for() -> None:
     life = Life(orders=20)
     life.send(life.venue.heartbeat())

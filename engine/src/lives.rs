@@ -25,6 +25,8 @@ pub const EVICTED: u8 = 3;
 pub const LEFT_TRUNCATED: u16 = 1;
 pub const PLACE_WAS_ASSUMED: u16 = 2;
 pub const REENTERED: u16 = 4;
+/// It left a windowed view and may come back.
+pub const OUT_OF_SIGHT: u16 = 8;
 
 #[derive(Clone)]
 pub struct Life {
@@ -210,7 +212,7 @@ impl Lives {
             // It came back into the window; or the venue says that it stands so now.
             let life = &mut self.lives[slot as usize];
             self.evicted_now -= usize::from(life.evicted);
-            life.flags |= REENTERED;
+            life.flags = (life.flags | REENTERED) & !OUT_OF_SIGHT;
             life.evicted = false;
             (life.side, life.price, life.size) = (step.side, step.price, step.size);
             (life.ahead_last, life.touch_last) = (step.ahead, step.touch);
@@ -316,6 +318,7 @@ impl Lives {
         let life = &mut self.lives[slot as usize];
         if !life.evicted {
             life.evicted = true;
+            life.flags |= OUT_OF_SIGHT;
             self.evicted_now += 1;
             (life.ended, life.ended_seq, life.touch_last) = (step.ts, step.seq, step.touch);
             self.evicted.push_back((step.id, step.seq));
@@ -444,9 +447,11 @@ impl Lives {
             .collect()
     }
 
+    /// One that is alive, or whose end still waits for a trade that may explain it.
     pub fn get(&self, id: Id) -> Option<&Life> {
         self.table
             .find(hash_id(id), |slot| self.lives[slot as usize].id == id)
             .map(|(slot, _)| &self.lives[slot as usize])
+            .or_else(|| self.held.get(&id))
     }
 }

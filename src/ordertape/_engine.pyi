@@ -243,15 +243,16 @@ class Lifecycles:
     def drain(self, ts: int | None = None) -> Rows: ...
     """Orders that ended since it was last asked, a row each: ``order_id``, ``side``, ``ending`` (1
     told, 2 cut by a new era, 3 evicted; 0 alive), ``reason``, ``flags`` (1 stood in a snapshot, 2
-    place assumed, 4 came back into the window), ``opened``, ``ended`` (ns of our clock),
-    ``opened_seq``, ``ended_seq``, ``era``, ``price_first``, ``price``, ``size_first``, ``size``
+    place assumed, 4 came back into the window, 8 is out of it), ``opened``, ``ended`` (ns of our
+    clock), ``opened_seq``, ``ended_seq``, ``era``, ``price_first``, ``price``, ``size_first``,
+    ``size``
     (what was left), ``filled``, ``fills``, ``amendments``, ``inferred`` (events that were
     concluded), ``bid_first``, ``ask_first``, ``bid``, ``ask`` (the touch behind the first and the
     last event), ``ahead_first``, ``ahead`` (orders ahead)."""
     def alive(self) -> Rows: ...
     """The same of those that go on; ``ended`` is NULL."""
     def get(self, order_id: _OrderId) -> Rows | None: ...
-    """The one row of an order that is alive."""
+    """The one row of an order that is alive, or whose end still waits for an explanation."""
     @property
     def codec(self) -> IdCodec | None: ...
     def __len__(self) -> int: ...

@@ -33,6 +33,7 @@ from ordertape.commands import (
 from ordertape.commands.common import DataOption
 from ordertape.commands.help import MARKUP, WordedCommand, WordedGroup
 from ordertape.errors import NameRefused, OrdertapeError, SettingRefused
+from ordertape.printable import visible
 from ordertape.resources import require_files
 from ordertape.roles.logs import configure_logs, logger
 
@@ -136,7 +137,7 @@ def _wrong_line(error: typer.TyperException) -> str:
 
 def _end(status: int, sentence: str) -> int:
     if sentence:
-        sys.stderr.write(f"ordertape: {' '.join(sentence.split())}\n")
+        sys.stderr.write(f"ordertape: {visible(' '.join(sentence.split()))}\n")
     return status
 
 

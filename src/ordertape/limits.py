@@ -412,19 +412,31 @@ live_events_kept_min: Final = 1_000
 """The least that L3_MAX_ORDERS_MEMORY may be.  Policy: refused."""
 resume_events_max: Final = 100_000
 """Events read from the tape for a reader who resumes.  Policy: a whole book instead."""
-client_mailbox_bytes_max: Final = 32 * 2**20
-"""What waits for one WebSocket client; half of it warns.
-Policy: closed with the place to resume from."""
+client_mailbox_bytes_max: Final = 3 * 2**20
+"""What waits for one WebSocket client; half of it warns.  With what its connection and the kernel
+hold it stays under 4 MiB.  Policy: closed with the place to resume from; statistics and statuses
+are conflated to the newest before."""
+client_connection_bytes_max: Final = 64 * 2**10
+"""What a client's connection holds before its mailbox does."""
+client_kernel_bytes_max: Final = 128 * 2**10
+"""What the kernel is asked to hold for a client (it takes twice that, for its own account, too):
+of its own accord it would take 4 MiB, and a client that stands still would be noticed late."""
+client_piece_bytes: Final = 64 * 2**10
+"""A book larger than this goes out in frames of this size, as the connection takes them."""
+client_turn_bytes: Final = 256 * 2**10
+"""What goes to one client of what waits for it before the others have their turn."""
+client_batch_bytes_max: Final = 256 * 2**10
+"""Events gathered for one ``l3_orders``.  Policy: it goes out before ``batch_ms`` are over."""
 client_begin_tries: Final = 3
 """Books that are made for one client because more events than a mailbox holds came meanwhile.
 Policy: closed as too slow."""
 client_message_bytes_max: Final = 64 * 2**10
 """One message from a WebSocket client, who has nothing to say.  Policy: closed."""
-client_take_frames: Final = 256
-"""Frames that leave a mailbox at once."""
-client_close_ms: Final = 10_000
+client_take_events: Final = 256
+"""Events of a resumption that are written at once."""
+client_close_ms: Final = 5_000
 """To tell a client that its connection ends.  Policy: it ends untold."""
-client_flush_ms: Final = 5_000
+client_flush_ms: Final = 3_000
 """For what was sent before the end of a WebSocket to leave.  Policy: the connection is cut."""
 client_batch_ms_max: Final = 10_000
 """``batch_ms`` of a WebSocket.  Policy: refused."""
@@ -437,8 +449,19 @@ live_reconnect_ms_max: Final = 2_000
 """Waits between tries to reach the server again; they double from min to max."""
 live_patience_ms: Final = 30_000
 """How long ``ordertape.live`` waits for a server that went away.  Policy: ServerGone."""
-live_statistics_ms: Final = 1_000
-"""Between two ``l3_statistics`` of a stream."""
+live_statistics_ms_default: Final = 1_000
+"""Between two ``l3_statistics`` of a stream, where a WebSocket does not say ``statistics_ms``."""
+live_statistics_ms_min: Final = 100
+"""The least that ``statistics_ms`` may be.  Policy: refused."""
+live_statistics_ms_max: Final = 60_000
+"""The most that ``statistics_ms`` may be.  Policy: refused."""
+live_statistics_kept_ms: Final = 50
+"""Statistics that old are sent again rather than made anew, for clients of other rates."""
+opening_kept_ms: Final = 250
+"""A book made for a client serves those who begin so soon after, with what came since.  Where
+making one took long, it serves ten times as long."""
+opening_events_max: Final = 10_000
+"""Events behind such a book.  Policy: the next client has a book made."""
 streams_look_ms_min: Final = 100
 streams_look_ms_max: Final = 1_000
 """How soon after a change, and how often at least, the server looks which streams run."""
@@ -531,6 +554,15 @@ keep_alive_seconds: Final = 5
 """A connection without a request.  Policy: closed."""
 listen_backlog: Final = 2_048
 """Connections that the kernel holds until the server takes them.  Policy: the kernel's."""
+
+# Page --------------------------------------------------------------------------------------------
+page_handles_max: Final = 200_000
+"""Orders of a market that a page may ask for by number.  Policy: the least used is forgotten."""
+page_trades_max: Final = 5_000
+"""Trades between two looks of a page, an eighth of a second apart or so.  Policy: the oldest are
+dropped and counted."""
+page_large_max: Final = 2_000
+"""Large orders of a view that are alive.  Policy: newer ones are counted, not followed."""
 
 # Logs --------------------------------------------------------------------------------------------
 log_file_bytes_max: Final = 10 * 2**20

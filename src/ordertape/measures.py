@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from bisect import bisect_left
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,7 @@ __all__ = [
     "Nearest",
     "ProcessMeasures",
     "StreamMeasures",
-    "process_measures",
+    "role_measures",
 ]
 
 BOUNDS_SECONDS: Final = (
@@ -161,17 +162,29 @@ class CopiedMarket(msgspec.Struct):
 
 
 class ProcessMeasures(msgspec.Struct):
-    """A process as the kernel sees it."""
+    """A role as the kernel sees it: one process, or several where one waits for another."""
 
     role: str
-    pid: int
     resident_bytes: int
     cpu_seconds: float
     open_files: int
 
 
-def process_measures(role: str, pid: int) -> ProcessMeasures | None:
-    """None where it is gone, or not ours to look at."""
+def role_measures(pids: Iterable[tuple[str, int]]) -> list[ProcessMeasures]:
+    """Of (role, process): each role once.  What is gone, or not ours to look at, is left out."""
+    found: dict[str, ProcessMeasures] = {}
+    for role, pid in sorted(set(pids)):
+        if (one := _process(role, pid)) is None:
+            continue
+        if (others := found.get(role)) is not None:
+            one.resident_bytes += others.resident_bytes
+            one.cpu_seconds += others.cpu_seconds
+            one.open_files += others.open_files
+        found[role] = one
+    return list(found.values())
+
+
+def _process(role: str, pid: int) -> ProcessMeasures | None:
     folder = Path(f"/proc/{pid}")
     try:
         resident = int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -181,4 +194,4 @@ def process_measures(role: str, pid: int) -> ProcessMeasures | None:
         files = len(os.listdir(folder / "fd"))
     except (OSError, IndexError, ValueError):
         return None
-    return ProcessMeasures(role, pid, resident, seconds, files)
+    return ProcessMeasures(role, resident, seconds, files)

@@ -1,44 +1,42 @@
 """Clients written by others understand the simulated venues.
 
-They are installed into environments of their own, so that nothing they need meets what we need.
+They are installed into environments of their own, so that nothing they need meets what we need;
+these are kept in ``build``, so that it is done once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
-import venv
+import zlib
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.peers import CRYPTOFEED_COINBASE, TOP, Missing, Peers
 from ordertape.simulator import SimulatedBitfinex, SimulatedCoinbase
+from ordertape.simulator.bitfinex_window import WindowState
 from ordertape.simulator.coinbase_keys import DEMO_KEYS
 
 CLIENTS = Path(__file__).resolve().parent.parent / "support" / "clients"
 
-pytestmark = pytest.mark.torture
 
-
-def environment(folder: Path, *packages: str) -> Path:
-    """The interpreter of a new environment that has these packages."""
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    subprocess.run(
-        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages],
-        check=True,
-        timeout=600,
-    )
-    return python
+async def environment(name: str, *packages: str) -> Path:
+    """The interpreter of an environment that has these packages."""
+    peers = Peers(True, TOP / "build" / "clients")
+    try:
+        return await asyncio.to_thread(peers.python, name, packages)
+    except Missing as missing:
+        pytest.skip(f"no {packages[0]} here: {missing}")
 
 
 async def run(python: Path, script: str, *arguments: str) -> dict[str, Any]:
     """The line of JSON that a client printed."""
     process = await asyncio.create_subprocess_exec(
-        python, CLIENTS / script, *arguments, stdout=subprocess.PIPE, stderr=sys.stderr
+        python, CLIENTS / script, *arguments, stdout=asyncio.subprocess.PIPE, stderr=sys.stderr
     )
     try:
         async with asyncio.timeout(60):
@@ -52,19 +50,17 @@ async def run(python: Path, script: str, *arguments: str) -> dict[str, Any]:
     return found
 
 
-async def test_bitfinex_api_py_reads_raw_books_trades_and_checksums(tmp_path: Path) -> None:
-    python = environment(tmp_path / "bfxapi", "bitfinex-api-py==4.0.0")
+async def test_bitfinex_api_py_reads_raw_books_trades_and_checksums() -> None:
+    python = await environment("bfxapi", "bitfinex-api-py==4.0.0")
     async with SimulatedBitfinex(7, ("BTC-USD",), 1_000) as server:
-        counts = await run(python, "bfxapi_reader.py", server.url, "tBTCUSD", "100")
+        counts = await run(python, "bfxapi_reader.py", server.url, "tBTCUSD", "40")
     assert counts["snapshot"] == 1
-    assert counts["equal"] == counts["checksum"] == 100
-    assert min(counts["update"], counts["trade"]) > 50
+    assert counts["equal"] == counts["checksum"] == 40
+    assert min(counts["update"], counts["trade"]) > 20
 
 
-async def test_ccxt_reads_products_books_and_trades_and_signs_as_the_venue_asks(
-    tmp_path: Path,
-) -> None:
-    python = environment(tmp_path / "ccxt", "ccxt==4.5.90")
+async def test_ccxt_reads_products_books_and_trades_and_signs_as_the_venue_asks() -> None:
+    python = await environment("ccxt", "ccxt==4.5.90")
     keys = (DEMO_KEYS.key, DEMO_KEYS.secret, DEMO_KEYS.passphrase)
     async with SimulatedCoinbase(7, rate=1_000) as server:
         found = await run(python, "ccxt_reader.py", server.url, server.rest_url, *keys)
@@ -75,3 +71,25 @@ async def test_ccxt_reads_products_books_and_trades_and_signs_as_the_venue_asks(
     assert "NotFound" in found["known"]
     assert found["stranger"].startswith("AuthenticationError")
     assert "invalid signature" in found["stranger"]
+
+
+@pytest.mark.torture
+async def test_cryptofeed_reads_raw_books_in_sequence() -> None:
+    """Its handler ends the connection where a number is missing; it reads no checksum, so that the
+    windows it led to are looked for among those that were published."""
+    python = await environment("cryptofeed", *CRYPTOFEED_COINBASE)
+    async with SimulatedBitfinex(7, ("BTC-USD",), 1_000, keep_states=10_000) as server:
+        found = await run(python, "cryptofeed_reader.py", server.url, "tBTCUSD", "500")
+        published = {digest(state) for state in server.states("tBTCUSD", 100)}
+    assert len(found["digests"]) == 500
+    assert len(published & set(found["digests"])) >= 20
+    assert found["trades"] >= 1
+
+
+def digest(state: WindowState) -> int:
+    """As the reader makes it of its own book."""
+    rows = [
+        f"{order_id} {Decimal(price).normalize()} {Decimal(amount).normalize()}"
+        for order_id, price, amount in state.bids + state.asks
+    ]
+    return zlib.crc32("\n".join(sorted(rows)).encode())

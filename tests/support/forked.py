@@ -20,7 +20,12 @@ from typing import Any, Self
 
 __all__ = ["Forked", "Template"]
 
-MODULES = ("ordertape.roles.collector", "ordertape.roles.keeper", "support.archiving")
+MODULES = (
+    "ordertape.roles.collector",
+    "ordertape.roles.keeper",
+    "support.archiving",
+    "support.keeping",
+)
 
 
 class Forked:

@@ -14,6 +14,7 @@ from ordertape.api.app import create_app
 from ordertape.api.ports import Streams
 from ordertape.database.address import Address
 from ordertape.errors import UnknownMarket
+from ordertape.measures import MeasuredStream, ProcessMeasures
 from ordertape.models import StreamInfo
 from ordertape.settings import Settings, load_settings
 from ordertape.tape.folder import markets
@@ -87,6 +88,18 @@ class Behind:
     streams: Streams
     data: Path
     database: Address | None
+
+    def measured(self) -> list[MeasuredStream]:
+        return []
+
+    def processes(self) -> list[ProcessMeasures]:
+        return []
+
+    def starts(self) -> dict[str, int]:
+        return {}
+
+    def not_ready(self) -> dict[str, str]:
+        return {}
 
 
 @dataclass

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 
 from ordertape.roles.status import read_report
@@ -94,10 +95,15 @@ class Soak:
         self._launch()
         for exchange, symbol in MARKETS.items():
             body = {"symbol": symbol, "exchanges": [exchange], "snapshot_interval_seconds": 10}
-            self.server.get(f"{API}/start", body)
+            self._post("/start", body)
         self.wait_live()
         self.clients.begin()
         self._sampler.start()
+
+    def _post(self, path: str, body: dict[str, Any] | None = None) -> None:
+        address = f"http://127.0.0.1:{self.port}{API}{path}"
+        answer = httpx.post(address, json=body, timeout=60)
+        assert answer.status_code == 200, answer.text
 
     def _launch(self) -> None:
         environment = {
@@ -116,7 +122,7 @@ class Soak:
         """Stops the streams, lets everything reach the database, and ends the server."""
         self.clients.end()
         for exchange, symbol in MARKETS.items():
-            self.server.get(f"{API}/stop/{exchange}/{symbol}", {})
+            self._post(f"/stop/{exchange}/{symbol}")
         self.wait_copied()
         self._stop.set()
         self._sampler.join()
@@ -196,13 +202,18 @@ class Soak:
         wait_for(lambda: name in self.pids(), name, AGAIN_S, pause=0.1)
         return self.pids()[name]
 
+    def _kill(self, name: str) -> None:
+        pid = self._role(name)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not _lives(pid), f"the end of the {name}")
+
     def _kill_collector(self) -> Cause:
         venue = self.dice.choice(list(MARKETS))
-        os.kill(self._role(f"collector of {venue}"), signal.SIGKILL)
+        self._kill(f"collector of {venue}")
         return Cause(f"kill -9 of the collector of {venue}", 0, venues=(venue,))
 
     def _kill_keeper(self) -> Cause:
-        os.kill(self._role("keeper"), signal.SIGKILL)
+        self._kill("keeper")
         return Cause("kill -9 of the keeper", 0)
 
     def _kill_server(self) -> Cause:

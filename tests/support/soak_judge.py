@@ -110,9 +110,10 @@ def judge_gaps(
 ) -> tuple[list[str], int]:
     """Every loss lies in a gap row, and every gap row has something that was done; the rows."""
     wrong, gaps = [], gaps_of(data, exchange)
+    held = [(c.at, c.until) for c in causes if exchange in c.may]
     due = [(c.at, c.until, c.what) for c in causes if exchange in c.venues]
     due += [
-        (loss.at, loss.until, loss.what)
+        (loss.at, _noticed(loss.until, held), loss.what)
         for loss in losses
         if loss.venue == exchange and loss.shown and began < loss.at < ended
     ]
@@ -131,3 +132,8 @@ def judge_gaps(
         if not any(at <= end + SLACK_NS and begin <= until + SLACK_NS for at, until, _ in known):
             wrong.append(f"{exchange}: nothing was done for the gap {begin} to {to}: {reason}")
     return wrong, len(gaps)
+
+
+def _noticed(until: int, held: list[tuple[int, int]]) -> int:
+    """When a loss could be noticed: not while the collector was stopped."""
+    return max([until, *(end for begin, end in held if begin - SLACK_NS <= until <= end)])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -50,7 +52,8 @@ class Venues:
             )
             for nth, (name, every) in enumerate(_TEXTS.items())
         }
-        self._skews: list[tuple[int, int]] = []
+        self._times: list[tuple[int, int]] = []
+        """The exchange's time and the wall's, ten times a second."""
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="venues")
         self.environment: dict[str, str] = {}
@@ -86,16 +89,14 @@ class Venues:
                 "COINBASE_API_PASSPHRASE": DEMO_KEYS.passphrase,
             }
             self._ready.set()
+            ended = asyncio.create_task(clock.wait())
             while not self._stop.is_set():
                 # The exchange's time stands still where the machine did.
-                now = clock.exchange.now_ns
-                skew = time.time_ns() - now
-                if not self._skews or abs(skew - self._skews[-1][1]) > _SECOND // 50:
-                    self._skews.append((now, skew))
-                try:
+                self._times.append((clock.exchange.now_ns, time.time_ns()))
+                with suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), 0.1)
-                except TimeoutError:
-                    continue
+                assert not ended.done(), ended.exception()
+            ended.cancel()
 
     def losses(self) -> list[Loss]:
         """Everything so far that a client may have missed."""
@@ -109,13 +110,16 @@ class Venues:
                         name,
                         f"{injected.kind.value} on connection {injected.connection}, text "
                         f"{injected.message}",
-                        at + self._skew(at),
-                        until + self._skew(until),
+                        self._wall(at),
+                        self._wall(until),
                         ends or injected.first is not None,
                     )
                 )
         return found
 
-    def _skew(self, at: int) -> int:
-        known = [skew for now, skew in self._skews if now <= at]
-        return known[-1] if known else 0
+    def _wall(self, at: int) -> int:
+        """The wall's time when the exchange's came to that."""
+        reached = bisect.bisect_left(self._times, (at, 0))
+        if reached == len(self._times):
+            return self._times[-1][1]
+        return self._times[reached][1] - (self._times[reached][0] - at)

@@ -44,6 +44,7 @@ def test_an_hour_of_random_faults_breaks_no_promise(tmp_path: Path) -> None:
         finally:
             soak.close()
         losses = venues.losses()
+        print(*losses, *soak.causes, sep="\n")
         figures = soak.figures()
         wrong = [*soak.wrong, *soak.clients.wrong]
         figures["gap_rows"] = figures["events"] = 0

@@ -17,6 +17,7 @@ from ordertape.api.documents import show_examples
 from ordertape.api.ending import EndsInTime
 from ordertape.api.ports import Server
 from ordertape.api.routes import health
+from ordertape.api.security.described import describe_access
 from ordertape.api.security.guard import Guard
 from ordertape.api.security.headers import Headers
 from ordertape.api.security.keys import KeyRing
@@ -61,6 +62,7 @@ def create_app(
                         yield
                     finally:
                         gc.unfreeze()
+                        await api.pages.close()
                         api.close()
             finally:
                 work.close()
@@ -71,9 +73,11 @@ def create_app(
     app.include_router(front.router)
     app.include_router(health.router)
     app.include_router(routes.router)
+    app.include_router(routes.page_router)
     show_examples(app)
+    describe_access(app)
     speak_in_sentences(app)
-    # The last of them sees a request first.
+    # The last of them sees a request first.  EndsInTime stays there: it reaches the connection.
     app.add_middleware(BodyBound)
     app.add_middleware(Guard, settings, KeyRing(settings.data))
     app.add_middleware(Headers)

@@ -17,7 +17,8 @@ from ordertape.api.database import Database
 from ordertape.api.figures import KnownFigures
 from ordertape.api.ports import Server
 from ordertape.api.work import Work
-from ordertape.broadcast.hub import Channel, Hub
+from ordertape.broadcast.hub import Hub
+from ordertape.broadcast.market import Channel
 from ordertape.database.stored import Stored
 from ordertape.errors import DatabaseError, DatabaseUnavailable, NameRefused, UnknownMarket
 from ordertape.kept import Kept

@@ -24,6 +24,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from ordertape.broadcast.figures import ClientFigures
 from ordertape.database.told import Copied, DatabaseTold
 from ordertape.measures import (
     BOUNDS_SECONDS,
@@ -106,7 +107,10 @@ METRICS: Final[dict[str, Metric]] = {
         "histogram", _MARKET, "from receipt to committed in PostgreSQL, of every event"
     ),
     "ordertape_client_delay_seconds": Metric(
-        "histogram", (), "from receipt to handed to a WebSocket, of a frame's newest event"
+        "histogram",
+        _MARKET,
+        "from receipt to the connections of all WebSocket clients, of a frame's newest event; "
+        "`batch_ms` is in it, what waits in a mailbox is not",
     ),
     # What waits
     "ordertape_unsynced_events": Metric("gauge", _MARKET, "recorded and not durable yet"),
@@ -125,7 +129,9 @@ METRICS: Final[dict[str, Metric]] = {
     # Clients
     "ordertape_clients": Metric("gauge", (), "WebSocket clients"),
     "ordertape_mailbox_bytes": Metric("gauge", (), "what waits for all of them"),
-    "ordertape_mailbox_bytes_largest": Metric("gauge", (), "what waits for the slowest of them"),
+    "ordertape_mailbox_bytes_largest": Metric(
+        "gauge", (), "the most that ever waited for one of them"
+    ),
     "ordertape_clients_too_slow_total": Metric(
         "counter", (), "clients closed because their mailbox was full"
     ),
@@ -159,9 +165,8 @@ class Reading:
     database: DatabaseTold | None
     """None where nothing persists, or its keeper does not run."""
     copied: Copied | None
-    clients: object | None = None
-    """The hub's ``ClientFigures``."""
-    client_delays: DelaysTold | None = None
+    clients: ClientFigures
+    client_delays: Mapping[tuple[str, str], DelaysTold] = field(default_factory=dict)
     at_ns: int = field(default_factory=time.time_ns)
 
 
@@ -315,13 +320,10 @@ class _Page(Collector):
                 )
 
     def _clients(self) -> None:
-        figures = self._reading.clients
         for name, attribute in _CLIENT_FIGURES:
-            value = getattr(figures, attribute, None)
-            if value is not None:
-                self._add(name, value)
-        if (delays := self._reading.client_delays) is not None and delays.counts:
-            self._add_delays("ordertape_client_delay_seconds", delays)
+            self._add(name, getattr(self._reading.clients, attribute))
+        for market, delays in self._reading.client_delays.items():
+            self._add_delays("ordertape_client_delay_seconds", delays, *market)
 
 
 _CLIENT_FIGURES: Final = (

@@ -1,4 +1,4 @@
-"""What waits for one client: bounded, with a warning first and then the end.
+"""Readers of one market: each gets every event once, in order; who wants the same is sent the same.
 
 Everything here belongs to the event loop.
 """
@@ -6,123 +6,15 @@ Everything here belongs to the event loop.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from ordertape import limits
-from ordertape.broadcast.encode import text
-from ordertape.broadcast.frames import (
-    BookPicture,
-    Circumstance,
-    Events,
-    Frame,
-    Item,
-    Resumed,
-    age_of,
-)
+from ordertape.broadcast.frames import BookPicture, Events, Item, Told
+from ordertape.broadcast.mailbox import Mailbox
+from ordertape.measures import Delays
 
-__all__ = ["Mailbox", "Subscription", "TooSlow"]
-
-
-class TooSlow(Exception):
-    """More waits for a client than a mailbox holds."""
-
-
-class Mailbox:
-    """Frames that wait for one client, oldest first.
-
-    Half full: the client is warned, before anything else that waits.  Full: what waits is dropped
-    and ``take`` raises TooSlow; the client may come back and resume.
-    """
-
-    def __init__(self, bytes_max: int | None = None) -> None:
-        self._frames: deque[tuple[Frame | Iterator[Frame], Subscription | None, int]] = deque()
-        self._bytes = 0
-        self._bytes_max = limits.client_mailbox_bytes_max if bytes_max is None else bytes_max
-        self._there, self._overflowed = asyncio.Event(), asyncio.Event()
-        self._warned = False
-        self.full = False
-
-    def put(
-        self, frame: Frame, whose: Subscription | None = None, *, asked_for: bool = False
-    ) -> None:
-        """A frame alone always fits: a book may be larger than the mailbox.
-
-        ``asked_for``: the book that a client begins with does not count.
-        """
-        if self.full:
-            return
-        if asked_for:
-            self._frames.append((frame, whose, 0))
-            self._there.set()
-            return
-        if self._bytes and self._bytes + len(frame.text) > self._bytes_max:
-            self.overflow()
-            return
-        self._frames.append((frame, whose, len(frame.text)))
-        self._bytes += len(frame.text)
-        self._warn_if_due()
-        self._there.set()
-
-    def put_later(self, frames: Iterator[Frame], whose: Subscription) -> None:
-        """Frames that are made as they are taken; they do not wait as texts."""
-        if not self.full:
-            self._frames.append((frames, whose, 0))
-            self._there.set()
-
-    def overflow(self) -> None:
-        """What waits is dropped, and the client with it."""
-        self.full = True
-        self._overflowed.set()
-        self._frames.clear()
-        self._bytes = 0
-        self._there.set()
-
-    def _warn_if_due(self) -> None:
-        if self._warned or len(self._frames) < 2 or self._bytes * 2 < self._bytes_max:
-            return
-        self._warned = True
-        detail = (
-            f"{self._bytes} bytes wait for you; over {self._bytes_max} this connection is closed"
-        )
-        warning = f'{{"type":"l3_warning","detail":{text(detail)}}}'
-        self._frames.appendleft((Frame(warning), None, len(warning)))
-        self._bytes += len(warning)
-
-    async def until_full(self) -> None:
-        """Raises TooSlow as soon as too much waits, also while the taker is held up."""
-        await self._overflowed.wait()
-        raise TooSlow
-
-    async def take(self) -> list[tuple[Frame, Subscription | None]]:
-        """The next frames, at least one.  Raises TooSlow."""
-        frames: list[tuple[Frame, Subscription | None]] = []
-        while not frames:
-            while not self._frames and not self.full:
-                self._there.clear()
-                await self._there.wait()
-            if self.full:
-                raise TooSlow
-            frames = self._taken()
-        if self._bytes * 4 < self._bytes_max:
-            self._warned = False
-        return frames
-
-    def _taken(self) -> list[tuple[Frame, Subscription | None]]:
-        """What leaves at once; nothing where only the end of frames made later was there."""
-        frames: list[tuple[Frame, Subscription | None]] = []
-        while self._frames and len(frames) < limits.client_take_frames:
-            frame, whose, counted = self._frames[0]
-            if not isinstance(frame, Frame):
-                made = next(frame, None)
-                if made is not None:
-                    frames.append((made, whose))
-                    continue
-            else:
-                frames.append((frame, whose))
-            self._frames.popleft()
-            self._bytes -= counted
-        return frames
+__all__ = ["Beat", "Group", "Subscription"]
 
 
 class Subscription:
@@ -132,24 +24,32 @@ class Subscription:
     holds; from then on each event comes once, in order.  No event comes before the first book.
     """
 
-    def __init__(self, mailbox: Mailbox, depth: int = 0, batch_ms: int = 0) -> None:
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        depth: int = 0,
+        batch_ms: int = 0,
+        *,
+        orders: bool = True,
+        statistics_ms: int | None = limits.live_statistics_ms_default,
+    ) -> None:
+        """``orders``: whether it wants the book and its events; ``statistics_ms``: how often it
+        wants statistics, None never."""
         self.mailbox, self.depth, self.batch_ms = mailbox, depth, batch_ms
+        self.orders, self.statistics_ms = orders, statistics_ms
         self.sent: tuple[int, int] | None = None
         """(era, sequence) of the last event or book that was handed to the client's socket."""
-        self.has_book: bool | None = None
+        self.has_book: bool | None = None if orders else True
         """Whether the client knows the book; None before it began."""
-        self._beginning = False
-        self._sequence: int | None = None
         self.overran = False
         """Whether more came before the beginning than is held back; then none of it is."""
+        self._beginning = False
+        self._sequence: int | None = None if orders else 0
         self._early: list[Item] = []
         self._early_bytes = 0
         self._missed = 0
         """The last event that was not held back any more while the client waited for a book."""
         self._pictured: tuple[int, int] | None = None
-        self._gathered: list[str] = []
-        self._gathered_in: Events | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, after: int, items: Sequence[Item], has_book: bool = True) -> None:
         """The client stands behind event ``after`` and gets these first, then what was held."""
@@ -159,7 +59,6 @@ class Subscription:
         self._beginning = True
         for item in items:
             self.deliver(item)
-        self.flush()
         self._beginning = False
         for item in early:
             self.deliver(item)
@@ -169,18 +68,17 @@ class Subscription:
             self._hold(item)
         elif isinstance(item, Events):
             self._events(item)
+        elif isinstance(item, Told):
+            self.mailbox.put(item.parcel, self, asked_for=self._beginning)
         elif isinstance(item, BookPicture):
             self._picture(item)
-        elif isinstance(item, Resumed):
-            self._sequence = item.last
-            self.mailbox.put_later(item.frames(batched=self.batch_ms > 0), self)
         else:
-            self.flush()
-            self._put(item.frame)
+            self._sequence = item.last
+            self.mailbox.put_later(item.parcels(batched=self.batch_ms > 0), self)
 
     def _hold(self, item: Item) -> None:
         if isinstance(item, Events):
-            self._early_bytes += sum(map(len, item.objects))
+            self._early_bytes += item.size
             if self.has_book is False and self._early_bytes > limits.client_mailbox_bytes_max:
                 self._missed = item.last
                 self.forget_early()
@@ -197,13 +95,11 @@ class Subscription:
 
     def _picture(self, item: BookPicture) -> None:
         assert self._sequence is not None
-        stand = (item.where.era, item.sequence)
-        least = max(self._sequence, self._missed)
-        if item.sequence < least or stand == self._pictured:
+        if item.sequence < max(self._sequence, self._missed) or item.stand == self._pictured:
             return
-        self.flush()
-        self._sequence, self._pictured, self.has_book = item.sequence, stand, True
-        self._put(item.frame(self.depth, age_of(max(item.ts_recv, item.heard))))
+        self._sequence, self._pictured, self.has_book = item.sequence, item.stand, True
+        counted = 0 if self._beginning else item.size(self.depth)
+        self.mailbox.put_later(item.parcels(self.depth), self, counted, book=True)
         early = self._early
         self.forget_early()
         for held in early:
@@ -218,13 +114,33 @@ class Subscription:
             self._hold(item)
             return
         after, self._sequence = self._sequence, item.last
-        if self.batch_ms == 0:
-            for frame in item.frames_after(after):
-                self._put(frame)
+        parcel = item.parcel_after(after, self.batch_ms > 0)
+        self.mailbox.put(parcel, self, asked_for=self._beginning)
+
+
+class Group:
+    """The readers of one market with the same ``batch_ms``: events are gathered and framed once
+    for all of them.  (A book is written once for each depth.)"""
+
+    def __init__(self, batch_ms: int, delays: Delays | None = None) -> None:
+        """``delays``: of each frame, from its newest event's receipt to all readers' connections;
+        what waits in a mailbox is not in it."""
+        self.batch_ms, self._delays = batch_ms, delays
+        self.readers: set[Subscription] = set()
+        self._gathered: list[Events] = []
+        self._bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def deliver(self, item: Events | BookPicture | Told) -> None:
+        if self.batch_ms == 0 or not isinstance(item, Events):
+            self.flush()
+            self._to_all(item)
             return
-        self._gathered += item.objects_after(after)
-        self._gathered_in = item
-        if self._timer is None:
+        self._gathered.append(item)
+        self._bytes += item.size
+        if self._bytes > limits.client_batch_bytes_max:
+            self.flush()
+        elif self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self.batch_ms / 1000, self.flush)
 
@@ -233,19 +149,43 @@ class Subscription:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._gathered_in is None:
-            return
-        item, self._gathered_in = self._gathered_in, None
-        gathered, self._gathered = self._gathered, []
-        data = f'"data":[{",".join(gathered)}]'
-        where: Circumstance = item.where
-        words = where.frame("l3_orders", data, age_of(item.ts_recv))
-        self._put(Frame(words, (where.era, item.last)))
+        if self._gathered:
+            gathered, self._gathered, self._bytes = self._gathered, [], 0
+            self._to_all(Events.joined(gathered))
 
-    def _put(self, frame: Frame) -> None:
-        self.mailbox.put(frame, self, asked_for=self._beginning)
+    def _to_all(self, item: Events | BookPicture | Told) -> None:
+        for reader in self.readers:
+            reader.deliver(item)
+        if self._delays is not None and self.readers and isinstance(item, Events):
+            self._delays.note(time.time_ns() - item.ts_recv)
 
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._gathered.clear()
+
+
+class Beat:
+    """The readers of one market who want statistics as often: made and framed once for all."""
+
+    def __init__(self, every_ms: int, tell: Callable[[Beat], None]) -> None:
+        self.every_ms = every_ms
+        self.readers: set[Subscription] = set()
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+        self._due = self._loop.time()
+        self._timer = self._after()
+
+    def _after(self) -> asyncio.TimerHandle:
+        """On the beat, however late this one came."""
+        now, step = self._loop.time(), self.every_ms / 1000
+        self._due = max(self._due + step, now + step / 2)
+        return self._loop.call_at(self._due, self._strike)
+
+    def _strike(self) -> None:
+        self._timer = self._after()
+        self._tell(self)
+
+    def close(self) -> None:
+        self._timer.cancel()

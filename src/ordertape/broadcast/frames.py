@@ -1,26 +1,53 @@
-"""What a market's readers are sent: events, whole books, statuses, as JSON texts made once."""
+"""What a market's readers are sent: events, whole books, statuses, framed once for all of them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.broadcast.encode import book_sides, order_objects, statistics_text, text
+from ordertape.broadcast.wire import framed, in_pieces
 from ordertape.models import iso_from_ns
 
-__all__ = ["BookPicture", "Circumstance", "Events", "Frame", "Item", "Resumed", "Told", "age_of"]
+__all__ = [
+    "BookPicture",
+    "Circumstance",
+    "Events",
+    "Item",
+    "Parcel",
+    "Resumed",
+    "Told",
+    "age_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """One text, and where a reader stands who has it: (era, sequence), None where it moves none."""
+class Parcel:
+    """Frames as they go over the wire, whole ones, and where a reader stands who has them."""
 
-    text: str
+    data: bytes
     stand: tuple[int, int] | None = None
+    """(era, sequence); None where it moves none."""
+    messages: int = 1
+    """Texts that end in it: a large book comes as many frames of one text."""
+    state: str | None = None
+    """The text of what the next of its ``topic`` replaces while it waits; None of all else."""
+    topic: str = ""
+
+    @classmethod
+    def of(cls, words: str, topic: str | None = None) -> Parcel:
+        """One text; ``topic``: of what is state."""
+        data = framed(words.encode())
+        return cls(data) if topic is None else cls(data, state=words, topic=topic)
+
+    def after_others(self, conflated: int) -> Parcel:
+        """The same state, saying how many before it were left out."""
+        assert self.state is not None
+        return Parcel.of(f'{self.state[:-1]},"conflated":{conflated}}}', self.topic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +60,18 @@ class Circumstance:
     era: int
     simulated: bool
 
-    def frame(self, kind: str, members: str, age_ms: int | None) -> str:
+    def around(self, kind: str, age_ms: int | None) -> tuple[str, str]:
+        """What stands before and behind the members of a frame."""
         age = "null" if age_ms is None else age_ms
         return (
-            f'{{"type":"{kind}","exchange":{text(self.exchange)},"symbol":{text(self.symbol)},'
-            f'{members},"state":"{self.state}","era":{self.era},"age_ms":{age},'
-            f'"simulated":{"true" if self.simulated else "false"}}}'
+            f'{{"type":"{kind}","exchange":{text(self.exchange)},"symbol":{text(self.symbol)},',
+            f',"state":"{self.state}","era":{self.era},"age_ms":{age},'
+            f'"simulated":{"true" if self.simulated else "false"}}}',
         )
+
+    def frame(self, kind: str, members: str, age_ms: int | None) -> str:
+        before, behind = self.around(kind, age_ms)
+        return f"{before}{members}{behind}"
 
 
 def age_of(ts_recv: int) -> int:
@@ -49,26 +81,46 @@ def age_of(ts_recv: int) -> int:
 
 @dataclass(slots=True)
 class Events:
-    """Events ``first`` to ``last`` as JSON objects; ``frames`` are made when first asked for."""
+    """Events ``first`` to ``last`` as JSON objects; framed when first asked for."""
 
     first: int
     last: int
     ts_recv: int
     where: Circumstance
     objects: list[str]
-    _frames: list[Frame] | None = None
+    size: int = 0
+    """Characters of all objects."""
+    _whole: dict[bool, Parcel] = field(default_factory=dict)
 
-    def objects_after(self, seq: int) -> list[str]:
-        return self.objects if seq < self.first else self.objects[seq - self.first + 1 :]
+    def __post_init__(self) -> None:
+        self.size = sum(map(len, self.objects))
 
-    def frames_after(self, seq: int) -> list[Frame]:
-        if self._frames is None:
-            age_ms, era = age_of(self.ts_recv), self.where.era
-            self._frames = [
-                Frame(self.where.frame("l3_order", f'"data":{data}', age_ms), (era, seq_of))
-                for seq_of, data in enumerate(self.objects, self.first)
-            ]
-        return self._frames if seq < self.first else self._frames[seq - self.first + 1 :]
+    @classmethod
+    def joined(cls, items: Sequence[Events]) -> Events:
+        """Several that follow each other as one."""
+        if len(items) == 1:
+            return items[0]
+        newest = items[-1]
+        objects = [words for item in items for words in item.objects]
+        return cls(items[0].first, newest.last, newest.ts_recv, newest.where, objects)
+
+    def parcel_after(self, seq: int, batched: bool) -> Parcel:
+        """The events behind ``seq``: an ``l3_order`` each, or ``batched`` in one ``l3_orders``.
+        Who stands right before the first gets the same bytes as everyone."""
+        if seq >= self.first:
+            return self._parcel(self.objects[seq - self.first + 1 :], batched)
+        if batched not in self._whole:
+            self._whole[batched] = self._parcel(self.objects, batched)
+        return self._whole[batched]
+
+    def _parcel(self, objects: list[str], batched: bool) -> Parcel:
+        stand, age_ms = (self.where.era, self.last), age_of(self.ts_recv)
+        if batched:
+            words = self.where.frame("l3_orders", f'"data":[{",".join(objects)}]', age_ms)
+            return Parcel(framed(words.encode()), stand)
+        before, behind = self.where.around("l3_order", age_ms)
+        texts = [framed(f'{before}"data":{data}{behind}'.encode()) for data in objects]
+        return Parcel(b"".join(texts), stand, len(texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +136,16 @@ class Resumed:
     def last(self) -> int:
         return self.batches[-1].last_seq
 
-    def frames(self, *, batched: bool) -> Iterator[Frame]:
+    def parcels(self, *, batched: bool) -> Iterator[Parcel]:
         """``batched``: lists of events, as with ``batch_ms``."""
         for batch in self.batches:
-            for first in range(0, len(batch), limits.client_take_frames):
-                part = batch[first : first + limits.client_take_frames]
+            for first in range(0, len(batch), limits.client_take_events):
+                part = batch[first : first + limits.client_take_events]
                 objects = order_objects(part, self.era, whole=True)
-                age_ms, seqs = age_of(part.last_ts_recv), range(part.first_seq, part.last_seq + 1)
-                if batched:
-                    data = f'"data":[{",".join(objects)}]'
-                    words = self.where.frame("l3_orders", data, age_ms)
-                    yield Frame(words, (self.era, part.last_seq))
-                    continue
-                for seq, data in zip(seqs, objects, strict=True):
-                    words = self.where.frame("l3_order", f'"data":{data}', age_ms)
-                    yield Frame(words, (self.era, seq))
+                if objects:
+                    seqs = part.first_seq, part.last_seq
+                    events = Events(*seqs, part.last_ts_recv, self.where, objects)
+                    yield events.parcel_after(0, batched)
 
 
 @dataclass(slots=True)
@@ -117,6 +164,7 @@ class BookPicture:
     """When the venue's last frame came, where that is known (ns): on a quiet market long after
     the last event."""
     _texts: dict[int, str] = field(default_factory=dict)
+    _written: dict[int, list[bytes]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, book: OrderBook, where: Circumstance, ts: int) -> BookPicture:
@@ -131,32 +179,64 @@ class BookPicture:
             bids=book.totals()[0],
         )
 
+    @property
+    def stand(self) -> tuple[int, int]:
+        return self.where.era, self.sequence
+
     def members(self, depth: int) -> str:
         """``sequence`` to ``asks`` as members of a JSON object; ``depth`` orders a side, 0 all."""
         if depth not in self._texts:
-            bids, asks = book_sides(self.rows, self.bids, depth)
-            self._texts[depth] = (
-                f'"sequence":{self.sequence},"timestamp":"{self.timestamp}",'
-                f'"statistics":{self.statistics},"bids":{bids},"asks":{asks}'
-            )
+            self._texts[depth] = self._members(depth)
         return self._texts[depth]
 
-    def frame(self, depth: int, age_ms: int | None) -> Frame:
-        stand, rows = (self.where.era, self.sequence), self.rows
-        # What a reader needs to make columns of it as they stand on the tape.
-        form = (
-            f'"tape":{{"ts_recv_ns":{self.ts_recv},"price_scale":{rows.price_scale},'
-            f'"size_scale":{rows.size_scale},"id_codec":{text(rows.codec.spec)}}}'
+    def _members(self, depth: int) -> str:
+        bids, asks = book_sides(self.rows, self.bids, depth)
+        return (
+            f'"sequence":{self.sequence},"timestamp":"{self.timestamp}",'
+            f'"statistics":{self.statistics},"bids":{bids},"asks":{asks}'
         )
-        words = self.where.frame("l3_snapshot", f"{self.members(depth)},{form}", age_ms)
-        return Frame(words, stand)
+
+    def write(self, depth: int) -> list[bytes]:
+        """The frames in the middle of its text, the same for all readers.  Takes long for a large
+        book: in a thread before it is sent."""
+        if depth not in self._written:
+            # What a reader needs to make columns of it as they stand on the tape.
+            form = (
+                f'"tape":{{"ts_recv_ns":{self.ts_recv},"price_scale":{self.rows.price_scale},'
+                f'"size_scale":{self.rows.size_scale},"id_codec":{text(self.rows.codec.spec)}}}'
+            )
+            words = f"{self._members(depth)},{form}".encode()
+            most = limits.client_piece_bytes
+            self._written[depth] = [words] if len(words) <= most else [*in_pieces(words, most)]
+        return self._written[depth]
+
+    def size(self, depth: int) -> int:
+        """Bytes of its text."""
+        return sum(map(len, self.write(depth)))
+
+    def parcels(self, depth: int) -> Iterator[Parcel]:
+        """Its text: one frame, or a frame a piece where the book is large."""
+        age_ms = age_of(max(self.ts_recv, self.heard))
+        before, behind = (part.encode() for part in self.where.around("l3_snapshot", age_ms))
+        middle = self.write(depth)
+        if len(middle) == 1:
+            yield Parcel(framed(b"".join((before, *middle, behind))), self.stand)
+            return
+        yield Parcel(framed(before, last=False), messages=0)
+        for piece in middle:
+            yield Parcel(piece, messages=0)
+        yield Parcel(framed(behind, first=False), self.stand)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Told:
-    """A text that is the same for everyone: a status, statistics."""
+    """A state that is the same for everyone: a status, statistics."""
 
-    frame: Frame
+    parcel: Parcel
+
+    @classmethod
+    def of(cls, words: str, topic: str) -> Told:
+        return cls(Parcel.of(words, topic))
 
 
 Item: TypeAlias = Events | Resumed | BookPicture | Told

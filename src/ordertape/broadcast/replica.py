@@ -66,6 +66,8 @@ class ReplicaBook:
     ) -> None:
         self.data, self.exchange, self.symbol = data, exchange, symbol
         self.wanted = False
+        self.depths: frozenset[int] = frozenset()
+        """Of which depths readers want books."""
         self.failure = ""
         """Why the tape can't be followed now; the book stands still, STALE, as long as that is."""
         self.history = History()
@@ -78,7 +80,9 @@ class ReplicaBook:
         self._seconds: deque[tuple[int, int]] = deque(maxlen=limits.stream_rate_seconds + 1)
         self._stop = threading.Event()
         self._caught_up, self._live = threading.Event(), threading.Event()
-        self._log = structlog.get_logger("broadcast").bind(exchange=exchange, symbol=symbol)
+        self._log = structlog.stdlib.get_logger("ordertape.broadcast").bind(
+            market=f"{exchange} {symbol}", era=lambda: self.history.last_era
+        )
         self._thread = threading.Thread(target=self._run, name="replica book", daemon=True)
 
     def start(self) -> None:
@@ -300,7 +304,8 @@ class ReplicaBook:
     def _post_picture(self) -> None:
         picture = self.picture()
         if picture is not None and self.wanted:
-            picture.members(0)  # written here, not in the loop
+            for depth in self.depths:
+                picture.write(depth)  # here, not in the loop
             self._post(picture)
 
     def _picture(self, book: OrderBook) -> BookPicture:

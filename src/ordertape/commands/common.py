@@ -15,6 +15,7 @@ import typer
 
 from ordertape.errors import UnknownMarket
 from ordertape.numbers import json_text
+from ordertape.printable import visible
 from ordertape.roles.logs import configure_logs
 from ordertape.settings import Settings, load_settings
 from ordertape.tape.folder import MarketFolder, markets
@@ -105,7 +106,7 @@ def command_name() -> str:
 
 def out(text: str) -> None:
     """A line for people, who see it at once."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(visible(text) + "\n")
     sys.stdout.flush()
 
 

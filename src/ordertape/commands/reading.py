@@ -9,6 +9,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ordertape.commands.answers import book_answer
 from ordertape.commands.common import (
@@ -24,6 +25,7 @@ from ordertape.commands.common import (
 )
 from ordertape.commands.progress import waiting
 from ordertape.numbers import counted, plain
+from ordertape.printable import visible_line
 from ordertape.tape.verify import verify as verify_tape
 from ordertape.terminal.replica import Replica
 from ordertape.terminal.view import show
@@ -94,11 +96,13 @@ def _book_table(answer: dict[str, Any], sides: tuple[str, ...]) -> Table:
     return table
 
 
-def _cells(orders: list[dict[str, Any]], index: int) -> tuple[str, str, str]:
+def _cells(orders: list[dict[str, Any]], index: int) -> tuple[str | Text, str, str]:
     if index >= len(orders):
         return "", "", ""
     order = orders[index]
-    return order["order_id"], plain(Decimal(order["size"])), plain(Decimal(order["price"]))
+    # As text: what stands in brackets would be rich's markup.
+    name = Text(visible_line(order["order_id"]))
+    return name, plain(Decimal(order["size"])), plain(Decimal(order["price"]))
 
 
 def watch(exchange: ExchangeArgument, symbol: SymbolArgument, data: DataOption = None) -> None:

@@ -26,6 +26,7 @@ from ordertape.commands.progress import waiting
 from ordertape.database.told import read_copied, read_told
 from ordertape.errors import OrdertapeError
 from ordertape.numbers import counted
+from ordertape.printable import visible_line
 from ordertape.roles.status import StreamReport, read_report
 from ordertape.settings import Settings
 from ordertape.tape.folder import MarketFolder, markets
@@ -182,7 +183,7 @@ def _picture(settings: Settings, rows: list[dict[str, Any]]) -> RenderableType:
     database = read_told(settings.data)
     notes += [] if database is None else [f"database: {database}"]
     parts: list[RenderableType] = [table] if rows else [Text(f"no tape in {settings.data}")]
-    return Group(*parts, *(Text(note) for note in notes))
+    return Group(*parts, *(Text(visible_line(note)) for note in notes))
 
 
 def _cells(
@@ -192,7 +193,7 @@ def _cells(
     name = f"{row['exchange']} {row['symbol']}" + (" (simulated)" if row["simulated"] else "")
     reached = copied.get((row["exchange"], row["symbol"]))
     return [
-        Text(name),
+        Text(visible_line(name)),
         Text(row["state"], style=_COLOURS.get(row["state"], "yellow")),
         Text(f"{row['era']:,}"),
         Text(f"{row['sequence']:,}"),
@@ -201,7 +202,7 @@ def _cells(
         Text("" if live is None else f"{live.orders:,}"),
         Text(f"{row['gaps']:,}", style="yellow" if row["gaps"] else ""),
         Text("" if reached is None else f"{max(0, row['sequence'] - reached):,}"),
-        Text("" if live is None else str(row["integrity"])),
+        Text("" if live is None else visible_line(str(row["integrity"]))),
     ]
 
 

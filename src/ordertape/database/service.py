@@ -195,7 +195,8 @@ class DatabaseFollower:
                 raise
             pause = limits.database_backoff_ms_max / 1000
             self._refused_until[folder.root] = time.monotonic() + pause
-            self._complain(folder, _sentence(error))
+            era = follower.cursor.era if follower is not None else 0
+            self._complain(folder, _sentence(error), era)
             return 0
         if folder.root in self._followers and done:
             self._complaints.pop(folder.root, None)
@@ -206,7 +207,7 @@ class DatabaseFollower:
             follower.close()
         self._followers.clear()
 
-    def _complain(self, folder: MarketFolder | None, reason: str) -> None:
+    def _complain(self, folder: MarketFolder | None, reason: str, era: int = 0) -> None:
         """Once for each new reason."""
         key = folder.root if folder is not None else None
         if folder is None:
@@ -214,8 +215,8 @@ class DatabaseFollower:
         if self._complaints.get(key) == reason:
             return
         self._complaints[key] = reason
-        market = folder.market if folder is not None else None
-        self._log.warning("L3_database_failed", market=market, reason=reason)
+        about = {} if folder is None else {"market": folder.market, "era": era}
+        self._log.warning("L3_database_failed", reason=reason, **about)
 
     def _say(self, state: str, reason: str = "") -> None:
         """For the interface and ``ordertape status``: the log is not where people look first."""

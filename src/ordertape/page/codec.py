@@ -28,6 +28,8 @@ __all__ = [
     "Trades",
     "decode",
     "encode",
+    "encode_body",
+    "encode_header",
 ]
 
 VERSION = 1
@@ -133,14 +135,19 @@ Content: TypeAlias = HeatKey | HeatDelta | Gap | Ladder | Queue | Trades
 
 
 def encode(header: Header, content: Content) -> bytes:
-    kind, body = _body(content)
-    head = _HEADER.pack(
+    kind, body = encode_body(content)
+    return encode_header(header, kind) + body
+
+
+def encode_header(header: Header, kind: FrameType) -> bytes:
+    """What differs between readers of the same content."""
+    return _HEADER.pack(
         VERSION, kind, header.stream, header.seq, header.t_us, header.epoch, header.flags
     )
-    return head + body
 
 
-def _body(content: Content) -> tuple[FrameType, bytes]:
+def encode_body(content: Content) -> tuple[FrameType, bytes]:
+    """What all readers of the same content share."""
     match content:
         case HeatKey(base_row, lod, bid, ask, last, codes):
             head = _HEAT_KEY.pack(base_row, len(codes), lod, bid, ask, last)

@@ -162,9 +162,7 @@ class Collector:
                 write_report(market.folder.root, market.report())
             except OSError as error:
                 # The report explains; the tape is what must not stop.
-                self._log.warning(
-                    "L3_report_failed", symbol=market.folder.symbol, reason=str(error)
-                )
+                market.log.warning("L3_report_failed", reason=str(error))
         if self._on_report is not None:
             self._on_report(self.markets)
 

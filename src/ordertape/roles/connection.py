@@ -10,7 +10,7 @@ from contextlib import suppress
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport
 
 from ordertape import limits
-from ordertape.roles.logs import logger
+from ordertape.roles.logs import market_logger
 from ordertape.roles.pacing import Backoff, Pacer
 from ordertape.roles.rest import RestClient
 from ordertape.roles.sockets import open_websocket
@@ -42,7 +42,8 @@ class MarketConnection:
         self.stream, self.address = stream, address
         self._pacer, self._rest, self._keep_frame = pacer, rest, keep_frame
         self._backoff = backoff or Backoff()
-        self._log = logger("collector").bind(market=f"{stream.venue.name} {stream.symbol}")
+        market = f"{stream.venue.name} {stream.symbol}"
+        self._log = market_logger("collector", market, lambda: stream.book.era)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns when ``stop`` is set (then the stream is STOPPED) or the stream is FAILED.

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 import uvloop
+from structlog.stdlib import BoundLogger
 
 from ordertape import limits
 from ordertape.errors import MarketBusy, OrdertapeError, RoleBusy, SettingRefused, SyncFailed
@@ -33,7 +34,7 @@ from ordertape.roles.control_messages import (
     Watermark,
 )
 from ordertape.roles.locks import hold
-from ordertape.roles.logs import logger
+from ordertape.roles.logs import logger, market_logger
 from ordertape.roles.markets import Market, MarketOpener
 from ordertape.roles.memory import MemoryFolder, trim
 from ordertape.roles.products import fetch_products
@@ -175,7 +176,7 @@ class ControlledCollector:
                     stream.waits = isinstance(error, MarketBusy)
                     if str(error) != told:
                         told = str(error)
-                        self._log.error("L3_stream_failed", symbol=stream.symbol, reason=told)
+                        _log_of(stream).error("L3_stream_failed", reason=told)
                 else:
                     return
             await asyncio.sleep(limits.wanted_retry_ms / 1000)
@@ -329,4 +330,9 @@ class ControlledCollector:
             write_report(folder.root, report)
         except OSError as error:
             # The report explains; the tape is what must not stop.
-            self._log.warning("L3_report_failed", symbol=stream.symbol, reason=str(error))
+            _log_of(stream).warning("L3_report_failed", reason=str(error))
+
+
+def _log_of(stream: StreamRun) -> BoundLogger:
+    market = f"{stream.exchange} {stream.symbol}"
+    return market_logger("collector", market, lambda: stream.report().era)

@@ -25,7 +25,7 @@ from ordertape.errors import OrdertapeError, RoleBusy
 from ordertape.resources import require_files
 from ordertape.roles.children import keep_beating, when_parent_leaves
 from ordertape.roles.locks import hold
-from ordertape.roles.logs import configure_logs, logger
+from ordertape.roles.logs import configure_logs, logger, market_logger
 from ordertape.roles.status import read_report
 from ordertape.settings import Settings, load_settings
 from ordertape.tape.archive import Archiver
@@ -104,10 +104,17 @@ class Keeper:
             self._archivers.pop(folder.root, None)
             if self._complaints.get(folder.root) != str(error):
                 self._complaints[folder.root] = str(error)
-                self._log.warning("L3_archive_failed", market=folder.market, reason=str(error))
+                log = market_logger("keeper", folder.market, lambda: _era(folder))
+                log.warning("L3_archive_failed", reason=str(error))
             return 0
         self._complaints.pop(folder.root, None)
         return moved
+
+
+def _era(folder: MarketFolder) -> int:
+    """As its collector told it last, 0 where none ever did."""
+    report = read_report(folder.root)
+    return 0 if report is None else report.era
 
 
 def _is_simulated(folder: MarketFolder) -> bool:

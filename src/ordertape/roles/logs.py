@@ -2,7 +2,8 @@
 
 Several processes write the same file: each line is one append, and who finds the file full
 rotates it under a lock while the others notice the new file and go on there.  Event names begin
-with ``L3_``.  Settings hold addresses and folders only, so no secret can reach a line.
+with ``L3_``, and a line about a market says ``market`` and the ``era`` it is in then.  Settings
+hold addresses and folders only, so no secret can reach a line.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import logging
 import logging.handlers
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
 import structlog
 
 from ordertape import limits
+from ordertape.printable import visible
 
-__all__ = ["configure_logs", "into_log_file", "logger"]
+__all__ = ["configure_logs", "into_log_file", "logger", "market_logger"]
 
 
 def logger(room: str) -> structlog.stdlib.BoundLogger:
@@ -28,11 +31,39 @@ def logger(room: str) -> structlog.stdlib.BoundLogger:
     return bound
 
 
+def market_logger(room: str, market: str, era: Callable[[], int]) -> structlog.stdlib.BoundLogger:
+    """The logger of a room about one market (``bitfinex BTC/USD``); ``era`` is asked at each line.
+
+    Lower floors bind the same two names to a logger of structlog's own.
+    """
+    return logger(room).bind(market=market, era=era)
+
+
+def _of_now(
+    _logger: object, _name: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """What is bound once and changes: a market's era."""
+    if callable(era := event.get("era")):
+        event["era"] = era()
+    return event
+
+
+def _seen(
+    _logger: object, _name: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """What came from outside is text in a line, wherever that is shown."""
+    return {
+        name: visible(value) if isinstance(value, str) else value for name, value in event.items()
+    }
+
+
 _SHARED: list[structlog.typing.Processor] = [
+    _of_now,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
+    _seen,
 ]
 
 
@@ -113,7 +144,8 @@ def configure_logs(folder: Path, *, console: bool = True) -> None:
     into_file.setFormatter(
         _formatter(
             structlog.processors.LogfmtRenderer(
-                key_order=["timestamp", "level", "event", "logger"], drop_missing=True
+                key_order=["timestamp", "level", "event", "logger", "market", "era"],
+                drop_missing=True,
             )
         )
     )

@@ -10,13 +10,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from structlog.stdlib import BoundLogger
+
 from ordertape import limits
 from ordertape.crash_points import crash_point
 from ordertape.errors import OrdertapeError, SyncFailed, TapeError
 from ordertape.replay.capture import CaptureWriter
 from ordertape.roles.connection import FrameKeeper, MarketConnection
 from ordertape.roles.control_messages import Watermark
-from ordertape.roles.logs import logger
+from ordertape.roles.logs import market_logger
 from ordertape.roles.measuring import MeasuredJournal
 from ordertape.roles.pacing import Pacer
 from ordertape.roles.rest import RestClient
@@ -46,6 +48,10 @@ class Market:
     resources: ExitStack = field(default_factory=ExitStack)
 
     @property
+    def log(self) -> BoundLogger:
+        return market_logger("collector", self.folder.market, lambda: self.stream.book.era)
+
+    @property
     def failed(self) -> bool:
         return bool(self.failure) or self.stream.state.value == "FAILED"
 
@@ -54,7 +60,7 @@ class Market:
 
         Raises SyncFailed alone: a disk that does not keep is everybody's failure.
         """
-        log = logger("collector").bind(exchange=self.folder.exchange, symbol=self.folder.symbol)
+        log = self.log
         try:
             await self.connection.run(stop)
         except SyncFailed:
@@ -170,7 +176,7 @@ class MarketOpener:
                     on_failure=self.on_failure,
                     on_synced=measured.synced,
                 )
-            measured.journal = journal
+            measured.follow(journal)
             opened.callback(journal.close)
             self._tell_damage(folder, journal)
             self._refuse_mix(folder, journal)
@@ -187,7 +193,7 @@ class MarketOpener:
             journal.book = stream.book
             keep_frame = None
             if self.capture:
-                keep_frame = self._keeper_of_frames(folder, opened, credentials)
+                keep_frame = self._keeper_of_frames(folder, stream, opened, credentials)
             crash_point("collector.market_opened")
             address, _ = self.settings.addresses(self.venue.name)
             connection = MarketConnection(
@@ -205,7 +211,7 @@ class MarketOpener:
             )
 
     def _tell_damage(self, folder: MarketFolder, journal: JournalWriter) -> None:
-        log = logger("collector").bind(exchange=self.venue.name, symbol=folder.symbol)
+        log = market_logger("collector", folder.market, lambda: journal.recovered.era)
         for mark in journal.recovered.damage:
             log.warning("L3_tape_damaged", after=mark.seq, reason=mark.fields["reason"])
 
@@ -219,10 +225,14 @@ class MarketOpener:
             )
 
     def _keeper_of_frames(
-        self, folder: MarketFolder, opened: ExitStack, credentials: Credentials | None
+        self,
+        folder: MarketFolder,
+        stream: MarketStream,
+        opened: ExitStack,
+        credentials: Credentials | None,
     ) -> FrameKeeper:
         writer = opened.enter_context(CaptureWriter(folder.root / "capture"))
-        log = logger("collector").bind(exchange=self.venue.name)
+        log = market_logger("collector", folder.market, lambda: stream.book.era)
         broken = False
 
         def keep(ts: int, via: str, address: str, text: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What a stream writes, measured on its way into the journal.
+"""What a stream writes, measured, and told in the log, on its way into the journal.
 
 Once a batch, of its last event: a batch spans ``limits.gather_ms_max`` at most, so that no event
 waited longer than that beyond what is counted.  Books of a snapshot say nothing of a delay.
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from structlog.stdlib import BoundLogger
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.events import EventKind
 from ordertape.measures import Delays, Nearest, StreamMeasures
+from ordertape.roles.logs import market_logger
 from ordertape.stream.gap_kinds import GapKind
 from ordertape.stream.market import MarketStream
 from ordertape.tape.marks import Mark
@@ -33,12 +35,19 @@ class MeasuredJournal:
     """A stream's sink: hands everything on to ``journal``, which calls ``synced`` in its turn."""
 
     journal: JournalWriter
+    _log: BoundLogger
 
     def __init__(self) -> None:
         self.venue, self.durable = Delays(), Delays()
+        self._era = 0
         self._offset = Nearest()
         self._unsynced: deque[tuple[int, int]] = deque(maxlen=limits.unsynced_batches_max)
         """(last seq, ns of its receipt) of batches that are not durable yet."""
+
+    def follow(self, journal: JournalWriter) -> None:
+        """Where everything goes; before anything else."""
+        self.journal, self._era = journal, journal.recovered.era
+        self._log = market_logger("stream", journal.folder.market, lambda: self._era)
 
     def append(self, batch: EventBatch) -> None:
         counts = batch.counts()
@@ -59,8 +68,19 @@ class MeasuredJournal:
     def snapshot(self, book: OrderBook) -> None:
         self.journal.snapshot(book)
 
-    def mark(self, mark: Mark) -> Any:
+    def mark(self, mark: Mark) -> None:
         self.journal.mark(mark)
+        fields = mark.fields
+        if mark.kind == "era":
+            self._era = int(fields["era"])
+        elif mark.kind == "state":
+            self._log.info(
+                "L3_state", was=fields["from"], now=fields["to"], reason=fields["reason"]
+            )
+        elif mark.kind == "gap" and fields.get("to_ns") is None:
+            self._log.info("L3_gap", after=mark.seq, reason=fields["reason"])
+        elif mark.kind == "gap":
+            self._log.info("L3_gap_healed", healed_by=fields["healed_by"], reason=fields["reason"])
 
     def synced(self, seq: int) -> None:
         """In the thread that syncs: everything up to an event is durable now."""

@@ -26,7 +26,7 @@ from ordertape import limits
 from ordertape.crash_points import crash_point
 from ordertape.database.address import Address, address_of
 from ordertape.errors import OrdertapeError, RoleBusy
-from ordertape.measures import MeasuredStream, ProcessMeasures, process_measures
+from ordertape.measures import MeasuredStream, ProcessMeasures, role_measures
 from ordertape.roles.addresses import listening_addresses
 from ordertape.roles.control import ControlClient
 from ordertape.roles.demonstration import Demonstration, free_port
@@ -69,8 +69,7 @@ class Server:
                 pids.add((_label(watched.role), pid))
         if (keeper := holder(self.data / "keeper.lock")) is not None:
             pids.add(("keeper", keeper))
-        found = (process_measures(role, pid) for role, pid in sorted(pids))
-        return [process for process in found if process is not None]
+        return role_measures(pids)
 
     def starts(self) -> dict[str, int]:
         return {_label(watched.role): watched.starts for watched in self.supervisor.roles()}

@@ -98,6 +98,11 @@ class CoinbaseExchange:
     def due_ns(self) -> int:
         return self._beat_ns if self.connections else _NEVER
 
+    @property
+    def clients_ns(self) -> int:
+        """What a client's clock says: it went on where the exchange's time stood still."""
+        return self.exchange.now_ns + self.exchange.behind_ns
+
     def take(self, market: SimulatedMarket, occurrences: Sequence[Occurrence], /) -> None:
         self._by_market[id(market)].take(occurrences)
 
@@ -219,7 +224,7 @@ class CoinbaseExchange:
         signed = (request.method, request.target, request.body.decode("utf-8", "replace"))
         key, passphrase, timestamp, sign = (value or "" for value in given)
         given4 = (key, passphrase, timestamp, sign)
-        return self.keys.refusal(given4, signed, self.exchange.now_ns)
+        return self.keys.refusal(given4, signed, self.clients_ns)
 
     def _allowed(self) -> bool:
         """A bucket of REST_BURST tokens that fills by REST_PER_SECOND."""
@@ -307,7 +312,7 @@ class CoinbaseConnection:
         reason = self._venue.keys.refusal(
             (key, passphrase, timestamp, signed),
             ("GET", "/users/self/verify", ""),
-            self._venue.exchange.now_ns,
+            self._venue.clients_ns,
         )
         return ("Authentication Failed", reason) if reason else None
 

@@ -70,6 +70,8 @@ class Exchange:
     def __init__(self, seed: int, markets: Sequence[SimulatedMarket], start_ns: int) -> None:
         self.seed = seed
         self.now_ns = start_ns
+        self.behind_ns = 0
+        """By how much its time has stood still: a client's clock goes on meanwhile."""
         self.markets = {market.shape.symbol: market for market in markets}
         """By the symbol of their shape."""
         self.faces: list[Face] = []

@@ -31,6 +31,8 @@ from ordertape.simulator.faults_rules import Kind
 __all__ = ["Clock", "Door", "VenueFace"]
 
 _MS: Final = 1_000_000
+_MADE_NS_MAX: Final = 600 * 1_000 * _MS
+"""An exchange that begins so long ago was made for now: filling its books took the time since."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER of no time: the connection is reset instead of ended."""
 
@@ -89,12 +91,16 @@ class Clock:
     async def _run(self) -> None:
         exchange = self.exchange
         offset_ns = exchange.now_ns - time.monotonic_ns()
+        made_for_ns = time.time_ns() - exchange.now_ns
+        if 0 < made_for_ns < _MADE_NS_MAX:
+            exchange.behind_ns += made_for_ns
         while True:
             now_ns = time.monotonic_ns() + offset_ns
             late_ns = now_ns - exchange.due_ns
             if late_ns > limits.simulator_lag_ms_max * _MS:
                 offset_ns -= late_ns
                 now_ns -= late_ns
+                exchange.behind_ns += late_ns
             exchange.run_until(now_ns)
             await asyncio.sleep(max(0, exchange.due_ns - now_ns) / 1e9)
 

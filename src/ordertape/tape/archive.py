@@ -11,7 +11,7 @@ from ordertape.crash_points import crash_point
 from ordertape.errors import OrdertapeError, TapeError
 from ordertape.tape.archive_writer import ArchiveWriter
 from ordertape.tape.codecs import MarketCodecs
-from ordertape.tape.folder import MarketFolder
+from ordertape.tape.folder import MarketFolder, sync_directory
 from ordertape.tape.journal_reader import JournalFrame, JournalReader
 from ordertape.tape.segment import SegmentReader, segments
 from ordertape.tape.snapshot import Snapshot
@@ -132,6 +132,7 @@ class Archiver:
                 if segment.number < place.segment:
                     segment.path.unlink()
                     crash_point("archiver.segment_gone")
+            sync_directory(self.folder.journal)
 
 
 @contextmanager

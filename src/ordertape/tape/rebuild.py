@@ -100,8 +100,12 @@ class Replay:
                 self._held.append(rows)
             return
         for part in [*self._held, rows if complete == len(rows) else rows[:complete]]:
-            self.faults += self.book.apply(part).faults
+            self.faults += self._apply(part)
         self._held = [rows[complete:]] if complete < len(rows) else []
+
+    def _apply(self, part: EventBatch) -> int:
+        """Complete messages, applied; how many faults the book met."""
+        return self.book.apply(part).faults
 
     def restore(self, snapshot: Snapshot) -> None:
         """Stands on a whole book."""

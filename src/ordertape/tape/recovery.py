@@ -62,13 +62,20 @@ def recover(folder: MarketFolder) -> Recovered:
     found = Recovered()
     archived = _read_archive(folder, found)
     _cut_unsynced_rolls(folder, found)
-    there = segments(folder.journal)
-    for start in reversed(there):
+    for start in reversed(_left(folder, found)):
         if _read_tail(folder, found, start):
             break
     if archived > found.last_seq:
         found.last_seq, found.tail = archived, None
     return found
+
+
+def _left(folder: MarketFolder, found: Recovered) -> list[Segment]:
+    """The segments that the archive does not hold whole, oldest first.
+
+    Older ones were let go; a power cut may have brought some of them back, and not others.
+    """
+    return [s for s in segments(folder.journal) if s.number >= found.segments_used]
 
 
 def _read_archive(folder: MarketFolder, found: Recovered) -> int:
@@ -112,7 +119,7 @@ def _cut_unsynced_rolls(folder: MarketFolder, found: Recovered) -> None:
     Every segment is durable before a frame of the next one says that anything of it is, so only
     the segments before one that says nothing can be torn.
     """
-    there = segments(folder.journal)
+    there = _left(folder, found)
     behind: list[Segment] = []
     while len(there) > 1:
         behind.insert(0, there.pop())
@@ -196,7 +203,8 @@ def _read_terms(folder: MarketFolder, found: Recovered, start: Segment) -> None:
     _note_carried(found, fields)
     if sum(fields.get("terms", ())) <= found.codecs.order.terms + found.codecs.trade.terms:
         return
-    reader = JournalReader(folder, codecs=found.codecs, from_seq=NO_EVENTS)
+    first_left = Position(_left(folder, found)[0].number, 0)
+    reader = JournalReader(folder, codecs=found.codecs, start=first_left, from_seq=NO_EVENTS)
     with closing(reader):
         for frame in reader.read():
             if frame.start.segment >= start.number:

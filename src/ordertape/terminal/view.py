@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from ordertape import limits
+from ordertape.printable import visible_line
 from ordertape.roles.status import StreamReport
 from ordertape.terminal.replica import Replica
 from ordertape.terminal.tables import View, line, screen
@@ -43,7 +44,7 @@ def view_of(replica: Replica) -> View:
             symbol=replica.symbol,
             simulated=replica.history.simulated or (report is not None and report.simulated),
             state=state,
-            reason=reason,
+            reason=visible_line(reason),
             era=book.era if book is not None else 0,
             sequence=book.seq if book is not None else 0,
             age_ms=age_ms,

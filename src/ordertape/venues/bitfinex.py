@@ -260,6 +260,7 @@ class BitfinexSession:
 
     def _other(self, text: bytes, ts_recv: int) -> Outcome | None:
         try:
+            text.decode()  # what is passed over must be text, too: no parser looks into it
             if text.lstrip()[:1] == b"{":
                 return self._control.on_event(wire.decode_event(text))
             frame = wire.decode_frame(text)
@@ -407,6 +408,8 @@ class BitfinexSession:
         rows = wire.decode_orders(arrival.payload)
         self.resolver.clear(ts_recv, time, sequence)
         for order in rows:
+            if wire.is_zero(order.price):
+                raise ValueError(f"a snapshot with order {order.order_id} at a price of nothing")
             self._put(order.order_id, order.price, order.amount, ts_recv, time, sequence)
         batch = self._commit(ts_recv)
         self._awaits_snapshot = False

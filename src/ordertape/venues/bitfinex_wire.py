@@ -30,6 +30,7 @@ __all__ = [
     "integer",
     "is_greeting",
     "is_number",
+    "is_zero",
     "join",
     "native",
     "pair",
@@ -110,6 +111,7 @@ def read_products(text: bytes) -> frozenset[str]:
 
 # Frames -------------------------------------------------------------------------------------------
 NOTHING: Final = Raw(b"")
+_ZERO: Final = re.compile(rb"-?0(\.0+)?([eE][+-]?\d+)?")
 ZERO: Final = Raw(b"0")
 """A price of 0 removes an order."""
 
@@ -200,6 +202,11 @@ _decode_integer = Decoder(int).decode
 def integer(raw: Raw) -> int | None:
     """The integer of a field that may be absent; msgspec.DecodeError where it is something else."""
     return _decode_integer(raw) if len(raw) else None
+
+
+def is_zero(number: Raw) -> bool:
+    """Whether a number is nothing, however it is printed."""
+    return _ZERO.fullmatch(bytes(number)) is not None
 
 
 def rows(payload: bytes) -> list[Order]:

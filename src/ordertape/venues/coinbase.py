@@ -246,6 +246,9 @@ class CoinbaseSession:
         """The book begins with the snapshot, where it reaches the messages kept."""
         if self._queue.needed is None or snapshot.sequence < self._queue.needed:
             self._requests.too_old(now)
+            if self._queue.contradicted:  # what follows is enough to begin from
+                self.counters["queues begun anew"] += 1
+                self._queue.begin(None)
             return None
         self._requests.done()
         self._queue.drop_through(snapshot.sequence)

@@ -30,6 +30,9 @@ class Queue:
         self._bytes = 0
         self.needed = needed
         self.last = needed
+        self.contradicted = False
+        """The venue has counted lower since the last message was kept: its number may be none that
+        the venue gave, and no book may ever reach it."""
 
     def add(self, sequence: int, text: bytes, ts_recv: int) -> bool:
         """Keeps a message.  False: others are missing before it, and those kept are dropped."""
@@ -38,6 +41,7 @@ class Queue:
             self.begin(sequence - 1)
         elif sequence <= self.last:
             self._counters["late while syncing"] += 1
+            self.contradicted = True
             return True
         elif sequence > self.last + 1:
             self._counters["gaps while syncing"] += 1
@@ -52,7 +56,7 @@ class Queue:
             return False
         self.messages.append((sequence, text, ts_recv))
         self._bytes += len(text)
-        self.last = sequence
+        self.last, self.contradicted = sequence, False
         return whole
 
     def heartbeat(self, sequence: int, *, has_book: bool) -> bool:
@@ -63,6 +67,8 @@ class Queue:
             self._counters["gaps while syncing"] += 1
             self.begin(sequence)
             return False
+        elif self.messages and sequence < self.last:
+            self.contradicted = True
         return True
 
     def drop_through(self, sequence: int) -> None:

@@ -69,8 +69,8 @@ def _stream_not_live(info: StreamInfo) -> dict[str, str]:
 async def metrics(request: Request, api: TheApi) -> Response:
     infos = api.streams()
     streams = api.server.measured()
-    figures = getattr(api.hub, "client_figures", None)
-    clients = None if figures is None else figures()
+    clients = api.hub.client_figures()
+    delays = {key: channel.delays.told() for key, channel in api.hub.channels.items()}
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
 
     def page() -> bytes:
@@ -87,6 +87,7 @@ async def metrics(request: Request, api: TheApi) -> Response:
             database=None if api.database is None else read_told(api.server.data),
             copied=None if api.database is None else read_copied(api.server.data),
             clients=clients,
+            client_delays=delays,
         )
         return encode(registry_of(reading))
 

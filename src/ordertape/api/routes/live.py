@@ -14,10 +14,11 @@ from starlette.websockets import WebSocketDisconnect
 from ordertape import limits
 from ordertape.api.answers import refusal, status_of
 from ordertape.api.context import Api, TheApi
+from ordertape.api.ending import OUTLET, ConnectionOutlet
 from ordertape.api.query import whole_number
-from ordertape.broadcast.channel import Mailbox, Subscription, TooSlow
-from ordertape.broadcast.frames import Frame
-from ordertape.broadcast.hub import Channel, status_text
+from ordertape.broadcast.channel import Subscription
+from ordertape.broadcast.mailbox import Mailbox, TooSlow
+from ordertape.broadcast.market import Channel, status_told
 from ordertape.errors import OrdertapeError, SettingRefused, UnknownMarket
 from ordertape.models import StreamInfo
 from ordertape.venues.registry import VENUES, venue_of
@@ -28,6 +29,7 @@ router = APIRouter(tags=["live"])
 TRY_AGAIN_LATER = 1013
 MESSAGE_TOO_BIG = 1009
 _SEQUENCE_MAX = 2**63 - 1
+_NO_UVICORN = "the live WebSocket writes to uvicorn's connections: start the server with uvicorn"
 REASON_BYTES_MAX = 123
 """RFC 6455 5.5: a control frame holds 125 bytes, two of them the code."""
 
@@ -45,19 +47,28 @@ async def live(
     depth: Annotated[str, Query()] = "0",
     batch_ms: Annotated[str, Query()] = "0",
     since: str | None = None,
+    frames: str = "orders,statistics",
+    statistics_ms: Annotated[str, Query()] = str(limits.live_statistics_ms_default),
 ) -> None:
     try:
+        wanted = _kinds(frames)
         wish = _Wish(
             _markets(api, exchange, symbol),
             whole_number("depth", depth, limits.depth_max),
             whole_number("batch_ms", batch_ms, limits.client_batch_ms_max),
-            _place(since, exchange),
+            _place(since, exchange, wanted),
+            "orders" in wanted,
+            _beat(statistics_ms) if "statistics" in wanted else None,
         )
     except OrdertapeError as error:
         await socket.send_denial_response(refusal(str(error), status_of(error)))
         return
+    outlet: ConnectionOutlet | None = socket.scope.get(OUTLET)
+    if outlet is None:
+        await socket.send_denial_response(refusal(_NO_UVICORN, 501))
+        return
     await socket.accept()
-    await _Session(socket, api, wish).run()
+    await _Session(socket, api, wish, outlet, api.hub.mailbox(outlet)).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,27 @@ class _Wish:
     depth: int
     batch_ms: int
     since: tuple[int, int] | None
+    orders: bool
+    statistics_ms: int | None
+    """How often statistics are wanted; None: never."""
+
+
+def _kinds(given: str) -> set[str]:
+    """What a client wants beside statuses.  Raises SettingRefused."""
+    found = {name.strip() for name in given.split(",")}
+    if not found <= {"orders", "statistics"}:
+        shown = given[: limits.shown_text_max]
+        raise SettingRefused(f"frames: expected orders, statistics or both, found {shown!r}")
+    return found
+
+
+def _beat(given: str) -> int:
+    """Raises SettingRefused."""
+    every_ms = whole_number("statistics_ms", given, limits.live_statistics_ms_max)
+    if every_ms < limits.live_statistics_ms_min:
+        least = limits.live_statistics_ms_min
+        raise SettingRefused(f"statistics_ms: expected {least} or more, found {every_ms}")
+    return every_ms
 
 
 def _markets(api: Api, exchange: str | None, symbol: str) -> set[tuple[str, str]]:
@@ -97,10 +129,12 @@ def _resolved(api: Api, exchange: str, symbol: str) -> tuple[str, str]:
         return venue.name, venue.resolve(symbol)
 
 
-def _place(since: str | None, exchange: str | None) -> tuple[int, int] | None:
+def _place(since: str | None, exchange: str | None, wanted: set[str]) -> tuple[int, int] | None:
     """(era, sequence) of ``era:sequence``.  Raises SettingRefused."""
     if since is None:
         return None
+    if "orders" not in wanted:
+        raise SettingRefused("since: expected frames with orders beside it, which it resumes")
     if exchange is None:
         raise SettingRefused("since: expected an exchange with it, a sequence is one market's")
     era, colon, sequence = since.partition(":")
@@ -120,16 +154,18 @@ class _Session:
     socket: WebSocket
     api: Api
     wish: _Wish
-    mailbox: Mailbox = field(default_factory=Mailbox)
+    outlet: ConnectionOutlet
+    mailbox: Mailbox
     readers: dict[Channel, Subscription] = field(default_factory=dict)
 
     async def run(self) -> None:
+        self.outlet.hold_little()
         parts = [
             asyncio.create_task(part)
             for part in (
                 self._until_gone(),
                 self._join_forever(),
-                self._send_forever(),
+                self.mailbox.pump_forever(),
                 self.mailbox.until_full(),
             )
         ]
@@ -152,6 +188,7 @@ class _Session:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
             self._leave()
+            self.mailbox.close()
 
     def _leave(self) -> None:
         for channel, reader in self.readers.items():
@@ -179,7 +216,7 @@ class _Session:
         """Joins every stream of the pair that runs, now and when one begins."""
         hub, since = self.api.hub, self.wish.since
         for info in self._at_rest():
-            self.mailbox.put(Frame(status_text(info)))
+            self.mailbox.put(status_told(info).parcel)
         while True:
             changed = hub.changed
             for channel in [c for c in self.readers if c.ended]:
@@ -206,23 +243,16 @@ class _Session:
         ]
 
     async def _join(self, channel: Channel, since: tuple[int, int] | None) -> None:
-        reader = Subscription(self.mailbox, self.wish.depth, self.wish.batch_ms)
+        wish = self.wish
+        reader = Subscription(
+            self.mailbox,
+            wish.depth,
+            wish.batch_ms,
+            orders=wish.orders,
+            statistics_ms=wish.statistics_ms,
+        )
         self.readers[channel] = reader
         await channel.join(reader, self.api.work.live, since)
-
-    async def _send_forever(self) -> None:
-        while True:
-            for frame, reader in await self.mailbox.take():
-                await self._send(frame.text)
-                if reader is not None and frame.stand is not None:
-                    reader.sent = frame.stand
-
-    async def _send(self, text: str) -> None:
-        try:
-            await self.socket.send_text(text)
-        except RuntimeError:
-            # What uvicorn calls a text for a client whose close it has just answered.
-            raise WebSocketDisconnect(1006) from None
 
     def _places(self) -> str:
         """Where the client may go on, of each market it reads."""

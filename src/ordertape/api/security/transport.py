@@ -9,7 +9,10 @@ the same as ``ordertape serve``: it is found while it loads the application.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import struct
 import sys
+import termios
 from typing import Any, Final
 
 import h11
@@ -25,6 +28,7 @@ from ordertape.settings import Settings
 
 __all__ = ["PatientH11", "loading_configuration", "require_key_for", "secure"]
 
+_QUEUED: Final = struct.Struct("i")
 _LOOKS: Final = 4
 """Looks at a connection within the time it is given."""
 
@@ -50,7 +54,7 @@ def secure(configuration: uvicorn.Config) -> uvicorn.Config:
 
 
 def loading_configuration() -> uvicorn.Config | None:
-    """The configuration whose ``load`` imports us right now, None where nobody's does.
+    """The configuration that has us imported right now, None where none does.
 
     uvicorn hands an application neither its configuration nor its address.
     """
@@ -58,7 +62,7 @@ def loading_configuration() -> uvicorn.Config | None:
     while frame.f_back is not None:
         frame = frame.f_back
         found = frame.f_locals.get("self")
-        if isinstance(found, uvicorn.Config) and frame.f_code.co_name == "load":
+        if isinstance(found, uvicorn.Config):
             return found
     return None
 
@@ -126,12 +130,22 @@ class PatientH11(H11Protocol):
             self._look.cancel()
             self._look = None
 
+    def _bytes_unsent(self) -> int:
+        """What the client has not acknowledged, the kernel's share too: that holds megabytes, and
+        takes no more from us for a long time while a slow client reads."""
+        connection = self.transport.get_extra_info("socket")
+        if connection is None or connection.fileno() < 0:
+            return self.transport.get_write_buffer_size()
+        (queued,) = _QUEUED.unpack(fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)))
+        return self.transport.get_write_buffer_size() + int(queued)
+
     def _look_now(self) -> None:
-        now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
-        if not unsent or unsent != self._unsent:
+        now, unsent = self.loop.time(), self._bytes_unsent()
+        if unsent != self._unsent:
             self._unsent, self._unsent_since = unsent, now
         waits = self.cycle is None or self.cycle.response_complete
         if unsent:
+            self._quiet_since = now  # an answer ends when its client has it
             if now - self._unsent_since >= limits.answer_stuck_ms_max / 1000:
                 self.transport.abort()
                 return

@@ -208,6 +208,9 @@ def _text(batch: EventBatch, column: Any, name: str) -> Any:
         return _number_text(None if values is None else np.asarray(values), len(batch), scale)
     text: Any = column.cast(pa.string())
     if name in ID_COLUMNS:
+        # A spreadsheet computes what begins so (OWASP, CSV Injection): `=HYPERLINK(…)`, say.
+        armed = pc.match_substring_regex(text, "^[=+@\t\r-]")
+        text = pc.if_else(armed, pc.binary_join_element_wise("'", text, ""), text)
         quoted = pc.binary_join_element_wise('"', pc.replace_substring(text, '"', '""'), '"', "")
         text = pc.if_else(pc.match_substring_regex(text, '[",\r\n]'), quoted, text)
     return text

@@ -1,0 +1,50 @@
+"""What is known of all WebSocket clients together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["ClientCounts", "ClientFigures"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFigures:
+    """Of now: ``clients`` and ``waiting_bytes``; since the server's start: the others."""
+
+    clients: int
+    """Connections that are open."""
+    waiting_bytes: int
+    """In all mailboxes; what many clients wait for is held once and counted for each."""
+    largest_mailbox_bytes: int
+    """The most that ever waited for one client."""
+    closed_too_slow: int
+    """Clients whose mailbox ran over."""
+    conflated_frames: int
+    """Statistics, statuses and books that a newer one replaced while they waited."""
+    frames_sent: int
+    bytes_sent: int
+    """Handed to connections, frames with their heads."""
+
+
+@dataclass(slots=True)
+class ClientCounts:
+    """The same, counted on by every mailbox; belongs to the event loop."""
+
+    clients: int = 0
+    waiting_bytes: int = 0
+    largest_mailbox_bytes: int = 0
+    closed_too_slow: int = 0
+    conflated_frames: int = 0
+    frames_sent: int = 0
+    bytes_sent: int = 0
+
+    def figures(self) -> ClientFigures:
+        return ClientFigures(
+            self.clients,
+            self.waiting_bytes,
+            self.largest_mailbox_bytes,
+            self.closed_too_slow,
+            self.conflated_frames,
+            self.frames_sent,
+            self.bytes_sent,
+        )

@@ -1,0 +1,30 @@
+"""A server's WebSocket frames, RFC 6455 5.2: not masked, so the same bytes for every client.
+
+What is sent to many is framed once and written to each connection as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+__all__ = ["framed", "in_pieces"]
+
+_TEXT, _CONTINUATION, _FINAL = 0x1, 0x0, 0x80
+
+
+def framed(payload: bytes, *, first: bool = True, last: bool = True) -> bytes:
+    """One frame of a text: all of it, or the ``first`` or ``last`` piece or one in the middle."""
+    start = (_TEXT if first else _CONTINUATION) | (_FINAL if last else 0)
+    size = len(payload)
+    if size < 126:
+        return bytes((start, size)) + payload
+    if size < 2**16:
+        return bytes((start, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((start, 127)) + size.to_bytes(8, "big") + payload
+
+
+def in_pieces(payload: bytes, most: int) -> Iterator[bytes]:
+    """Frames from the middle of a text, of ``most`` bytes each.  Control frames may come between
+    any two, so that a ping need not wait for the end of a large book."""
+    for start in range(0, len(payload), most):
+        yield framed(payload[start : start + most], first=False, last=False)

@@ -1,0 +1,65 @@
+"""A book that is followed with everything a picture needs: what each event did, the lives of the
+orders, and how much rested in each row of prices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ordertape import limits
+from ordertape._engine import Effects, EventBatch, Heat, Lifecycles, OrderBook, Rows
+from ordertape.tape.rebuild import Replay
+
+__all__ = ["FollowedBook"]
+
+
+class FollowedBook(Replay):
+    """``applied`` is told each batch and its effects, and the orders that ended by it."""
+
+    def __init__(
+        self, book: OrderBook, applied: Callable[[EventBatch, Effects, Rows], None]
+    ) -> None:
+        super().__init__(book)
+        self.heats: list[Heat] = []
+        self._applied = applied
+        self.lives = _lives(book.era)
+        self._told_of(book, [])
+
+    def heat(self, group: int, min_size: int) -> Heat:
+        """One that knows what rests now; it is kept up to date until ``forget``."""
+        book = self.book
+        heat = Heat(
+            group,
+            min_size,
+            price_scale=book.price_scale or 0,
+            size_scale=book.size_scale or 0,
+        )
+        self._told_of(book, [heat], _lives(book.era))
+        heat.advance(book.ts_recv)
+        for level in range(4):
+            heat.drain(level)
+        self.heats.append(heat)
+        return heat
+
+    def forget(self, heat: Heat) -> None:
+        self.heats.remove(heat)
+
+    def _told_of(self, book: OrderBook, heats: list[Heat], lives: Lifecycles | None = None) -> None:
+        """What rests already, as orders whose beginning nobody saw."""
+        if len(book):
+            same, rows = OrderBook(codec=book.codec), book.snapshot()
+            _, effects = same.apply(rows, effects=True)
+            (self.lives if lives is None else lives).take(rows, effects, same, heats)
+
+    def _apply(self, part: EventBatch) -> int:
+        counters, effects = self.book.apply(part, effects=True)
+        self.lives.take(part, effects, self.book, self.heats)
+        self._applied(part, effects, self.lives.drain())
+        return counters.faults
+
+
+def _lives(era: int) -> Lifecycles:
+    return Lifecycles(
+        hold_ns=limits.attribution_horizon_ms * 1_000_000,
+        evicted_max=limits.evicted_orders_max,
+        era=era,
+    )

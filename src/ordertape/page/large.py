@@ -1,0 +1,124 @@
+"""Large orders from birth to end, as the page is told of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ordertape import limits
+from ordertape._engine import NULL, EventBatch, Lifecycles, Rows, format_number
+from ordertape.events import REASONS, Side
+from ordertape.models import iso_from_ns
+from ordertape.page.handles import Handles
+
+__all__ = ["LargeOrders", "life_as_json"]
+
+ENDINGS = {1: "told", 2: "cut", 3: "evicted"}
+"""How a life ended: the venue told, a new era cut it, or it left a window for good."""
+
+
+def life_as_json(rows: Rows, nth: int, scales: tuple[int, int]) -> dict[str, Any]:
+    """One row of ``Lifecycles`` as the edges show it: numbers as the venue's text, times ISO."""
+
+    def value(name: str) -> int | None:
+        found = int(np.asarray(rows.column(name))[nth])
+        return None if found == NULL else found
+
+    def number(name: str, scale: int) -> str | None:
+        found = value(name)
+        return None if found is None else format_number(found, scale)
+
+    price, size = scales
+    flags, ended = value("flags") or 0, value("ended")
+    ending = value("ending") or 0
+    return {
+        "order_id": rows.id_texts()[nth],
+        "side": Side(value("side") or 0).name.lower(),
+        "price_first": number("price_first", price),
+        "price": number("price", price),
+        "size_first": number("size_first", size),
+        "size": number("size", size),
+        "filled": number("filled", size),
+        "fills": value("fills"),
+        "amendments": value("amendments"),
+        "inferred": value("inferred"),
+        "opened": iso_from_ns(value("opened") or 0),
+        "ended": None if ended is None or not ending else iso_from_ns(ended),
+        "ending": ENDINGS.get(ending),
+        "reason": REASONS.get(value("reason") or 0),
+        "left_truncated": bool(flags & 1),
+        "out_of_window": bool(flags & 8),
+        "orders_ahead_first": value("ahead_first"),
+        "orders_ahead": value("ahead"),
+        "bid_first": number("bid_first", price),
+        "ask_first": number("ask_first", price),
+        "era": value("era"),
+    }
+
+
+class LargeOrders:
+    """Orders of ``threshold`` size units or more when they were first seen."""
+
+    def __init__(self, lives: Lifecycles, threshold: int, handles: Handles) -> None:
+        self.threshold = threshold
+        self.uncounted = 0
+        """Those that came while too many were followed."""
+        self._lives, self._handles = lives, handles
+        self._alive: dict[str, tuple[Any, ...]] = {}
+        self._told: list[dict[str, Any]] = []
+        self._begin(lives.alive())
+
+    def _begin(self, rows: Rows) -> None:
+        sizes = np.asarray(rows.column("size_first"))
+        texts = rows.id_texts()
+        for nth in np.flatnonzero(sizes >= self.threshold).tolist():
+            self._follow(str(texts[nth]))
+
+    def _follow(self, order_id: str) -> None:
+        if len(self._alive) >= limits.page_large_max:
+            self.uncounted += 1
+        else:
+            self._alive.setdefault(order_id, ())
+
+    def applied(self, batch: EventBatch, ended: Rows) -> None:
+        """A batch that the book took, and the orders that ended by it."""
+        large = np.flatnonzero(_sizes(batch) >= self.threshold)
+        if len(large):
+            kinds = np.asarray(batch.column("kind"))
+            for nth in large.tolist():
+                if kinds[nth] == 1:
+                    self._follow(str(batch[nth]["order_id"]))
+        if len(ended) and self._alive:
+            scales = (batch.price_scale, batch.size_scale)
+            for nth, order_id in enumerate(ended.id_texts()):
+                if order_id is not None and self._alive.pop(order_id, None) is not None:
+                    self._told.append(self._as_told(life_as_json(ended, nth, scales)))
+
+    def changes(self, scales: tuple[int, int]) -> list[dict[str, Any]]:
+        """Those that ended, began or changed since it was last asked."""
+        told, self._told = self._told, []
+        for order_id, before in self._alive.items():
+            rows = self._lives.get(order_id)
+            if rows is None:
+                continue
+            names = ("price", "size", "filled", "ending", "flags")
+            now = tuple(int(np.asarray(rows.column(name))[0]) for name in names)
+            if now != before:
+                self._alive[order_id] = now
+                told.append(self._as_told(life_as_json(rows, 0, scales)))
+        return told
+
+    def key(self, scales: tuple[int, int]) -> list[dict[str, Any]]:
+        """All that are alive."""
+        self._told = []
+        self._alive = dict.fromkeys(self._alive, ())
+        return self.changes(scales)
+
+    def _as_told(self, life: dict[str, Any]) -> dict[str, Any]:
+        return {"handle": self._handles.of(str(life["order_id"])), **life}
+
+
+def _sizes(batch: EventBatch) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    found = batch.column("size")
+    return np.zeros(len(batch), np.int64) if found is None else np.asarray(found)

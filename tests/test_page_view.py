@@ -1,0 +1,182 @@
+"""A page that takes the frames of a view shows what stands in the book, at every tick."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ordertape._engine import EventBatch, Heat, Lifecycles, OrderBook
+from ordertape.page.codes import Codes, codes_for
+from ordertape.page.followed import FollowedBook
+from ordertape.page.handles import Handles
+from ordertape.page.heat import BUCKET_NS
+from ordertape.page.view import View, Wish
+from support.page import PlainPage
+from support.tape import Market
+
+TICK_NS = 100_000_000
+
+
+class Watched:
+    """A market, a view of it, and a page that is sent everything."""
+
+    def __init__(self, wish: Wish, seed: int = 7) -> None:
+        self.market = Market(seed=seed, orders=60)
+        self.handles = Handles()
+        book = OrderBook(codec=self.market.codec)
+        self.batches = [self.market.message() for _ in range(200)]
+        for batch in self.batches:
+            book.apply(batch)
+        self.followed = FollowedBook(book, self._applied)
+        self.view = View(self.followed, self.handles, wish)
+        self.page = PlainPage()
+        self.now = self.market.now // TICK_NS * TICK_NS
+
+    def _applied(self, *told: object) -> None:
+        self.view.applied(*told)  # type: ignore[arg-type]
+
+    def tick(self) -> None:
+        """A tenth of a second of the market, then a look at it."""
+        self.now += TICK_NS
+        while self.market.now < self.now - 3_000_000:
+            batch = self.market.message(step_ns=5_000_000)
+            self.batches.append(batch)
+            self.followed.take(batch)
+        for out in self.view.tick(self.now):
+            self.page.take(out)
+
+    def join(self) -> None:
+        for out in self.view.keys(self.now):
+            self.page.take(out)
+
+
+def shown_levels(book: OrderBook) -> list[dict[int, tuple[int, int]]]:
+    return [
+        {price: (size, orders) for price, size, orders in side} for side in book.depth_scaled(200)
+    ]
+
+
+@pytest.mark.parametrize("group", [1, 10, 250])
+def test_the_ladder_is_the_book_at_every_tick(group: int) -> None:
+    watched = Watched(Wish(group))
+    watched.join()
+    for _ in range(60):
+        watched.tick()
+        assert list(watched.page.ladder) == shown_levels(watched.followed.book)
+
+
+def test_the_queue_is_each_orders_place_at_every_tick() -> None:
+    watched = Watched(Wish(1))
+    watched.join()
+    seen = 0
+    for _ in range(60):
+        watched.tick()
+        book = watched.followed.book
+        for (side, price), shown in watched.page.queue.items():
+            expected = [
+                (order_id, int(size.scaleb(book.size_scale or 0)))
+                for order_id, size in book.queue(price, side)
+            ]
+            found = [(watched.handles.order_id(handle), size) for handle, size in shown]
+            assert found == expected[:48]
+            assert watched.page.queue_orders[side, price] == len(expected)
+            seen += len(found)
+    assert seen
+
+
+@pytest.mark.parametrize("group", [1, 40])
+def test_columns_are_the_most_that_rested_in_every_bucket(group: int) -> None:
+    watched = Watched(Wish(group))
+    watched.join()
+    for _ in range(80):
+        watched.tick()
+    expected = buckets(watched.batches, group, watched.view.codes)
+    assert len(watched.page.columns) >= 80
+    for t_us, codes in watched.page.columns.items():
+        assert codes == expected(t_us * 1000 // BUCKET_NS[0])
+
+
+def buckets(batches: list[EventBatch], group: int, codes: Codes):  # type: ignore[no-untyped-def]
+    """bucket → row → code, made from every event since the first."""
+    book, lives = OrderBook(), Lifecycles(hold_ns=0, evicted_max=0)
+    heat = Heat(group, price_scale=batches[0].price_scale, size_scale=batches[0].size_scale)
+    told: dict[int, dict[int, int]] = {}
+    sizes: dict[int, int] = {}
+    for batch in batches:
+        _, effects = book.apply(batch, effects=True)
+        lives.take(batch, effects, book, [heat])
+    heat.advance(batches[-1].last_ts_recv + 10**9)
+    rows = heat.drain(0)
+    columns = {name: np.asarray(rows.column(name)).tolist() for name in rows.names}
+    begin = 0
+    for bucket, end in zip(columns["bucket"], columns["end"], strict=True):
+        sizes |= dict(zip(columns["row"][begin:end], columns["size"][begin:end], strict=True))
+        told[bucket], begin = dict(sizes), end
+
+    def column(bucket: int) -> dict[int, int]:
+        known = max((b for b in told if b <= bucket), default=None)
+        if known is None:
+            return {}
+        resting = {row: size for row, size in told[known].items() if size}
+        coded = codes.of(np.fromiter(resting.values(), np.int64, len(resting)))
+        return dict(zip(resting, coded.tolist(), strict=True))
+
+    return column
+
+
+def test_who_joins_later_sees_the_same() -> None:
+    watched = Watched(Wish(10))
+    watched.join()
+    for _ in range(20):
+        watched.tick()
+    late = PlainPage()
+    for out in watched.view.keys(watched.now):
+        late.take(out)
+    assert (late.ladder, late.queue) == (watched.page.ladder, watched.page.queue)
+    (newest,) = late.columns
+    assert late.columns[newest] == watched.page.columns[newest]
+
+
+def test_every_trade_is_told_once() -> None:
+    watched = Watched(Wish(1))
+    for _ in range(60):
+        watched.tick()
+    traded = [
+        (batch[nth]["price"], batch[nth]["size"])
+        for batch in watched.batches[200:]
+        for nth in range(len(batch))
+        if batch[nth]["kind"] in (3, 7)
+    ]
+    book = watched.followed.book
+    told = [(trade.price, trade.size) for trade in watched.page.trades]
+    assert len(told) == len(traded) > 10
+    assert told == [
+        (int(price.scaleb(book.price_scale or 0)), int(size.scaleb(book.size_scale or 0)))
+        for price, size in traded
+    ]
+
+
+def test_large_orders_are_told_from_birth_to_end() -> None:
+    watched = Watched(Wish(1, large=1))
+    watched.join()
+    for _ in range(60):
+        watched.tick()
+    alive = {
+        order_id
+        for order_id, told in watched.page.large.items()
+        if told["ended"] is None and not told["out_of_window"]
+    }
+    book = watched.followed.book
+    assert alive == {order_id for side in (0, 1) for order_id, _, _ in book.orders(side)}
+    ended = [told for told in watched.page.large.values() if told["ended"]]
+    assert {told["reason"] for told in ended} >= {"filled", "canceled"}
+
+
+def test_codes_rise_with_sizes_and_keep_nothing_apart() -> None:
+    codes = codes_for(np.array([0, 5, 1000, 1100, 10**12], np.int64))
+    assert codes.unit == 1024 // 2 or codes.unit == 1024
+    coded = codes.of(np.array([0, 1, 1000, 2000, 10**15], np.int64)).tolist()
+    assert coded[0] == 0
+    assert coded == sorted(coded)
+    assert coded[3] - coded[2] == 12
+    assert coded[-1] == 254

@@ -1,0 +1,170 @@
+"""WebSockets: how many, how large, how often they speak, and that one ends with its key."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection
+
+from ordertape import limits
+from ordertape.api.security.keys import create_key, revoke_key
+from support.guarded import ELSEWHERE, Guarded, guarded
+from support.interface import RunningStreams
+from support.processes import wait_for
+from support.server import API
+
+
+@contextmanager
+def server(data: Path) -> Iterator[Guarded]:
+    with guarded(data, RunningStreams([])) as found:
+        yield found
+
+
+def end_of(client: ClientConnection, timeout: float = 10) -> tuple[int, str]:
+    """(code, reason) of the close that a client hears."""
+    deadline = time.monotonic() + timeout
+    with pytest.raises(ConnectionClosed) as closed:
+        hear_until(client, deadline)
+    assert closed.value.rcvd is not None, closed.value
+    return closed.value.rcvd.code, closed.value.rcvd.reason
+
+
+def hear_until(client: ClientConnection, deadline: float) -> None:
+    while True:
+        client.recv(timeout=max(0.01, deadline - time.monotonic()))
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired"])
+def test_a_socket_ends_within_a_second_of_its_key(tmp_path: Path, how: str) -> None:
+    expires = time.time_ns() + 4_000_000_000 if how == "expired" else None
+    key = create_key(tmp_path, "desk", "read", expires)
+    other = create_key(tmp_path, "other", "read", None)
+    with (
+        server(tmp_path) as found,
+        found.socket(additional_headers={"X-API-Key": key, **ELSEWHERE}) as ending,
+        found.socket(additional_headers={"X-API-Key": other, **ELSEWHERE}) as staying,
+        found.socket() as local,
+    ):
+        if how == "revoked":
+            revoke_key(tmp_path, "desk")
+            over = time.monotonic()
+        else:
+            over = time.monotonic() + ((expires or 0) - time.time_ns()) / 1e9
+        code, reason = end_of(ending)
+        took = time.monotonic() - over
+        assert (code, reason) == (
+            1008,
+            "the API key of this connection was revoked, or has expired",
+        )
+        assert took <= 1, took
+        for other_socket in (staying, local):
+            other_socket.ping().wait(10)
+        with pytest.raises(InvalidStatus, match="401"):
+            found.socket(additional_headers={"X-API-Key": key, **ELSEWHERE})
+
+
+def test_many_sockets_of_one_key_end_within_a_second(tmp_path: Path) -> None:
+    key = create_key(tmp_path, "desk", "read", None)
+    with server(tmp_path) as found, ExitStack() as stack:
+        sockets = [
+            stack.enter_context(found.socket(additional_headers={"X-API-Key": key}))
+            for _ in range(20)
+        ]
+        revoke_key(tmp_path, "desk")
+        over = time.monotonic()
+        assert {end_of(each)[0] for each in sockets} == {1008}
+        assert time.monotonic() - over <= 1
+
+
+def test_one_that_reads_nothing_is_cut_when_its_key_is_revoked(tmp_path: Path) -> None:
+    key = create_key(tmp_path, "desk", "read", None)
+    with server(tmp_path) as found, socket.create_connection(("127.0.0.1", found.port)) as deaf:
+        deaf.sendall(
+            f"GET {API}/ws/BTC/USDT HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nX-API-Key: "
+            f"{key}\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        assert deaf.recv(12) == b"HTTP/1.1 101"
+        connections = found.server.server_state.connections
+        assert len(connections) == 1
+        revoke_key(tmp_path, "desk")
+        began = time.monotonic()
+        wait_for(lambda: not connections, "the cut")
+        assert time.monotonic() - began < 3
+
+
+def test_a_client_that_talks_too_much_is_closed(tmp_path: Path) -> None:
+    with server(tmp_path) as found, found.socket() as talking, found.socket() as quiet:
+        for nth in range(limits.socket_messages_per_minute_max):
+            talking.send(str(nth))
+        quiet.ping().wait(10)
+        with contextlib.suppress(ConnectionClosed):
+            for nth in range(10_000):
+                talking.send(str(nth))
+        code, reason = end_of(talking)
+        assert (code, reason) == (1008, "expected at most 100 messages a minute")
+        quiet.ping().wait(10)
+
+
+@pytest.mark.parametrize("size", [64 * 2**10 + 1, 2**20])
+def test_a_message_that_is_too_large_closes_its_connection(tmp_path: Path, size: int) -> None:
+    with server(tmp_path) as found, found.socket() as client:
+        client.send("x" * (64 * 2**10))  # the largest there may be
+        client.send("x" * size)
+        assert end_of(client)[0] == 1009
+
+
+def test_no_client_gets_its_messages_deflated(tmp_path: Path) -> None:
+    """A deflater costs memory for each client, and a bomb of zeros inflates a thousandfold."""
+    with server(tmp_path) as found, found.socket(compression="deflate") as client:
+        assert "Sec-WebSocket-Extensions" not in client.response.headers
+
+
+def test_an_address_may_have_so_many_sockets_and_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "sockets_per_address_max", 3)
+    key = create_key(tmp_path, "desk", "read", None)
+
+    def of(address: str) -> dict[str, str]:
+        return {"X-API-Key": key, "X-Forwarded-For": address}
+
+    with server(tmp_path) as found, ExitStack() as stack:
+        own = [found.socket(additional_headers=of("203.0.113.1")) for _ in range(3)]
+        for each in own:
+            stack.enter_context(each)
+        with pytest.raises(InvalidStatus, match="429") as refused:
+            found.socket(additional_headers=of("203.0.113.1"))
+        assert refused.value.response.headers["Retry-After"] == "5"
+        with found.socket(additional_headers=of("203.0.113.2")):
+            pass
+        for _ in range(5):  # this machine's: a proxy's many clients
+            stack.enter_context(found.socket(additional_headers={"X-API-Key": key}))
+        own[0].close()
+
+        def again() -> bool:
+            try:
+                stack.enter_context(found.socket(additional_headers=of("203.0.113.1")))
+            except InvalidStatus:
+                return False
+            return True
+
+        wait_for(again, "a place that was left")
+
+
+def test_there_are_so_many_sockets_in_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "sockets_max", 3)
+    with server(tmp_path) as found, ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(found.socket())
+        with pytest.raises(InvalidStatus, match="503") as refused:
+            found.socket()
+        assert refused.value.response.headers["Retry-After"] == "5"
+        assert found.get(f"{API}/streams").status_code == 200
