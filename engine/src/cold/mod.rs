@@ -10,6 +10,7 @@ mod class;
 mod coder;
 mod decode;
 mod encode;
+mod half;
 mod model;
 #[cfg(test)]
 mod tests;

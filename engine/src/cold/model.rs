@@ -6,6 +6,7 @@ use crate::cold::class::{
     Class, EventTime, Order as Named, Price, Recv, Size, Taker, Trade, VenueSeq,
 };
 use crate::cold::coder::{unzigzag, zigzag};
+use crate::cold::half::Half;
 use crate::events::{ASK, CHANGE, DONE, EVICT, LATE, MATCH, NULL, OPEN};
 use crate::ids::{Id, NULL_ID};
 use crate::table::NIL;
@@ -78,54 +79,6 @@ pub struct Order {
     /// Stands in `counts` of its side.
     live: bool,
     side: bool,
-}
-
-/// The prices of one side that orders named so far stand at; ranks count up to the best.
-struct Half {
-    counts: Vec<u32>,
-    words: Vec<u64>,
-    best: usize,
-}
-
-impl Half {
-    fn new(prices: usize) -> Self {
-        Self {
-            counts: vec![0; prices],
-            words: vec![0; prices.div_ceil(64)],
-            best: 0,
-        }
-    }
-
-    #[inline(always)]
-    fn join(&mut self, rank: usize) {
-        self.counts[rank] += 1;
-        if self.counts[rank] == 1 {
-            let was_empty = self.words[self.best / 64] & (1 << (self.best % 64)) == 0;
-            self.words[rank / 64] |= 1 << (rank % 64);
-            if was_empty || rank > self.best {
-                self.best = rank;
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn leave(&mut self, rank: usize) {
-        self.counts[rank] -= 1;
-        if self.counts[rank] == 0 {
-            self.words[rank / 64] &= !(1 << (rank % 64));
-            if rank == self.best {
-                self.fall();
-            }
-        }
-    }
-
-    /// The next best; where there is none the last one stays a good guess.
-    fn fall(&mut self) {
-        let upto = self.best / 64;
-        if let Some(at) = self.words[..=upto].iter().rposition(|&word| word != 0) {
-            self.best = at * 64 + 63 - self.words[at].leading_zeros() as usize;
-        }
-    }
 }
 
 pub struct Model {
