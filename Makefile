@@ -9,7 +9,7 @@ PURE = $(ENGINE) --no-default-features
 export PYO3_PYTHON = $(CURDIR)/.venv/bin/python
 
 .PHONY: help setup run test check format bench torture clean
-.PHONY: check-format check-lint check-types check-engine check-floors
+.PHONY: check-format check-lint check-types check-engine check-floors check-audit
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target meaning; do \
@@ -25,7 +25,7 @@ test: setup ## Run every test: the engine's, then Python's
 	$(CARGO) test $(PURE)
 	$(IN_VENV) -m pytest
 
-check: check-format check-lint check-types check-engine check-floors ## Look without running: format, lint, types, floors
+check: check-format check-lint check-types check-engine check-floors check-audit ## Look without running: format, lint, types, floors, advisories
 
 check-format: setup
 	$(IN_VENV) -m ruff format --check .
@@ -39,6 +39,9 @@ check-engine: setup
 	$(CARGO) clippy $(ENGINE) --all-targets -- -D warnings
 check-floors: setup
 	$(IN_VENV) -m pytest -q tests/test_house.py
+check-audit: setup
+	$(IN_VENV) scripts/audit.py
+	$(IN_VENV) -m pytest -q tests/test_security_audit.py
 
 format: setup ## Put Python and Rust into their one format and renew the generated tables
 	$(IN_VENV) -m ruff format .
@@ -49,8 +52,8 @@ format: setup ## Put Python and Rust into their one format and renew the generat
 bench: setup ## Measure engine, venue, journal, archive and rebuild against their peers
 	$(IN_VENV) -m bench
 
-torture: setup ## Kill collectors at random times, many times over, and verify every tape
-	$(IN_VENV) -m pytest -m torture
+torture: setup ## Try every promise many times over; docs/reliability.md says what came of it
+	$(IN_VENV) -m pytest -m torture; status=$$?; $(IN_VENV) scripts/reliability.py; exit $$status
 
 clean: ## Remove what setup, tests and builds made; data and data-demo stay
 	rm -rf .venv build dist engine/target .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -37,6 +37,8 @@ PROMISES = {
     "database crash point": "2",
     "database away": "2, 5, 6",
     "database disk full": "2, 5, 6",
+    "database trouble": "2, 5",
+    "server crash point": "1, 2",
     "together": "1, 2, 3",
     "fuzz": "3, 6",
     "soak": "1 to 6",

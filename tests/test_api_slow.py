@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
@@ -20,6 +18,7 @@ from ordertape.models import StreamInfo
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import Mark
+from support.deaf import deaf_client
 from support.interface import RunningStreams, interface
 from support.processes import wait_for
 from support.tape import Market
@@ -45,25 +44,6 @@ def begin(journal: JournalWriter, market: Market) -> EventBatch:
     journal.mark(Mark("state", clear.last_seq, market.now, fields))
     journal.mark(Mark("era", clear.first_seq, market.now, {"era": 1}))
     return clear
-
-
-@contextmanager
-def deaf_client(address: str) -> Iterator[socket.socket]:
-    """A connection that was accepted and is never read from again."""
-    parts = urlsplit(address)
-    assert parts.hostname is not None
-    assert parts.port is not None
-    with socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # else the kernel takes all
-        client.connect((parts.hostname, parts.port))
-        head = (
-            f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
-        client.sendall(head.encode())
-        assert client.recv(12) == b"HTTP/1.1 101"
-        yield client
 
 
 def test_a_client_that_does_not_read_is_closed_and_resumes_without_a_loss(

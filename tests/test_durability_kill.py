@@ -1,4 +1,4 @@
-"""Twenty kills, and a crash at a few named places; `make torture` has a thousand and every place."""
+"""Twenty kills and a crash at a few named places; `make torture` has a thousand of the first."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import digest_mark
 from ordertape.tape.reader import TapeReader, read_tape
 from ordertape.tape.rebuild import rebuild
+from ordertape.tape.seal import seal
 from ordertape.tape.segment import segments
 from ordertape.tape.verify import verify
 from ordertape.times import iso_from_ns
@@ -151,6 +152,7 @@ def tampered(path: Path, column: str, row: int) -> None:
     with pq.ParquetWriter(path, changed.schema, store_decimal_as_integer=True) as writer:
         writer.write_table(changed)
         writer.add_key_value_metadata({"ordertape": metadata})
+    seal(path)  # whoever tampers on purpose would do that, too
 
 
 @pytest.mark.parametrize("column", ["price", "size", "order_id", "ts_event", "reason"])

@@ -12,6 +12,7 @@
     ├── PortTaken           the server can't have the port that it is to listen on
     ├── ImportRefused       the source is older than the tape's end, or the market is collected
     ├── TapeError
+    │   ├── NoRoom          the disk is full: nothing more can be recorded until there is room
     │   ├── TapeCorrupt     damage inside the synced part of a tape
     │   └── SyncFailed      fdatasync failed: what was written may be lost
     ├── VenueError          the venue refused or broke its own protocol
@@ -46,6 +47,7 @@ __all__ = [
     "ImportRefused",
     "MarketBusy",
     "NameRefused",
+    "NoRoom",
     "NumberRefused",
     "OrdertapeError",
     "PortTaken",
@@ -134,6 +136,12 @@ class ImportRefused(OrdertapeError):
 
 class TapeError(OrdertapeError):
     """A journal or archive can't do what was asked."""
+
+
+class NoRoom(TapeError):
+    """The disk of a tape is full; what is written stays."""
+
+    retryable = True
 
 
 class TapeCorrupt(TapeError):

@@ -350,6 +350,8 @@ server_drain_ms: Final = 1_000
 """What requests under way get to be answered when the server ends.  Policy: they are canceled."""
 collector_streams_max: Final = 100
 """Streams of one collector.  Policy: refused."""
+room_retry_ms: Final = 2_000
+"""Between two looks whether a full disk has room again.  Policy: the stream waits, CONNECTING."""
 wanted_retry_ms: Final = 1_000
 """Between two tries to go on with a wanted stream whose market another process writes."""
 products_seconds_max: Final = 600
@@ -561,6 +563,22 @@ page_handles_max: Final = 200_000
 page_trades_max: Final = 5_000
 """Trades between two looks of a page, an eighth of a second apart or so.  Policy: the oldest are
 dropped and counted."""
+page_linger_ms: Final = 30_000
+"""How long a live picture goes on without readers.  Policy: then its thread ends."""
+page_request_bytes_max: Final = 4_096
+"""One message from a page.  Policy: refused in a sentence."""
+page_streams_max: Final = 8
+"""Markets that one page's socket shows.  Policy: refused in a sentence."""
+page_waiting_bytes_max: Final = 512 * 2**10
+"""What waits for one page and may be left out: heat, ladder, queues.  Policy: it is dropped and
+counted, and everything sent anew once the page takes frames again."""
+page_waiting_texts_max: Final = 5_000
+"""Trades, large orders and alerts that wait for one page.  Policy: the oldest are dropped and
+counted; the page asks for them over REST."""
+page_unapplied_ms_max: Final = 3_000
+"""How old the last frame may be that a page says it applied.  Policy: as if too much waited."""
+page_silent_ms_max: Final = 30_000
+"""The same, of a page that is not paused.  Policy: closed with 4008."""
 page_large_max: Final = 2_000
 """Large orders of a view that are alive.  Policy: newer ones are counted, not followed."""
 

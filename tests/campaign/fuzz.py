@@ -11,6 +11,7 @@ import json
 import random
 import resource
 import tempfile
+from abc import ABC, abstractmethod
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ class Gaps:
         self.journal.mark(mark)
 
 
-class Fuzz:
+class Fuzz(ABC):
     """One stream and one venue; what a venue's own says stands in ``_Bitfinex``, ``_Coinbase``."""
 
     def __init__(self, venue: str, symbol: str, seed: int, frames: int, folder: Path) -> None:
@@ -103,19 +104,19 @@ class Fuzz:
 
     # A venue's own --------------------------------------------------------------------------------
 
+    @abstractmethod
     def texts(self) -> list[str]:
         """What happens next."""
-        raise NotImplementedError
 
+    @abstractmethod
     def greet(self) -> list[str]:
         """What the venue answers to an opened connection."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, step: Step) -> list[str]:
         """What the venue says to what it is sent."""
-        raise NotImplementedError
 
-    def said(self) -> None:
+    def said(self) -> None:  # noqa: B027 - most venues have nothing
         """A text was said: what else is due."""
 
     # The way --------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ async def test_ccxt_reads_products_books_and_trades_and_signs_as_the_venue_asks(
 async def test_cryptofeed_reads_raw_books_in_sequence() -> None:
     """Its handler ends the connection where a number is missing; it reads no checksum, so that the
     windows it led to are looked for among those that were published."""
-    python = await environment("cryptofeed", *CRYPTOFEED_COINBASE)
+    python = await environment("cryptofeed", *CRYPTOFEED_COINBASE, "websockets==13.1")
     async with SimulatedBitfinex(7, ("BTC-USD",), 1_000, keep_states=10_000) as server:
         found = await run(python, "cryptofeed_reader.py", server.url, "tBTCUSD", "500")
         published = {digest(state) for state in server.states("tBTCUSD", 100)}

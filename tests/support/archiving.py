@@ -30,17 +30,21 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     folder = MarketFolder(options.data, options.exchange, options.symbol)
     rows = options.file_rows
-    try:
-        with closing(
-            Archiver(folder, file_rows_max=rows, row_group_rows=max(1, rows // 3))
-        ) as archiver:
-            while not stop.wait(0.05):
+    failed = False
+    with closing(
+        Archiver(folder, file_rows_max=rows, row_group_rows=max(1, rows // 3))
+    ) as archiver:
+        ending = False
+        while not ending:
+            ending = stop.wait(0.05)
+            try:
                 archiver.step()
-            archiver.step()
-    except OrdertapeError as error:
-        sys.stderr.write(f"archiving: {error}\n")
-        return 1
-    return 0
+                failed = False
+            except OrdertapeError as error:  # as a keeper: told, and tried again
+                sys.stderr.write(f"archiving: {error}\n")
+                sys.stderr.flush()
+                failed = True
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -21,19 +21,25 @@ __all__ = ["SEGMENT_BYTES", "Arena", "the_arena"]
 SEGMENT_BYTES = 96 * 2**10
 """A journal that rolls about once in two seconds."""
 TRIES_A_TAPE = 8
+LATE_NS_MAX = 5_000_000_000
+"""A venue whose time stood still with a busy machine would find our signatures too new."""
 
 
 class Arena:
     """Each try goes on with the tape that the one before left, up to a number of them."""
 
     def __init__(self, folder: Path, truth: Truth, template: Template) -> None:
-        self.folder, self.truth, self.template = folder, truth, template
+        self.folder, self.truth, self.template = folder, truth.__enter__(), template
         self._tapes = self._tries = 0
         self.data = folder / "data-0"
 
     def next_try(self) -> Path:
         self.template.end()  # what a try that failed left running
         self._tries += 1
+        if self.truth.late_ns > LATE_NS_MAX:
+            self.truth.__exit__()
+            self.truth = Truth().__enter__()
+            self.fresh()
         if self._tries > TRIES_A_TAPE or not self.data.exists():
             self.fresh()
         return self.data
@@ -55,18 +61,19 @@ class Arena:
     def market(self) -> MarketFolder:
         return MarketFolder(self.data, EXCHANGE, PRODUCT)
 
-    def collector(self, **environment: str) -> Forked:
-        arguments = [EXCHANGE, PRODUCT, "--data", str(self.data), "--simulated"]
-        arguments += ["--report-ms", "10", "--segment-bytes", str(SEGMENT_BYTES)]
+    def collector_arguments(self, *more: str) -> list[str]:
+        arguments = [EXCHANGE, PRODUCT, "--data", str(self.data), "--simulated", *more]
+        return [*arguments, "--report-ms", "10", "--segment-bytes", str(SEGMENT_BYTES)]
+
+    def collector_environment(self) -> dict[str, str]:
+        logs = {"ORDERTAPE_LOGS": str(self.folder / "logs"), "L3_SNAPSHOT_INTERVAL": "10"}
+        return {**self.truth.environment, **logs}
+
+    def collector(self, *more: str, **environment: str) -> Forked:
         return self.template.start(
             "ordertape.roles.collector",
-            arguments,
-            {
-                **self.truth.environment,
-                "ORDERTAPE_LOGS": str(self.folder / "logs"),
-                "L3_SNAPSHOT_INTERVAL": "10",
-                **environment,
-            },
+            self.collector_arguments(*more),
+            {**self.collector_environment(), **environment},
         )
 
     def archiver(self, **environment: str) -> Forked:
@@ -113,6 +120,7 @@ def the_arena() -> Arena:
     opened = ExitStack()
     atexit.register(opened.close)
     folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="ordertape-arena-")))
-    truth = opened.enter_context(Truth())
     template = opened.enter_context(Template(folder / "errors"))
-    return Arena(folder, truth, template)
+    arena = Arena(folder, Truth(), template)
+    opened.callback(lambda: arena.truth.__exit__())
+    return arena

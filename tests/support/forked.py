@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -140,12 +141,19 @@ def _serve() -> None:
     for module in MODULES:
         importlib.import_module(module)
     _tell({"ready": True})
+    running: list[int] = []
     for line in sys.stdin:
         told = json.loads(line)
         if "reap" in told:
-            _tell({"ended": _reaped()})
+            ended = _reaped()
+            running = [pid for pid in running if pid not in dict(ended)]
+            _tell({"ended": ended})
         else:
-            _tell({"pid": _fork(told)})
+            running.append(_fork(told))
+            _tell({"pid": running[-1]})
+    for pid in running:  # whoever asked for them is gone
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _reaped() -> list[tuple[int, int]]:

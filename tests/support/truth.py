@@ -73,6 +73,11 @@ class Truth:
         self._thread.join()
 
     @property
+    def late_ns(self) -> int:
+        """How far the venue's time is behind the wall's."""
+        return time.time_ns() - self.venue.clock.exchange.now_ns
+
+    @property
     def environment(self) -> dict[str, str]:
         """What leads a collector here."""
         return {

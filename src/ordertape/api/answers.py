@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -27,7 +28,7 @@ from ordertape.errors import (
 )
 from ordertape.numbers import json_text
 
-__all__ = ["exact", "refusal", "speak_in_sentences", "status_of", "written"]
+__all__ = ["exact", "hidden_folder", "refusal", "speak_in_sentences", "status_of", "written"]
 
 _STATUS: tuple[tuple[type[OrdertapeError], int], ...] = (
     (UnknownMarket, 404),
@@ -53,7 +54,14 @@ def exact(content: Mapping[str, Any], status: int = 200) -> Response:
     return written(json_text(content), status)
 
 
+hidden_folder: ContextVar[str] = ContextVar("hidden_folder", default="")
+"""The folder that whoever asks right now is not to hear of: where data lie is of use on this
+machine alone."""
+
+
 def refusal(sentence: str, status: int) -> Response:
+    if folder := hidden_folder.get():
+        sentence = sentence.replace(folder, "the data folder")
     return written(f'{{"detail":{text(sentence)}}}', status)
 
 

@@ -23,6 +23,7 @@ from ordertape.database.stored import Stored
 from ordertape.errors import DatabaseError, DatabaseUnavailable, NameRefused, UnknownMarket
 from ordertape.kept import Kept
 from ordertape.models import StreamInfo
+from ordertape.page.markets import PageMarkets
 from ordertape.settings import Settings
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import History, history_of
@@ -82,6 +83,7 @@ class Api:
         self.server, self.settings, self.hub, self.work = server, settings, hub, work
         self.database = None if server.database is None else Database(server.database)
         self.figures = KnownFigures()
+        self.pages = PageMarkets(work.live)
         self._lookups: Kept[Path, TapeLookup] = Kept(limits.lookups_kept)
         self._histories: Kept[Path, tuple[object, History]] = Kept(limits.lookups_kept)
 

@@ -28,6 +28,8 @@ Canceling: TypeAlias = Callable[[Callable[[], None]], AbstractContextManager[Non
 """Given what cancels a query, a context in which that is called where nobody waits any more."""
 
 
+_READING: Final = b"SET default_transaction_read_only = on"
+"""Whatever a query was made to be, it changes nothing: PostgreSQL refuses it."""
 _IN_ORDER: Final = b"SET enable_seqscan = off; SET enable_bitmapscan = off"
 """Everything asked here is found in the order of an index and stops at a limit.  By the statistics
 of a table that grows the planner would at times read and sort all of it: 130 ms instead of 15."""
@@ -157,6 +159,7 @@ class _Kept:
     def prepare(self, timeout_ms: int) -> None:
         """Each statement ends after that time."""
         if self.timeout_ms is None:
+            self.connection.execute(_READING)
             self.connection.execute(_IN_ORDER)
         if self.timeout_ms != timeout_ms:
             self.connection.execute(f"SET statement_timeout = {timeout_ms}".encode())

@@ -19,7 +19,7 @@ import uvloop
 
 from ordertape import limits
 from ordertape.crash_points import crash_point
-from ordertape.errors import CollectFailed, OrdertapeError, SettingRefused, SyncFailed
+from ordertape.errors import CollectFailed, NoRoom, OrdertapeError, SettingRefused, SyncFailed
 from ordertape.resources import require_files
 from ordertape.roles.children import beat, ending_signals, when_parent_leaves
 from ordertape.roles.controlled import ControlledCollector
@@ -76,7 +76,7 @@ class Collector:
         """
         with ExitStack() as opened:
             self._open(opened)
-            uvloop.run(self._collect())
+            uvloop.run(self._collect(opened))
 
     def stop_soon(self) -> None:
         """Asks ``run`` to stop; from any thread."""
@@ -108,13 +108,15 @@ class Collector:
 
     # Running --------------------------------------------------------------------------------------
 
-    async def _collect(self) -> None:
+    async def _collect(self, opened: ExitStack) -> None:
         self._loop = loop = asyncio.get_running_loop()
         if self._asked_to_stop:
             self._stop.set()
         for number in ending_signals():
             loop.add_signal_handler(number, self._stop.set)
-        running = [asyncio.create_task(self._keep_alive(market)) for market in self.markets]
+        running = [
+            asyncio.create_task(self._keep_alive(nth, opened)) for nth in range(len(self.markets))
+        ]
         reporting = asyncio.create_task(self._report_forever())
         try:
             await asyncio.gather(*running)
@@ -132,12 +134,42 @@ class Collector:
             reasons = {m.failure or m.stream.reason for m in self.markets}
             raise CollectFailed(f"nothing is collected any more: {'; '.join(sorted(reasons))}")
 
-    async def _keep_alive(self, market: Market) -> None:
-        """Runs one market; its failure is its own, but for a disk that does not keep."""
+    async def _keep_alive(self, nth: int, opened: ExitStack) -> None:
+        """Runs one market; its failure is its own, but for a disk that does not keep.
+
+        Where the disk is full it waits for room, and goes on.
+        """
         try:
-            await market.run(self._stop)
+            while True:
+                market = self.markets[nth]
+                await market.run(self._stop)
+                if not market.lacks_room:
+                    return
+                await asyncio.to_thread(market.close)
+                if not await self._open_again(nth, opened):
+                    return
         except SyncFailed as error:
             self._note_sync_failure(error)
+
+    async def _open_again(self, nth: int, opened: ExitStack) -> bool:
+        """Returns when there is room; False where it was asked to stop first."""
+        closed = self.markets[nth]
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), limits.room_retry_ms / 1000)
+                return False
+            try:
+                market = await asyncio.to_thread(self._opener.open, closed.folder.symbol)
+            except NoRoom as error:
+                closed.failure = str(error)
+            except (OrdertapeError, OSError) as error:
+                closed.failure, closed.lacks_room = str(error), False
+                closed.log.error("L3_stream_failed", reason=str(error))
+                return False
+            else:
+                opened.callback(market.close)
+                self.markets[nth] = market
+                return True
 
     def _sync_failed(self, error: SyncFailed) -> None:
         """From the thread that syncs: the process ends, nothing it writes can be trusted."""

@@ -21,7 +21,14 @@ import uvloop
 from structlog.stdlib import BoundLogger
 
 from ordertape import limits
-from ordertape.errors import MarketBusy, OrdertapeError, RoleBusy, SettingRefused, SyncFailed
+from ordertape.errors import (
+    MarketBusy,
+    NoRoom,
+    OrdertapeError,
+    RoleBusy,
+    SettingRefused,
+    SyncFailed,
+)
 from ordertape.roles.children import ending_signals
 from ordertape.roles.control import ControlServer
 from ordertape.roles.control_messages import (
@@ -82,6 +89,7 @@ class ControlledCollector:
         self._streams: dict[str, StreamRun] = {}
         self._wanted: WantedStreams | None = None
         self._changing = asyncio.Lock()
+        self._watching: set[asyncio.Task[None]] = set()
         self._memory = MemoryFolder(control)
         self._products: Products | None = None
         self._products_at = -float("inf")
@@ -140,7 +148,7 @@ class ControlledCollector:
             await self._stop.wait()
         finally:
             await self._server.stop_listening()
-            for task in beginning:
+            for task in (*beginning, *self._watching):
                 task.cancel()
             await asyncio.gather(*(stream.end() for stream in self._streams.values()))
             reporting.cancel()
@@ -164,7 +172,7 @@ class ControlledCollector:
 
     async def _go_on(self, stream: StreamRun) -> None:
         """Runs a stream that is wanted; where another process writes its market, it waits."""
-        told = ""
+        told, pause_ms = "", limits.wanted_retry_ms
         while stream.waits:
             async with stream.changing:
                 if stream.market is not None or not stream.waits:
@@ -172,14 +180,15 @@ class ControlledCollector:
                 try:
                     await self._open(stream)
                 except (OrdertapeError, OSError) as error:
-                    stream.could_not(str(error))
-                    stream.waits = isinstance(error, MarketBusy)
+                    stream.could_not(error)
+                    stream.waits = isinstance(error, (MarketBusy, NoRoom))
+                    pause_ms = limits.room_retry_ms if isinstance(error, NoRoom) else pause_ms
                     if str(error) != told:
                         told = str(error)
                         _log_of(stream).error("L3_stream_failed", reason=told)
                 else:
                     return
-            await asyncio.sleep(limits.wanted_retry_ms / 1000)
+            await asyncio.sleep(pause_ms / 1000)
 
     # Requests -------------------------------------------------------------------------------------
 
@@ -251,6 +260,20 @@ class ControlledCollector:
             ),
             self._note_sync_failure,
         )
+        self._watch_room(stream)
+
+    def _watch_room(self, stream: StreamRun) -> None:
+        """Runs it again once a full disk, should that end it, has room."""
+
+        async def watch() -> None:
+            await stream.ended()
+            if stream.waits and not self._stop.is_set():
+                await asyncio.sleep(limits.room_retry_ms / 1000)
+                await self._go_on(stream)
+
+        task = asyncio.create_task(watch())
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
 
     # Names ----------------------------------------------------------------------------------------
 

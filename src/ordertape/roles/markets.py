@@ -14,7 +14,7 @@ from structlog.stdlib import BoundLogger
 
 from ordertape import limits
 from ordertape.crash_points import crash_point
-from ordertape.errors import OrdertapeError, SyncFailed, TapeError
+from ordertape.errors import NoRoom, OrdertapeError, SyncFailed, TapeError
 from ordertape.replay.capture import CaptureWriter
 from ordertape.roles.connection import FrameKeeper, MarketConnection
 from ordertape.roles.control_messages import Watermark
@@ -45,6 +45,8 @@ class Market:
     snapshot_interval_seconds: int = limits.snapshot_interval_seconds_default
     failure: str = ""
     """Why it can't go on, where that is not the stream's own doing."""
+    lacks_room: bool = False
+    """The failure is a full disk: it goes on as soon as there is room."""
     resources: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -66,7 +68,7 @@ class Market:
         except SyncFailed:
             raise
         except (OrdertapeError, OSError) as error:
-            self.failure = str(error)
+            self.failure, self.lacks_room = str(error), isinstance(error, NoRoom)
             log.error("L3_stream_failed", reason=str(error))
         except Exception as error:  # a defect in one market's parser must not end the others
             self.failure = f"unexpected {type(error).__name__}: {error}"
@@ -74,6 +76,13 @@ class Market:
         else:
             if self.failed:
                 log.error("L3_stream_failed", reason=self.stream.reason)
+
+    @property
+    def state(self) -> str:
+        """Where it stands, as people are told."""
+        if self.failure:
+            return "CONNECTING" if self.lacks_room else "FAILED"
+        return self.stream.state.value
 
     def close(self) -> None:
         """Makes its tape durable and lets its lock go.  Raises SyncFailed."""
@@ -83,7 +92,7 @@ class Market:
         """How far it has come."""
         return Watermark(
             symbol=self.folder.symbol,
-            state="FAILED" if self.failure else self.stream.state.value,
+            state=self.state,
             reason=self.failure or self.stream.reason,
             era=self.stream.book.era,
             written_seq=self.journal.written_seq,
@@ -101,7 +110,7 @@ class Market:
             persist=self.persist,
             snapshot_interval_seconds=self.snapshot_interval_seconds,
             data=str(self.folder.data),
-            state="FAILED" if self.failure else stream.state.value,
+            state=self.state,
             reason=self.failure or stream.reason,
             era=stream.book.era,
             first_sequence=stream.first_sequence,

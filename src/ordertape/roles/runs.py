@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from ordertape.errors import SyncFailed
+from ordertape.errors import NoRoom, SyncFailed
 from ordertape.roles.markets import Market
 from ordertape.roles.status import StreamReport
 from ordertape.tape.folder import MarketFolder
@@ -64,6 +64,7 @@ class StreamRun:
             on_sync_failure(error)
         finally:
             self._last, self.market = market.report(), None
+            self.waits = market.lacks_room and not stop.is_set()
 
     async def end(self) -> None:
         """Returns when it runs no more, its tape is durable and its lock let go."""
@@ -71,9 +72,23 @@ class StreamRun:
         if self._task is not None:
             await asyncio.wait((self._task,))
 
-    def could_not(self, reason: str) -> None:
+    async def ended(self) -> None:
+        """Returns when what was begun last has ended, however it did."""
+        if self._task is not None:
+            await asyncio.wait((self._task,))
+
+    def could_not(self, error: Exception) -> None:
         """It could not be opened; what lies in its folder may be another process's."""
-        self._last, self._ours = self._report("FAILED", reason), False
+        if isinstance(error, NoRoom):
+            self._last = self._waiting_for_room(str(error))
+        else:
+            self._last, self._ours = self._report("FAILED", str(error)), False
+
+    def _waiting_for_room(self, reason: str) -> StreamReport:
+        last = self._last or self._report("CONNECTING", reason)
+        return msgspec.structs.replace(
+            last, state="CONNECTING", reason=reason, written_at=time.time_ns()
+        )
 
     def stopped(self) -> None:
         """Nobody wants it any more, whatever it was; only after ``end``."""

@@ -338,18 +338,23 @@ class MarketStream:
         self._step.wish, self._step.reason = Wish.RECONNECT, reason
 
     def _disconnect(self, kind: GapKind, reason: str, now: int) -> None:
-        self.record.lose(kind, reason, self._last_commit, now)
+        self.record.lose(kind, reason, self._whole_until(), now)
         self._go("disconnect", reason, now)
         self.session.closed()
         self._frame = self._refuse_frame
         self.connected_at = None
 
     def _fail(self, reason: str, now: int) -> None:
-        self.record.lose(GapKind.REFUSED, reason, self._last_commit, now)
+        self.record.lose(GapKind.REFUSED, reason, self._whole_until(), now)
         self._go("fail", reason, now)
         self.session.closed()
         self._frame = self._refuse_frame
         self._step.wish, self._step.reason = Wish.END, reason
+
+    def _whole_until(self) -> int:
+        """Up to when all that came is on the tape, should the connection end now."""
+        kept = self.session.kept_since
+        return self._last_commit if kept is None else min(kept, self._last_commit)
 
     def _check_liveness(self, now: int) -> None:
         silent_ms = (now - max(self.last_ts, self.connected_at or 0)) // NS_PER_MILLISECOND

@@ -27,6 +27,7 @@ from ordertape.tape.file_groups import COLD, PLAIN, cold_file, in_either_form
 from ordertape.tape.folder import MarketFolder, names_like, slug, sync_directory
 from ordertape.tape.marks import Mark
 from ordertape.tape.row_group import damage_told
+from ordertape.tape.seal import SEALED_VERSION, require_seal
 
 __all__ = [
     "METADATA_KEY",
@@ -82,6 +83,10 @@ class FileInfo(msgspec.Struct, frozen=True):
     marks: list[ArchivedMark]
     rows_digest: str = ""
     """BLAKE2b over every value of every row group."""
+    seal: str = ""
+    """Over the footer; see `ordertape.tape.seal`."""
+    body: str = ""
+    """Over everything before it."""
 
     @property
     def file_name(self) -> str:
@@ -131,12 +136,16 @@ def information(path: Path, kind: Any) -> Any:
 
 @lru_cache(limits.archive_files_known)
 def _information(path: Path, kind: Any, _: tuple[int, int, int]) -> Any:
+    if path.suffix != COLD:  # that a cold file is whole is told as it is opened
+        require_seal(path)
     with damage_told(path):
         if path.suffix == COLD:
             text = cold_file(path).info
         else:
             text = (pq.read_metadata(path).metadata or {})[METADATA_KEY.encode()]
         info = msgspec.json.decode(text, type=kind)
+    if path.suffix != COLD and info.version >= SEALED_VERSION and not (info.seal and info.body):
+        raise TapeCorrupt(f"{path}: expected a sealed file, found no seal")
     # A file that was renamed, or came from another market, would be believed.
     market = path.parent.parent
     there = (market.parent.name, market.name, path.with_suffix(PLAIN).name)

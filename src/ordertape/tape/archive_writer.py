@@ -34,6 +34,7 @@ from ordertape.tape.bases import Base, write_base
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.marks import Mark
 from ordertape.tape.open_file import OpenFile
+from ordertape.tape.seal import SEALED_VERSION, UNSEALED
 from ordertape.tape.segment import Position
 from ordertape.tape.snapshot import Snapshot
 from ordertape.times import NS_PER_SECOND, day_end
@@ -317,7 +318,7 @@ class ArchiveWriter:
         assert file is not None
         last = file.last[0]
         info = FileInfo(
-            version=1,
+            version=SEALED_VERSION,
             exchange=self.folder.exchange,
             symbol=self.folder.symbol,
             first_seq=file.first[0],
@@ -332,6 +333,8 @@ class ArchiveWriter:
             trade_codec=file.layout.trade_codec,
             terms=(self.codecs.written[0], self.codecs.written[1]),
             rows_digest=file.rows_digest,
+            seal=UNSEALED,
+            body=UNSEALED,
             journal=place,
             marks=[mark for mark in self._marks if mark.after <= last],
         )

@@ -20,6 +20,7 @@ from ordertape.tape.archive_files import METADATA_KEY, information, sync_file, t
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder, names_like
 from ordertape.tape.row_group import RowGroup, open_file
+from ordertape.tape.seal import SEALED_VERSION, UNSEALED, seal
 from ordertape.tape.snapshot import Snapshot
 
 __all__ = ["Base", "BaseInfo", "list_bases", "nearest_base", "read_base", "write_base"]
@@ -43,6 +44,10 @@ class BaseInfo(msgspec.Struct, frozen=True):
     size_scale: int
     codec: str
     trade_codec: str
+    seal: str = ""
+    """Over the footer; see `ordertape.tape.seal`."""
+    body: str = ""
+    """Over everything before it."""
 
     @property
     def file_name(self) -> str:
@@ -89,7 +94,7 @@ def write_base(folder: MarketFolder, snapshot: Snapshot, codecs: MarketCodecs) -
     columns = gather([rows], *scales) if rows is not None else {"seq": np.empty(0, np.int64)}
     layout = layout_of(columns, *scales, codecs)
     info = BaseInfo(
-        version=1,
+        version=SEALED_VERSION,
         exchange=folder.exchange,
         symbol=folder.symbol,
         seq=snapshot.seq,
@@ -101,12 +106,15 @@ def write_base(folder: MarketFolder, snapshot: Snapshot, codecs: MarketCodecs) -
         size_scale=scales[1],
         codec=layout.codec,
         trade_codec=layout.trade_codec,
+        seal=UNSEALED,
+        body=UNSEALED,
     )
     table = table_of(columns, layout)
     path = temporary(folder.archive, Base.name(snapshot.seq))
     with pq.ParquetWriter(path, table.schema, **layout.writer_options()) as writer:
         writer.write_table(table)
         writer.add_key_value_metadata({METADATA_KEY: msgspec.json.encode(info).decode()})
+    seal(path)
     sync_file(path)
     return path
 

@@ -18,6 +18,7 @@ from ordertape.events import COLUMNS
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.cold_file import ColdFile, ColdGroup
 from ordertape.tape.row_group import RowGroup, damage_told, open_file
+from ordertape.tape.seal import require_body, require_seal
 
 __all__ = [
     "COLD",
@@ -28,6 +29,7 @@ __all__ = [
     "group_spans",
     "in_either_form",
     "read_group",
+    "require_whole",
 ]
 
 PLAIN: Final = ".parquet"
@@ -61,6 +63,19 @@ def group_spans(path: Path) -> list[GroupSpan]:
     return in_either_form(path, _spans)
 
 
+def require_whole(path: Path) -> None:
+    """Raises TapeCorrupt where a file is not what was written, its rows apart: each group of a cold
+    file is checked as it is read."""
+
+    def look(path: Path) -> None:
+        if path.suffix == COLD:
+            cold_file(path)
+        else:
+            require_body(path)
+
+    in_either_form(path, look)
+
+
 def read_group(
     path: Path, nth: int, first_seq: int, scales: tuple[int, int], codecs: MarketCodecs
 ) -> Group:
@@ -79,6 +94,7 @@ def _spans(path: Path) -> list[GroupSpan]:
     if path.suffix == COLD:
         blocks = cold_file(path).blocks
         return [GroupSpan(block.rows, block.first_ts, block.last_ts) for block in blocks]
+    require_seal(path)
     with damage_told(path):
         meta = pq.read_metadata(path)
     spans = []

@@ -17,7 +17,7 @@ import numpy as np
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook, encode_mark
 from ordertape.crash_points import crash_point
-from ordertape.errors import SyncFailed, TapeError
+from ordertape.errors import NoRoom, SyncFailed, TapeError
 from ordertape.events import EventKind, Flag
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.marks import Mark, digest_mark
@@ -274,7 +274,7 @@ class JournalWriter:
         try:
             os.posix_fallocate(fd, 0, size)
         except OSError as error:
-            raise TapeError(
+            raise NoRoom(
                 f"{self.folder.market}: no room for a journal segment of {size:,} bytes in "
                 f"{self.folder.journal} ({error.strerror}); what is written stays, nothing more "
                 "can be recorded until there is room"

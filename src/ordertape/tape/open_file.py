@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from ordertape.tape.archive_columns import Columns, Layout, hash_columns, table_of
 from ordertape.tape.archive_files import METADATA_KEY, FileInfo, sync_file, temporary
+from ordertape.tape.seal import seal
 
 __all__ = ["OpenFile"]
 
@@ -43,6 +44,7 @@ class OpenFile:
         text = msgspec.json.encode(info).decode()
         self._writer.add_key_value_metadata({METADATA_KEY: text})
         self._writer.close()
+        seal(self.path)
         sync_file(self.path)
 
     def abandon(self) -> None:

@@ -23,6 +23,7 @@ from ordertape.errors import TapeCorrupt
 from ordertape.events import COLUMNS, NO_SIDE
 from ordertape.tape.archive_columns import CODES, Columns, absent
 from ordertape.tape.codecs import MarketCodecs
+from ordertape.tape.seal import require_seal
 
 __all__ = ["RowGroup", "damage_told", "keep_freed_memory", "open_file"]
 
@@ -57,6 +58,7 @@ def open_file(path: Path) -> Iterator[pq.ParquetFile]:
 
     What is wrong with it raises TapeCorrupt while it is open.
     """
+    require_seal(path)
     with (
         damage_told(path),
         pq.ParquetFile(

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ordertape.crash_points import crash_point
@@ -100,6 +101,8 @@ class Syncer:
         # After a failure nobody closed them: a descriptor that the writer still holds must not
         # become another file's.
         for segment in self._segments:
+            if self.failure is not None:
+                self._forget_unsynced(segment)
             os.close(segment.fd)
         self._segments.clear()
 
@@ -151,6 +154,13 @@ class Syncer:
                 self._changed.notify_all()
             if self._on_synced is not None:
                 self._on_synced(self.synced_seq)
+
+    @staticmethod
+    def _forget_unsynced(segment: OpenSegment) -> None:
+        """What a failed sync left in the kernel's cache looks written and may be on no disk: the
+        next writer must not take it for durable, as its own sync would find nothing to write."""
+        with suppress(OSError):  # the disk that failed may refuse this, too
+            os.ftruncate(segment.fd, segment.synced)
 
     @staticmethod
     def _cut(segment: OpenSegment) -> None:

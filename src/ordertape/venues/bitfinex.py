@@ -175,6 +175,11 @@ class BitfinexSession:
         return f"no frame and no heartbeat of the book for {silent_ms} ms"
 
     @property
+    def kept_since(self) -> int | None:
+        """Trades, where the `subscribed` of their channel was lost."""
+        return min((kept[0].ts_recv for kept in self._early.values()), default=None)
+
+    @property
     def foreign(self) -> set[Foreign]:
         return self._control.foreign
 

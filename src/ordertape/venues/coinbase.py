@@ -59,6 +59,8 @@ class CoinbaseSession:
     silence_ms = limits.coinbase_silence_ms
     crossed_commits_max = limits.coinbase_crossed_commits_max
     gathers = True
+    kept_since = None
+    """What is kept is kept while no book stands: a gap is open."""
 
     def __init__(
         self, symbol: str, book: OrderBook, credentials: Credentials | None = None

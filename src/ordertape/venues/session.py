@@ -167,6 +167,11 @@ class VenueSession(Protocol):
         ...
 
     @property
+    def kept_since(self) -> int | None:
+        """ns: when the first came of what is kept and, should the connection end, lost."""
+        ...
+
+    @property
     def proofs(self) -> Proofs: ...
 
     @property

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ordertape import limits
-from ordertape.api.answers import refusal
+from ordertape.api.answers import hidden_folder, refusal
 from ordertape.api.security.keys import Key, KeyProblem, KeyRing
 from ordertape.api.security.keys import Scope as KeyScope
 from ordertape.api.security.places import Places, client_of, is_local
@@ -53,6 +53,7 @@ class Guard:
         self._app = app
         self._ring = ring
         self._require_key = settings.require_key
+        self._folder = str(settings.data.absolute())
         self._places = Places(settings)
         self._sockets = Sockets(ring)
         self._local = Rates(limits.local_requests_per_second_max, limits.local_requests_burst_max)
@@ -63,6 +64,8 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        if not is_local(scope):
+            hidden_folder.set(self._folder)
         try:
             key = self._let_in(scope)
             client = client_of(scope)

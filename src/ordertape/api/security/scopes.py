@@ -40,6 +40,7 @@ ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("POST", f"{_LEVEL3}/start"): "control",
     ("POST", f"{_LEVEL3}/stop/{{exchange}}/{{symbol:path}}"): "control",
     (WEBSOCKET, f"{_LEVEL3}/ws/{{symbol:path}}"): "read",
+    (WEBSOCKET, "/api/v1/orderbook-heatmap/page/ws"): "read",
 }
 
 

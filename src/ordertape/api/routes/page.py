@@ -1,0 +1,204 @@
+"""The page's WebSocket: pictures of markets, live ones of running streams."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from decimal import Decimal
+from typing import Any
+
+from fastapi import APIRouter, WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from ordertape import limits
+from ordertape.api.context import Api, TheApi
+from ordertape.errors import OrdertapeError
+from ordertape.page import requests
+from ordertape.page.large import life_as_json
+from ordertape.page.live import LiveMarket
+from ordertape.page.scene import Asked, Posted, Reader, Scene
+from ordertape.page.socket import PageStream, PageTooSlow
+from ordertape.page.view import text_out
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["page"])
+TOO_SLOW = 4008
+
+
+@router.websocket("/ws")
+async def page(socket: WebSocket, api: TheApi) -> None:
+    await socket.accept()
+    await _Session(socket, api).run()
+
+
+class _Open:
+    """One market on the page."""
+
+    def __init__(self, stream: PageStream, reader: Reader, market: LiveMarket) -> None:
+        self.stream, self.reader, self.market = stream, reader, market
+
+
+class _Session:
+    """One page, from accepted to gone."""
+
+    def __init__(self, socket: WebSocket, api: Api) -> None:
+        self.socket, self.api = socket, api
+        self.due = asyncio.Event()
+        self.open: dict[int, _Open] = {}
+        self.said: list[str] = []
+        self._epochs: dict[int, int] = {}
+        self._too_slow = asyncio.Event()
+
+    async def run(self) -> None:
+        parts = [
+            asyncio.create_task(part)
+            for part in (self._listen(), self._send_forever(), self._too_slow.wait())
+        ]
+        try:
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            if self._too_slow.is_set():
+                await self.socket.close(TOO_SLOW, "this page applies no frames; open it again")
+        except (WebSocketDisconnect, RuntimeError):
+            pass
+        finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+            for number in list(self.open):
+                self._close(number)
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self.socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            try:
+                request = requests.read_request(message.get("text") or message.get("bytes") or "")
+                self._do(request)
+            except requests.RequestRefused as error:
+                self._say({"op": "refused", "detail": str(error)})
+            except (OrdertapeError, ValueError) as error:
+                self._say({"op": "refused", "stream": request.stream, "detail": str(error)})
+
+    def _do(self, request: requests.Request) -> None:
+        if isinstance(request, requests.Open):
+            self._open(request)
+            return
+        opened = self.open.get(request.stream)
+        if opened is None:
+            raise requests.RequestRefused(f"expected an open stream, found {request.stream}")
+        stream = opened.stream
+        match request:
+            case requests.Close():
+                self._close(request.stream)
+            case requests.Key():
+                opened.market.keys(opened.reader)
+            case requests.Ack(seq=seq):
+                stream.acknowledged(seq)
+                self._ask_keys_where_wanted()
+            case requests.Pause():
+                stream.paused = True
+                stream.leave_out()
+            case requests.Resume():
+                stream.paused = False
+                opened.market.keys(opened.reader)
+            case requests.Order():
+                self._order(opened, request)
+
+    def _open(self, wish: requests.Open) -> None:
+        if wish.source != "live":
+            raise requests.RequestRefused(f"expected the source live, found {wish.source!r}")
+        if wish.stream not in self.open and len(self.open) >= limits.page_streams_max:
+            raise requests.RequestRefused(
+                f"expected at most {limits.page_streams_max} markets on a page"
+            )
+        meant = self.api.find(wish.exchange, wish.symbol)
+        self._close(wish.stream)
+        channels = None if wish.channels is None else frozenset(wish.channels)
+        stream = PageStream(wish.stream, self.due, channels)
+        stream.epoch = self._epochs.get(wish.stream, 0)
+        asked = Asked(wish.group, _size(wish.min_size), _size(wish.large))
+        loop = asyncio.get_running_loop()
+        reader = Reader(asked, lambda posted: _into(loop, self._posted, stream, posted))
+        folder = meant.folder
+        market = self.api.pages.join(folder.data, meant.exchange, meant.symbol, reader)
+        self.open[wish.stream] = _Open(stream, reader, market)
+
+    def _close(self, number: int) -> None:
+        opened = self.open.pop(number, None)
+        if opened is not None:
+            self._epochs[number] = opened.stream.epoch
+            self.api.pages.leave(opened.market, opened.reader)
+
+    def _posted(self, stream: PageStream, posted: Posted) -> None:
+        opened = self.open.get(stream.number)
+        if opened is None or opened.stream is not stream:
+            return
+        try:
+            stream.post(posted)
+        except PageTooSlow:
+            self._too_slow.set()
+        self._ask_keys_where_wanted()
+
+    def _ask_keys_where_wanted(self) -> None:
+        for opened in self.open.values():
+            if opened.stream.wants_keys:
+                opened.stream.needs_key = False
+                opened.market.keys(opened.reader)
+
+    def _order(self, opened: _Open, request: requests.Order) -> None:
+        loop = asyncio.get_running_loop()
+        stream = opened.stream
+
+        def answer(scene: Scene) -> None:
+            order_id = request.order_id or scene.handles.order_id(request.handle or 0)
+            told = _order_as_json(scene, order_id)
+            out = text_out("control", {"op": "order", "handle": request.handle, **told}, 0)
+            _into(loop, self._posted, stream, Posted([out]))
+
+        opened.market.ask(answer)
+
+    def _say(self, told: dict[str, Any]) -> None:
+        if len(self.said) < limits.page_waiting_texts_max:
+            self.said.append(json.dumps(told))
+        self.due.set()
+
+    async def _send_forever(self) -> None:
+        while True:
+            await self.due.wait()
+            self.due.clear()
+            said, self.said = self.said, []
+            for text in said:
+                await self.socket.send_text(text)
+            for opened in list(self.open.values()):
+                for message in opened.stream.take():
+                    if isinstance(message, str):
+                        await self.socket.send_text(message)
+                    else:
+                        await self.socket.send_bytes(message)
+            self._ask_keys_where_wanted()
+
+
+def _order_as_json(scene: Scene, order_id: str | None) -> dict[str, Any]:
+    if order_id is None:
+        return {"order_id": None, "detail": "this order is not known any more"}
+    book, rows = scene.followed.book, scene.followed.lives.get(order_id)
+    if rows is None:
+        return {"order_id": order_id, "detail": "this order is not alive"}
+    told = life_as_json(rows, 0, (book.price_scale or 0, book.size_scale or 0))
+    try:
+        ahead, size_ahead = book.place(order_id)
+    except KeyError:
+        return told
+    return told | {"orders_ahead": ahead, "size_ahead": format(size_ahead, "f")}
+
+
+def _size(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def _into(loop: asyncio.AbstractEventLoop, take: Any, stream: PageStream, posted: Posted) -> None:
+    """From a market's thread into the loop, unless that is closed already."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(take, stream, posted)

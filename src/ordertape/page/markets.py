@@ -1,0 +1,57 @@
+"""The live markets that pages look at: begun for the first reader, ended a while after the last."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+from pathlib import Path
+
+from ordertape import limits
+from ordertape.page.live import LiveMarket
+from ordertape.page.scene import Reader
+
+__all__ = ["PageMarkets"]
+
+Key = tuple[Path, str, str]
+
+
+class PageMarkets:
+    """Belongs to the event loop; threads are ended in ``executor``."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._markets: dict[Key, LiveMarket] = {}
+        self._readers: dict[Key, int] = {}
+        self._ends: dict[Key, asyncio.TimerHandle] = {}
+
+    def join(self, data: Path, exchange: str, symbol: str, reader: Reader) -> LiveMarket:
+        key = (data, exchange, symbol)
+        if (end := self._ends.pop(key, None)) is not None:
+            end.cancel()
+        market = self._markets.get(key)
+        if market is None:
+            market = self._markets[key] = LiveMarket(*key)
+            market.start()
+        self._readers[key] = self._readers.get(key, 0) + 1
+        market.join(reader)
+        return market
+
+    def leave(self, market: LiveMarket, reader: Reader) -> None:
+        market.leave(reader)
+        key = (market.data, market.spot.exchange, market.spot.symbol)
+        self._readers[key] -= 1
+        if self._readers[key] == 0:
+            loop = asyncio.get_running_loop()
+            self._ends[key] = loop.call_later(limits.page_linger_ms / 1000, self._end, key)
+
+    def _end(self, key: Key) -> None:
+        del self._ends[key], self._readers[key]
+        self._executor.submit(self._markets.pop(key).stop)
+
+    async def close(self) -> None:
+        for end in self._ends.values():
+            end.cancel()
+        loop = asyncio.get_running_loop()
+        stops = (loop.run_in_executor(self._executor, m.stop) for m in self._markets.values())
+        await asyncio.gather(*stops)
+        self._markets.clear()

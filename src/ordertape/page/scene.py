@@ -1,0 +1,250 @@
+"""One market as pages see it, whoever moves it on: a live tape or a replay.
+
+A scene has views, a view has readers.  Nothing here waits or reads files; one thread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+import numpy as np
+
+from ordertape._engine import NULL, Effects, EventBatch, OrderBook, Rows
+from ordertape.models import iso_from_ns
+from ordertape.page.followed import FollowedBook
+from ordertape.page.handles import Handles
+from ordertape.page.heat import BUCKET_NS, HEAT_ROWS
+from ordertape.page.view import Out, View, Wish, text_out
+from ordertape.tape.history import History
+from ordertape.tape.marks import Mark
+from ordertape.times import NS_PER_SECOND
+
+__all__ = ["Asked", "Posted", "Reader", "Scene", "Spot"]
+
+SHOWN_SHARE: Final = 0.01
+"""Of the price: what a picture's rows reach over at least, unless asked otherwise."""
+FINER, COARSER = 100, 100
+"""How much finer and coarser than that a picture may be asked for."""
+LARGE_QUANTILE: Final = 0.995
+"""Of the sizes that rest: larger orders are followed one by one, unless asked otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Which market a scene shows, and from where."""
+
+    exchange: str
+    symbol: str
+    source: str
+    """``live`` or ``replay``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a reader wants, None: as the market suggests.  ``group`` in price units; ``level`` of
+    detail."""
+
+    group: int | None = None
+    min_size: Decimal | None = None
+    large: Decimal | None = None
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What a reader is sent next.  ``anew``: it begins a new epoch with these."""
+
+    outs: list[Out]
+    anew: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Reader:
+    """``post`` is called in the scene's thread."""
+
+    asked: Asked
+    post: Callable[[Posted], None]
+    wish: Wish | None = field(default=None, init=False)
+
+
+class Scene:
+    def __init__(self, spot: Spot, book: OrderBook, history: History) -> None:
+        self.spot, self.history, self.handles = spot, history, Handles()
+        self.followed = FollowedBook(book, self._applied)
+        self._views: dict[Wish, tuple[View, list[Reader]]] = {}
+        self._counted: deque[tuple[int, int]] = deque(maxlen=6)
+        self._latency: list[int] = []
+        self._era = book.era
+        self._told = ""
+        self.now = book.ts_recv
+
+    # What happens -------------------------------------------------------------------------------
+
+    def take(self, batch: EventBatch) -> None:
+        """Events, in order."""
+        self.followed.take(batch)
+        second = batch.last_ts_recv // NS_PER_SECOND
+        if self._counted and self._counted[-1][0] == second:
+            self._counted[-1] = (second, self._counted[-1][1] + len(batch))
+        else:
+            self._counted.append((second, len(batch)))
+            self._latency = []
+        if (told := batch.column("ts_event")) is not None:
+            late = np.asarray(batch.column("ts_recv")) - np.asarray(told)
+            self._latency += late[np.asarray(told) != NULL].tolist()[:1]
+
+    def _applied(self, batch: EventBatch, effects: Effects, ended: Rows) -> None:
+        for view, _ in self._views.values():
+            view.applied(batch, effects, ended)
+
+    def mark(self, mark: Mark) -> None:
+        """What the tape says of itself: readers are told of gaps and states at once."""
+        self.history.take(mark)
+        if mark.kind == "gap":
+            span = (mark.fields["from_ns"], mark.fields["to_ns"])
+            for view, readers in self._views.values():
+                _post(readers, [view.gap(*span, str(mark.fields["reason"]))])
+        elif mark.kind == "state":
+            self.tell_status(force=True)
+
+    def tick(self, now: int) -> None:
+        """Time has come to ``now`` (ns): every reader is sent what changed."""
+        self.now = now
+        if self.followed.book.era != self._era:
+            self._era = self.followed.book.era
+            for view, readers in self._views.values():
+                view.tick(now)
+                for reader in readers:
+                    reader.post(Posted(view.keys(now), anew=True))
+            return
+        for view, readers in self._views.values():
+            if outs := view.tick(now):
+                _post(readers, outs)
+
+    def tell_status(self, *, force: bool = False) -> None:
+        """The state of the market, to everybody, where it changed or ``force``."""
+        told = self.status()
+        if not force and str(told) == self._told:
+            return
+        self._told = str(told)
+        out = text_out("status", told, self.now // 1000)
+        for _, readers in self._views.values():
+            _post(readers, [out])
+
+    # Who reads ----------------------------------------------------------------------------------
+
+    def join(self, reader: Reader) -> None:
+        """The reader is told what it sees, then everything that stands, then what changes."""
+        wish = self._wish(reader.asked)
+        if wish not in self._views:
+            view = View(self.followed, self.handles, wish)
+            view.tick(self.now)
+            self._views[wish] = (view, [])
+        view, readers = self._views[wish]
+        reader.wish = wish
+        readers.append(reader)
+        opened = text_out("control", self._opened(view), self.now // 1000)
+        status = text_out("status", self.status(), self.now // 1000)
+        reader.post(Posted([opened, status, *view.keys(self.now)], anew=True))
+
+    def keys(self, reader: Reader) -> None:
+        """Everything anew, for a reader that lost something."""
+        if reader.wish is not None:
+            view, _ = self._views[reader.wish]
+            reader.post(Posted(view.keys(self.now), anew=True))
+
+    def leave(self, reader: Reader) -> None:
+        if reader.wish is None:
+            return
+        view, readers = self._views[reader.wish]
+        readers.remove(reader)
+        if not readers:
+            del self._views[reader.wish]
+            view.close()
+        reader.wish = None
+
+    @property
+    def readers(self) -> int:
+        return sum(len(readers) for _, readers in self._views.values())
+
+    # What it says of itself ---------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        book, history = self.followed.book, self.history
+        replayed = self.spot.source == "replay"
+        state = history.state_at(self.now) if replayed else history.state or "STOPPED"
+        second = self.now // NS_PER_SECOND
+        counted = [count for at, count in self._counted if second - 5 <= at < second]
+        return {
+            "op": "status",
+            "state": state,
+            "reason": "" if replayed else history.reason,
+            "era": book.era,
+            "sequence": self.followed.seq,
+            "age_ms": max(0, self.now - book.ts_recv) // 10**6,
+            "events_per_second": sum(counted) / 5,
+            "latency_ms": None if not self._latency else np.median(self._latency).item() / 1e6,
+            "gaps": history.gap_count,
+            "orders": len(book),
+            "t": iso_from_ns(self.now),
+        }
+
+    def _wish(self, asked: Asked) -> Wish:
+        large = self._units(asked.large)
+        if large is None:
+            sizes = np.asarray(self.followed.lives.alive().column("size"))
+            large = int(np.quantile(sizes, LARGE_QUANTILE)) if len(sizes) else 1
+        least = self._units(asked.min_size) or 0
+        return Wish(asked.group or self._group(), least, max(1, large), asked.level)
+
+    def _units(self, size: Decimal | None) -> int | None:
+        """Size units, rounded up."""
+        return None if size is None else math.ceil(size.scaleb(self.followed.book.size_scale or 0))
+
+    def _groups(self) -> list[int]:
+        """Price units a row that may be asked for: 1, 2, 5, 10, … of the price's own size."""
+        usual = self._price() * SHOWN_SHARE / HEAT_ROWS
+        steps = (n * 10**power for power in range(19) for n in (1, 2, 5))
+        found = [step for step in steps if usual / FINER <= step <= usual * COARSER]
+        return found or [1]
+
+    def _group(self) -> int:
+        usual = self._price() * SHOWN_SHARE / HEAT_ROWS
+        return next((group for group in self._groups() if group >= usual), 1)
+
+    def _price(self) -> int:
+        bid, ask = self.followed.book.best_scaled()
+        return bid or ask or 1
+
+    def _opened(self, view: View) -> dict[str, Any]:
+        book = self.followed.book
+        return {
+            "op": "opened",
+            "exchange": self.spot.exchange,
+            "symbol": self.spot.symbol,
+            "source": self.spot.source,
+            "simulated": self.history.simulated,
+            "era": book.era,
+            "price_scale": book.price_scale or 0,
+            "size_scale": book.size_scale or 0,
+            "group": view.group,
+            "groups": self._groups(),
+            "min_size": view.wish.min_size,
+            "large": view.wish.large,
+            "bucket_ms": BUCKET_NS[view.wish.level] // 10**6,
+            "rows": HEAT_ROWS,
+            "code_offset": view.codes.offset,
+            "steps_per_octave": view.codes.steps_per_octave,
+            "code_unit": view.codes.unit,
+        }
+
+
+def _post(readers: list[Reader], outs: list[Out]) -> None:
+    posted = Posted(outs)
+    for reader in readers:
+        reader.post(posted)

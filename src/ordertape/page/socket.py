@@ -1,0 +1,150 @@
+"""What waits for one page's socket: frames with its own numbers, left out and made anew where it is
+slow.  Everything here belongs to the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from ordertape import limits
+from ordertape.page.codec import KEY, FrameType, Header, encode_header
+from ordertape.page.scene import Posted
+from ordertape.page.view import Out
+
+__all__ = ["Message", "PageStream", "PageTooSlow"]
+
+Message: TypeAlias = bytes | str
+LEFT_OUT = frozenset({"heat", "ladder", "queue"})
+"""Channels that a key frame makes whole again."""
+
+
+class PageTooSlow(Exception):
+    """A page that takes frames and applies none for too long."""
+
+
+@dataclass(eq=False)
+class PageStream:
+    """One market on one page.  ``due`` is set when something waits; ``ask_keys`` asks its scene for
+    everything anew."""
+
+    number: int
+    due: asyncio.Event
+    channels: frozenset[str] | None = None
+    """Those that the page wants; None: all."""
+    epoch: int = 0
+    seq: int = -1
+    paused: bool = False
+    needs_key: bool = False
+    conflated: int = 0
+    """Frames that were left out."""
+    sent_bytes: int = 0
+    _waiting: deque[tuple[Out, int]] = field(default_factory=deque)
+    _bytes: int = 0
+    _texts: int = 0
+    _unapplied: deque[tuple[int, int, float]] = field(default_factory=deque)
+    """(epoch, seq, when it was sent)."""
+
+    def post(self, posted: Posted) -> None:
+        """The next frames of its scene."""
+        if posted.anew:
+            self._forget(count=False)
+            self.epoch, self.seq, self.needs_key = self.epoch + 1, -1, False
+            self._unapplied.clear()
+        elif not self._unapplied_in_time():
+            self.leave_out()
+        for out in posted.outs:
+            self._put(out)
+        self.due.set()
+
+    def _put(self, out: Out) -> None:
+        told = self.channels is not None and out.channel not in self.channels
+        if told and out.channel not in ("control", "status"):
+            return
+        if out.channel in LEFT_OUT:
+            if self.paused or self.needs_key:
+                return
+            self._bytes += len(out.body)
+            if self._bytes > limits.page_waiting_bytes_max and not out.is_key:
+                self.leave_out()
+                return
+        elif self.paused and out.channel not in ("control", "status"):
+            return
+        else:
+            self._texts += 1
+        self._waiting.append((out, self.epoch))
+        if self._texts > limits.page_waiting_texts_max:
+            self._drop_oldest_text()
+
+    def leave_out(self) -> None:
+        """What may be left out is dropped; it needs everything anew afterwards."""
+        self._forget(count=True)
+        self.needs_key = True
+
+    def _forget(self, *, count: bool) -> None:
+        kept: deque[tuple[Out, int]] = deque()
+        for out, epoch in self._waiting:
+            if out.channel in LEFT_OUT:
+                self.conflated += count
+            else:
+                kept.append((out, epoch))
+        self._waiting, self._bytes = kept, 0
+
+    def _drop_oldest_text(self) -> None:
+        for nth, (out, _) in enumerate(self._waiting):
+            if out.channel not in LEFT_OUT:
+                del self._waiting[nth]
+                self._texts -= 1
+                self.conflated += 1
+                return
+
+    def acknowledged(self, seq: int) -> None:
+        """The page applied this frame of its present epoch."""
+        while self._unapplied and (
+            self._unapplied[0][0] != self.epoch or self._unapplied[0][1] <= seq
+        ):
+            self._unapplied.popleft()
+
+    def _unapplied_in_time(self) -> bool:
+        """Raises PageTooSlow."""
+        if self.paused or not self._unapplied:
+            return True
+        late_ms = (time.monotonic() - self._unapplied[0][2]) * 1000
+        if late_ms > limits.page_silent_ms_max:
+            raise PageTooSlow
+        return late_ms < limits.page_unapplied_ms_max
+
+    def take(self) -> list[Message]:
+        """What is to be sent now."""
+        messages: list[Message] = []
+        while self._waiting:
+            out, _ = self._waiting.popleft()
+            messages.append(self._message(out))
+        self._bytes = self._texts = 0
+        self.sent_bytes += sum(map(len, messages))
+        return messages
+
+    @property
+    def wants_keys(self) -> bool:
+        """Whether it takes frames again and lacks what was left out."""
+        return self.needs_key and not self.paused and not self._waiting and not self._unapplied
+
+    def _message(self, out: Out) -> Message:
+        if out.kind is None:
+            return self._text(json.loads(out.body))
+        self.seq += 1
+        self._unapplied.append((self.epoch, self.seq, time.monotonic()))
+        flags = KEY if out.is_key else 0
+        header = Header(self.number, self.seq, out.t_us, self.epoch, flags)
+        return encode_header(header, FrameType(out.kind)) + out.body
+
+    def _text(self, told: dict[str, Any]) -> str:
+        told["stream"] = self.number
+        if told["op"] == "status":
+            told |= {"conflated": self.conflated, "sent_bytes": self.sent_bytes}
+        elif told["op"] == "opened":
+            told["epoch"] = self.epoch
+        return json.dumps(told, separators=(",", ":"))
