@@ -191,34 +191,49 @@ def rate(options: argparse.Namespace) -> None:
 
 @dataclass
 class Stuck:
-    """A client that was let in and reads nothing."""
+    """Clients that were let in and read nothing, from their last one's entry on."""
 
+    count: int
     full_s: float = 0.0
+    """Until the mailboxes of all were full."""
     closed_s: float = 0.0
+    """Until all were closed."""
+    closed: int = 0
     held: int = 0
+    """The most that the kernel held for the first."""
 
     def run(self, served: Served, over: threading.Event) -> None:
-        parts = urlsplit(served.socket)
-        full_before = served.figure("ordertape_clients_too_slow_total")
-        with socket.socket() as client:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-            client.connect((parts.hostname, parts.port))
-            head = (
-                f"GET {parts.path}?exchange={EXCHANGE} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-            )
-            client.sendall(head.encode())
-            client.recv(12)
+        before = served.figure("ordertape_clients_too_slow_total")
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(_deaf(served)) for _ in range(self.count)]
             begun, poll = time.monotonic(), select.poll()
-            poll.register(client, select.POLLERR | select.POLLHUP | select.POLLRDHUP)
-            while not over.is_set() and not self.closed_s:
-                if poll.poll(100):
+            for client in clients:
+                poll.register(client, select.POLLERR | select.POLLHUP | select.POLLRDHUP)
+            while clients and not over.is_set() and self.closed < self.count:
+                for file, _ in poll.poll(100):
+                    poll.unregister(file)
+                    self.closed += 1
                     self.closed_s = time.monotonic() - begun
-                self.held = max(self.held, _send_queue(client))
-                full = served.figure("ordertape_clients_too_slow_total") > full_before
-                if full and not self.full_s:
-                    self.full_s = time.monotonic() - begun
+                self.held = max(self.held, _send_queue(clients[0]))
+                if not self.full_s:
+                    full = served.figure("ordertape_clients_too_slow_total") - before
+                    self.full_s = time.monotonic() - begun if full >= self.count else 0
+
+
+@contextmanager
+def _deaf(served: Served) -> Iterator[socket.socket]:
+    parts = urlsplit(served.socket)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        client.connect((parts.hostname, parts.port))
+        head = (
+            f"GET {parts.path}?exchange={EXCHANGE} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        client.sendall(head.encode())
+        client.recv(12)
+        yield client
 
 
 def _send_queue(client: socket.socket) -> int:
@@ -247,33 +262,30 @@ def stuck(options: argparse.Namespace) -> None:
         for turn in range(options.rounds):
             for count in (0, options.stuck):
                 over, rest = threading.Event(), list[float]()
-                deaf = [Stuck() for _ in range(count)]
+                deaf = Stuck(count)
                 threads = [
-                    threading.Thread(target=one.run, args=(served, over), daemon=True)
-                    for one in deaf
+                    threading.Thread(target=deaf.run, args=(served, over), daemon=True),
+                    threading.Thread(target=asks, args=(served.address, over, rest), daemon=True),
                 ]
-                asking = threading.Thread(
-                    target=asks, args=(served.address, over, rest), daemon=True
-                )
-                for thread in (*threads, asking):
+                for thread in threads:
                     thread.start()
                 found = listeners(served, [orders(options.reading, 20)], options.seconds, 1)
                 over.set()
-                for thread in (*threads, asking):
+                for thread in threads:
                     thread.join()
-                after = [one.closed_s - one.full_s for one in deaf if one.closed_s]
                 rows.append(
                     {
                         "turn": turn + 1,
                         "stuck": count,
-                        "closed": len(after),
-                        "full_after_s": round(max((one.full_s for one in deaf), default=0), 1),
-                        "closed_then_s": round(max(after, default=0), 1),
-                        "kernel_bytes": max((one.held for one in deaf), default=0),
+                        "closed": deaf.closed,
+                        "full_after_s": round(deaf.full_s, 1),
+                        "closed_then_s": round(max(0, deaf.closed_s - deaf.full_s), 1),
+                        "kernel_bytes": deaf.held,
                         "others_p99_ms": found["groups"][0]["p99_ms"],
                         "gaps": found["groups"][0]["gaps"],
                         "lost": found["groups"][0]["lost"],
                         "rest_p99_ms": round(float(np.quantile(rest, 0.99)), 1),
+                        "server_cpu": found["server_cpu_share"],
                     }
                 )
                 print(json.dumps(rows[-1]), file=sys.stderr)

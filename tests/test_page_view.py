@@ -28,9 +28,9 @@ class Watched:
         for batch in self.batches:
             book.apply(batch)
         self.followed = FollowedBook(book, self._applied)
-        self.view = View(self.followed, self.handles, wish)
-        self.page = PlainPage()
         self.now = self.market.now // TICK_NS * TICK_NS
+        self.view = View(self.followed, self.handles, wish, self.now)
+        self.page = PlainPage()
 
     def _applied(self, *told: object) -> None:
         self.view.applied(*told)  # type: ignore[arg-type]
@@ -92,7 +92,8 @@ def test_columns_are_the_most_that_rested_in_every_bucket(group: int) -> None:
         watched.tick()
     expected = buckets(watched.batches, group, watched.view.codes)
     assert len(watched.page.columns) >= 80
-    for t_us, codes in watched.page.columns.items():
+    # The first was half over when the page began to look.
+    for t_us, codes in sorted(watched.page.columns.items())[1:]:
         assert codes == expected(t_us * 1000 // BUCKET_NS[0])
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -13,8 +15,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
+import ordertape as ot
 from ordertape import limits
 from ordertape.api.security.keys import create_key, revoke_key
+from ordertape.errors import AccessRefused
 from support.guarded import ELSEWHERE, Guarded, guarded
 from support.interface import RunningStreams
 from support.processes import wait_for
@@ -168,3 +172,26 @@ def test_there_are_so_many_sockets_in_all(tmp_path: Path, monkeypatch: pytest.Mo
             found.socket()
         assert refused.value.response.headers["Retry-After"] == "5"
         assert found.get(f"{API}/streams").status_code == 200
+
+
+async def test_a_notebook_shows_its_key_and_hears_why_it_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reading = create_key(tmp_path, "notebook", "read", None)
+    with guarded(tmp_path, RunningStreams([]), require_key=True) as found:
+        for key, sentence in ((None, "scope read"), (reading[:-1], "is unknown")):
+            refused = ot.live(found.address, "bitfinex", "BTC/USDT", key=key)
+            with pytest.raises(AccessRefused, match=sentence):
+                await anext(refused)
+        let_in = ot.live(found.address, "bitfinex", "BTC/USDT", key=reading)
+        # The logger of notebooks; ordertape's own hands nothing on once logs are configured.
+        logging.getLogger("ordertape.live").addHandler(caplog.handler)
+        waiting = asyncio.ensure_future(anext(let_in))
+        try:
+            while "waiting until it runs" not in caplog.text:
+                await asyncio.wait((waiting,), timeout=0.02)
+                assert not waiting.done()
+        finally:
+            logging.getLogger("ordertape.live").removeHandler(caplog.handler)
+            waiting.cancel()
+            await asyncio.wait((waiting,))

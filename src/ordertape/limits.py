@@ -375,6 +375,8 @@ control_watermark_ms: Final = 100
 control_reconnect_ms_min: Final = 20
 control_reconnect_ms_max: Final = 1_000
 """Waits between attempts to reach a control socket; they double from min to max."""
+control_stop_ms_max: Final = 4_000
+"""From the request to stop a stream to its answer.  Policy: ChildFailed, in a sentence."""
 control_answer_ms_max: Final = 20_000
 """From a request to its answer, reconnects included.  Policy: ChildFailed."""
 

@@ -120,7 +120,7 @@ def scene(server: Server, seed: int, url: str = "", **given: int) -> Iterator[Sc
 
 
 def away(server: InstalledServer, case: str, seed: int) -> list[str]:
-    """``case``: "60 s", say.  What came meanwhile is copied at three times the live rate at least."""
+    """``case``: "60 s", say.  What came meanwhile is copied at three times the live rate."""
     seconds = float(case.split()[0])
     with scene(server, seed) as made:
         with made.recorded():

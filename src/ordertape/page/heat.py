@@ -33,16 +33,18 @@ class Column:
 
 
 class HeatColumns:
-    """Follows a heat on one level of detail; ``columns`` is to be asked before it forgets."""
+    """Follows a heat on one level of detail from a moment on (ns)."""
 
-    def __init__(self, heat: Heat, codes: Codes, level: int = 0) -> None:
+    def __init__(self, heat: Heat, codes: Codes, now: int, level: int = 0) -> None:
         self.heat, self.codes, self.level = heat, codes, level
         self._sizes: dict[int, int] = _as_dict(heat.resting())
         self._prices = heat.prices
-        self._bucket: int | None = None
+        self._bucket = now // BUCKET_NS[level] - 1
         self._base = 0
         self._shown = np.zeros(HEAT_ROWS, np.uint8)
+        self._draw_anew()
         self._since_key = KEY_COLUMNS
+        self._began = False
 
     def key(self) -> HeatKey:
         """The newest finished column, whole."""
@@ -51,16 +53,15 @@ class HeatColumns:
 
     @property
     def key_begin(self) -> int:
-        """When the newest finished column began (ns), 0 before the first."""
-        return 0 if self._bucket is None else self._bucket * BUCKET_NS[self.level]
+        """When the newest finished column began (ns); before the first, the one that goes on: that
+        comes again when it is finished."""
+        return (self._bucket + (not self._began)) * BUCKET_NS[self.level]
 
     def columns(self, ts: int) -> Iterator[Column]:
         """Every bucket that ended by a time (ns) since it was last asked, the quiet ones too."""
         width = BUCKET_NS[self.level]
         self.heat.advance(ts)
         ended = ts // width - 1
-        if self._bucket is None:
-            self._bucket = ended
         for bucket, prices, rows, sizes in _buckets(self.heat.drain(self.level)):
             yield from self._quiet(bucket - 1)
             if bucket > self._bucket:
@@ -70,7 +71,6 @@ class HeatColumns:
         yield from self._quiet(ended)
 
     def _quiet(self, until: int) -> Iterator[Column]:
-        assert self._bucket is not None
         nothing: list[int] = []
         for bucket in range(self._bucket + 1, until + 1):
             yield self._column(bucket, self._prices, nothing, nothing)
@@ -87,7 +87,7 @@ class HeatColumns:
         self, bucket: int, prices: tuple[int, int, int], rows: list[int], sizes: list[int]
     ) -> Column:
         self._keep(prices, rows, sizes)
-        self._bucket = bucket
+        self._bucket, self._began = bucket, True
         begin = bucket * BUCKET_NS[self.level]
         if self._since_key >= KEY_COLUMNS or self._left_the_middle():
             self._draw_anew()

@@ -142,8 +142,7 @@ class Scene:
         """The reader is told what it sees, then everything that stands, then what changes."""
         wish = self._wish(reader.asked)
         if wish not in self._views:
-            view = View(self.followed, self.handles, wish)
-            view.tick(self.now)
+            view = View(self.followed, self.handles, wish, self.now)
             self._views[wish] = (view, [])
         view, readers = self._views[wish]
         reader.wish = wish

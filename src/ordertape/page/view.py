@@ -49,11 +49,11 @@ class Out(NamedTuple):
 class View:
     """``applied`` is told every batch; ``tick`` and ``keys`` make frames.  One thread."""
 
-    def __init__(self, followed: FollowedBook, handles: Handles, wish: Wish) -> None:
+    def __init__(self, followed: FollowedBook, handles: Handles, wish: Wish, now: int) -> None:
         self.wish, self.followed = wish, followed
         self.codes: Codes = codes_for(np.asarray(followed.lives.alive().column("size")))
         self._heat = followed.heat(wish.group, wish.min_size)
-        self._columns = HeatColumns(self._heat, self.codes, wish.level)
+        self._columns = HeatColumns(self._heat, self.codes, now, wish.level)
         self._ladder = LadderView(followed.book)
         self._queue = QueueView(followed.book, handles)
         self._large = LargeOrders(followed.lives, max(1, wish.large), handles)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from ordertape import limits
 from ordertape.errors import (
+    ChildFailed,
     MarketBusy,
     NameRefused,
     OrdertapeError,
@@ -24,6 +26,8 @@ from ordertape.settings import Settings
 from ordertape.tape.archive_files import last_file
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.known import KnownMarkets, KnownReading
+from ordertape.tape.segment import segments
+from ordertape.tape.summary import segment_end
 from ordertape.venues.registry import venue_of
 
 __all__ = ["Streams"]
@@ -51,6 +55,7 @@ class Streams:
         self._reports = KnownReading(lambda path: read_report(path.parent))
         self._wanted = KnownReading(read_wanted)
         self._last_files = KnownReading(last_file)
+        self._segment_ends = KnownReading(segment_end)
 
     # What there is --------------------------------------------------------------------------------
 
@@ -153,16 +158,27 @@ class Streams:
         exchange, symbol = self.resolve(exchange, symbol)
         client = self._client(exchange, symbol)
         if client is not None and symbol in client.reports:
-            (report,) = await client.ask(Stop(symbol=symbol))
-            return self._info(report)
+            return await self._ask_to_stop(client, exchange, symbol)
         found = self.status(exchange, symbol)
         if found is None:
             raise self._unknown(exchange, symbol)
         if found.is_active:
             # Its collector is just being started, and begins with what is wanted.
-            (report,) = await self.collector(exchange).ask(Stop(symbol=symbol))
-            return self._info(report)
+            return await self._ask_to_stop(self.collector(exchange), exchange, symbol)
         return found
+
+    async def _ask_to_stop(self, client: ControlClient, exchange: str, symbol: str) -> StreamInfo:
+        """A collector that hangs must not hold whoever asks: it is ended and begun anew meanwhile,
+        and begins with what is still wanted."""
+        patience_ms = limits.control_stop_ms_max
+        try:
+            (report,) = await client.ask(Stop(symbol=symbol), patience_ms)
+        except ChildFailed:
+            raise ChildFailed(
+                f"the collector of {exchange} did not answer within {patience_ms / 1000:g} s: "
+                f"{symbol} may still be collected, ask again in a moment"
+            ) from None
+        return self._info(report)
 
     # Telling --------------------------------------------------------------------------------------
 
@@ -255,19 +271,28 @@ class Streams:
         else:
             state, reason = "STOPPED", "nobody collects it"
         if report is None:
-            newest = self._last_files.of(folder.archive)
-            last_seq = newest.last_seq if newest is not None else 0
+            sequence, era = self._end_of(folder)
             return StreamInfo(
                 exchange=folder.exchange,
                 symbol=folder.symbol,
                 state=state,
                 reason=reason,
-                era=newest.info.era if newest is not None else 0,
-                sequence=last_seq,
+                era=era,
+                sequence=sequence,
             )
         if report.state in _ENDED and state == "STOPPED":
             state, reason = report.state, report.reason
         return self._info(report, state, reason)
+
+    def _end_of(self, folder: MarketFolder) -> tuple[int, int]:
+        """(seq of the last event, era there), of the journal where that is further."""
+        newest = self._last_files.of(folder.archive)
+        archived = (newest.last_seq, newest.info.era) if newest is not None else (0, 0)
+        for segment in reversed(segments(folder.journal)):
+            with suppress(FileNotFoundError):  # archived meanwhile
+                if (end := self._segment_ends.of(segment.path)) is not None:
+                    return max(archived, end)
+        return archived
 
     def _info(self, report: StreamReport, state: str | None = None, reason: str = "") -> StreamInfo:
         durable = min(max(0, report.synced_sequence - report.first_sequence + 1), report.events)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from ordertape._engine import EventBatch
+from ordertape.events import EventKind
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import History
 from ordertape.tape.lookup import TapeLookup
+from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
+from ordertape.tape.segment import EVENTS, SegmentReader, segments
 
-__all__ = ["TapeSummary", "summary_of"]
+__all__ = ["TapeSummary", "segment_end", "summary_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,25 @@ class TapeSummary:
     first_ts: int | None = None
     last_ts: int | None = None
     history: History = field(default_factory=History)
+
+
+def segment_end(path: Path) -> tuple[int, int] | None:
+    """(seq, era) behind the last whole frame of a journal's segment; None where it has none."""
+    segment = next((found for found in segments(path.parent) if found.path == path), None)
+    if segment is None:
+        return None
+    with closing(SegmentReader(segment)) as reader:
+        first = reader.frame(0)
+        if first is None or not isinstance(first[1], bytes):
+            return None
+        offset, seq = first[0].length, segment.first_seq - 1
+        era = int(Mark.from_json(first[1]).fields["era"])
+        while (frame := reader.frame(offset)) is not None:
+            header, body = frame
+            offset, seq = offset + header.length, max(seq, header.last_seq)
+            if header.type == EVENTS and isinstance(body, EventBatch):
+                era += body.counts()[EventKind.CLEAR]
+    return seq, era
 
 
 def summary_of(folder: MarketFolder) -> TapeSummary:
