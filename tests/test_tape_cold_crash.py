@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,7 @@ from ordertape.tape.folder import MarketFolder
 from ordertape.tape.verify import verify
 from support.cold import cool_all, everything
 from support.tape import Market, write_journal
+from support.tries import run_tries
 
 PLACES = [name for name in POINTS if name.startswith("cold.")]
 COOL = """
@@ -74,15 +76,21 @@ def test_a_crash_at_a_named_place_loses_nothing(tmp_path: Path, place: str) -> N
     assert not list(folder.archive.glob("*.tmp"))
 
 
-@pytest.mark.torture
-def test_kills_at_random_times_lose_nothing(tmp_path: Path) -> None:
-    dice = random.Random(7)
-    for nth in range(50):
-        folder = archived(tmp_path / str(nth))
+def attempt(case: str, seed: int) -> list[str]:
+    """One kill at a random time, in a folder of its own."""
+    dice = random.Random(f"{case} {seed}")
+    with tempfile.TemporaryDirectory() as data:
+        folder = archived(Path(data))
         before = everything(folder)
-        with begin(tmp_path / str(nth)) as process:
+        with begin(Path(data)) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "begun\n"
             time.sleep(dice.uniform(0, 0.06))
             process.kill()
         nothing_is_lost(folder, before)
+    return []
+
+
+@pytest.mark.torture
+def test_kills_at_random_times_lose_nothing() -> None:
+    assert run_tries("kill", {"while files become cold": 50}, attempt) == []
