@@ -11,6 +11,7 @@ pub mod batch;
 pub mod book;
 pub mod checksum;
 pub mod coinbase;
+pub mod cold;
 pub mod compare;
 pub mod digest;
 pub mod events;

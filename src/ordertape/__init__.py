@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         StartL3Request,
     )
     from ordertape.replay.capture import read_capture
+    from ordertape.tape.arrow_reader import read_arrow
     from ordertape.tape.databento import read_databento
     from ordertape.tape.lobster import read_lobster
     from ordertape.tape.reader import read_tape
@@ -49,6 +50,7 @@ __all__ = [
     "Side",
     "StartL3Request",
     "live",
+    "read_arrow",
     "read_capture",
     "read_databento",
     "read_lobster",
@@ -75,6 +77,7 @@ _HOMES = {
     "Side": "events",
     "StartL3Request": "models",
     "live": "live",
+    "read_arrow": "tape.arrow_reader",
     "read_capture": "replay.capture",
     "read_databento": "tape.databento",
     "read_lobster": "tape.lobster",

@@ -499,6 +499,18 @@ class CoinbaseSnapshot:
     """Its orders are indicative: there is no book to adopt."""
     def __len__(self) -> int: ...
 
+def encode_cold_block(batch: EventBatch) -> bytes: ...
+def decode_cold_block(
+    block: Buffer,
+    first_seq: int,
+    scales: tuple[int, int],
+    codec: IdCodec,
+    trade_codec: IdCodec,
+) -> EventBatch | None: ...
+
+"""The events of a block of the cold archive, counted from ``first_seq``; None where it is damaged.
+``scales``: digits of prices and of sizes."""
+
 def encode_mark(payload: bytes, last_seq: int, ts_recv: int, synced: int) -> bytes:
     """A MARK frame (type 3) around a JSON payload."""
 

@@ -17,6 +17,7 @@ import typer
 from pydantic import ValidationError
 
 from ordertape.commands import (
+    archiving,
     backup,
     collecting,
     common,
@@ -54,6 +55,7 @@ app.command(cls=WordedCommand)(reading.book)
 app.command(cls=WordedCommand)(reading.watch)
 app.command(cls=WordedCommand)(reading.verify)
 app.command(cls=WordedCommand)(exporting.export)
+app.add_typer(archiving.app, name="archive")
 app.command(cls=WordedCommand)(serving.serve)
 app.command(cls=WordedCommand)(serving.demo)
 app.command(cls=WordedCommand)(simulating.simulate)

@@ -42,6 +42,11 @@ again."""
 archive_batch_rows: Final = 16_000
 """Rows a reader hands out at once: columns that stay in the processor's cache, in memory that the
 allocator keeps.  131,072 rows at once took 1.3 times the processor time a rebuild."""
+cold_footer_bytes_max: Final = 256 * 2**20
+"""What a cold file says of itself and its blocks.  Policy: the file is refused."""
+cold_pause_s: Final = 60
+"""Between two looks of the keeper for files that became old enough to be cold.  Policy: one file a
+round while there are some."""
 lookup_groups_kept: Final = 3
 """Decoded row groups a market that paging keeps.  Policy: the least used is dropped."""
 lookups_kept: Final = 64

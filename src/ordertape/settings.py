@@ -196,6 +196,13 @@ class Settings(BaseSettings):
         ge=limits.live_events_kept_min,
         description="events of a stream in memory for live readers; older ones are on the tape",
     )
+    archive_cold_days: int | None = Field(
+        None,
+        validation_alias="ORDERTAPE_ARCHIVE_COLD_DAYS",
+        ge=1,
+        le=36_500,
+        description="days after which files of the archive become cold; unset: never",
+    )
     database_url: str | None = Field(
         None,
         validation_alias="DATABASE_URL",

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import random
 import signal
 import time
 from contextlib import closing
 
 from ordertape.crash_points import POINTS, VARIABLE
+from ordertape.roles.status import read_report
+from ordertape.roles.supervisor import Role, Supervisor, Watched
 from ordertape.tape.segment import SegmentReader, segments
 from support.arena import Arena, the_arena
+from support.figures import note_figure
 from support.forked import Forked
 from support.processes import wait_for
 
 __all__ = ["KILLS", "PLACES", "attempt_kill", "attempt_place"]
 
-KILLS = ("collector", "archiver", "both at once")
+KILLS = ("collector", "archiver", "both at once", "under its supervisor")
 PLACES = tuple(name for name in POINTS if name.startswith(("journal.", "collector.", "archiver.")))
 _OFTEN = {
     "journal.frame_due": 150,
@@ -38,6 +43,8 @@ def attempt_kill(case: str, seed: int) -> list[str]:
     """One kill at a random time; the next try goes on with what it left."""
     arena, dice = the_arena(), random.Random(f"{case} {seed}")
     arena.next_try()
+    if case == "under its supervisor":
+        return asyncio.run(_supervised(arena, seed, dice))
     collector = arena.collector()
     archiver = arena.archiver() if case != "collector" or dice.random() < 0.3 else None
     if dice.random() < 0.7:
@@ -62,6 +69,50 @@ def attempt_kill(case: str, seed: int) -> list[str]:
     if (report := arena.report_of(collector)) is not None:
         durable = report.synced_sequence
     return arena.judge(durable)
+
+
+async def _supervised(arena: Arena, seed: int, dice: random.Random) -> list[str]:
+    """As people run it: fresh processes, watched and begun again; LIVE again is measured."""
+    control = arena.folder / "supervised.sock"
+    role = Role(
+        "the collector",
+        "ordertape.roles.collector",
+        (*arena.collector_arguments("--control", str(control)), "--watch-parent"),
+        lock=control.with_suffix(".lock"),
+        environment=arena.collector_environment(),
+        speaks=True,
+        beats=True,
+    )
+    supervisor = Supervisor()
+    watched = supervisor.watch(role)
+    try:
+        first = await _live_under(arena, watched, 0)
+        await asyncio.sleep(dice.uniform(0, 0.5))
+        os.kill(first, signal.SIGKILL)
+        killed = time.monotonic()
+        report = read_report(arena.market.root)
+        durable = report.synced_sequence if report is not None else 0
+        await _live_under(arena, watched, first)
+        note_figure("kill", "under its supervisor", seed, "live_again_s", time.monotonic() - killed)
+    finally:
+        await supervisor.end()
+    return arena.judge(durable)
+
+
+async def _live_under(arena: Arena, watched: Watched, before: int) -> int:
+    """The process that is LIVE and another than the one ``before``."""
+    async with asyncio.timeout(60):
+        while True:
+            report = read_report(arena.market.root)
+            child = watched.child
+            if (
+                report is not None
+                and child is not None
+                and report.pid == child.pid != before
+                and (report.state, report.events > 0) == ("LIVE", True)
+            ):
+                return child.pid
+            await asyncio.sleep(0.005)
 
 
 def attempt_place(case: str, seed: int) -> list[str]:

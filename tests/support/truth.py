@@ -95,7 +95,7 @@ class Truth:
         def answer() -> None:
             try:
                 future.set_result(question())
-            except BaseException as error:
+            except BaseException as error:  # raised where it was asked
                 future.set_exception(error)
 
         self._loop.call_soon_threadsafe(answer)

@@ -7,6 +7,7 @@ mod book;
 mod builder;
 mod codec;
 mod coinbase;
+mod cold;
 mod column;
 mod convert;
 mod frames;
@@ -34,6 +35,8 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(frames::encode_mark, module)?)?;
     module.add_function(wrap_pyfunction!(frames::decode_frame, module)?)?;
     module.add_function(wrap_pyfunction!(frames::frame_header, module)?)?;
+    module.add_function(wrap_pyfunction!(cold::encode_cold_block, module)?)?;
+    module.add_function(wrap_pyfunction!(cold::decode_cold_block, module)?)?;
     module.add_function(wrap_pyfunction!(convert::parse_number, module)?)?;
     module.add_function(wrap_pyfunction!(convert::format_number, module)?)?;
     Ok(())

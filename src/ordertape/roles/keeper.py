@@ -12,6 +12,7 @@ import argparse
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ from ordertape.settings import Settings, load_settings
 from ordertape.tape.archive import Archiver
 from ordertape.tape.archive_files import list_files
 from ordertape.tape.bases import list_bases
+from ordertape.tape.cold import cool, days_ago
 from ordertape.tape.folder import MarketFolder, markets
 
 __all__ = ["Keeper", "follow_into_database", "main", "prune"]
@@ -40,10 +42,15 @@ class Keeper:
 
     ``archive_bytes_max`` bounds the archive of each simulated market: what is beyond it is
     forgotten, the oldest first.  None keeps everything, and what is real is kept anyway.
+    ``cold_days``: after how many days files become cold; None: never.
     """
 
-    def __init__(self, data: Path, archive_bytes_max: int | None = None) -> None:
+    def __init__(
+        self, data: Path, archive_bytes_max: int | None = None, cold_days: int | None = None
+    ) -> None:
         self.data = data
+        self._cold_days = cold_days
+        self._cold_due = 0.0
         self._archive_bytes_max = archive_bytes_max
         self._archivers: dict[Path, Archiver] = {}
         self._complaints: dict[Path, str] = {}
@@ -68,7 +75,21 @@ class Keeper:
 
     def round(self) -> int:
         """One step over every market; the events moved.  One market's fault stops no other."""
-        return sum(self._step(folder) for folder in markets(self.data))
+        moved = sum(self._step(folder) for folder in markets(self.data))
+        if self._cold_days is not None and time.monotonic() >= self._cold_due:
+            self._cool(days_ago(self._cold_days))
+        return moved
+
+    def _cool(self, before: int) -> None:
+        """Makes one file cold, so that nobody waits; where there is none, looks again later."""
+        for folder in markets(self.data):
+            try:
+                if (cooled := next(cool(folder, before), None)) is not None:
+                    self._log.info("L3_file_cold", market=folder.market, **cooled.told())
+                    return
+            except (OrdertapeError, OSError) as error:
+                self._log.warning("L3_cold_failed", market=folder.market, reason=str(error))
+        self._cold_due = time.monotonic() + limits.cold_pause_s
 
     def _step(self, folder: MarketFolder) -> int:
         try:
@@ -195,7 +216,7 @@ def main(arguments: list[str] | None = None) -> int:
             address_of(settings)  # a setting that can't be used is told before anything begins
             follower.start()
         try:
-            Keeper(settings.data, options.archive_bytes_max).run(stop)
+            Keeper(settings.data, options.archive_bytes_max, settings.archive_cold_days).run(stop)
         finally:
             stop.set()
             if options.database:

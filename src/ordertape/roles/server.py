@@ -24,7 +24,7 @@ from pathlib import Path
 
 from ordertape import limits
 from ordertape.crash_points import crash_point
-from ordertape.database.address import Address, address_of
+from ordertape.database.address import Address, address_of, connect
 from ordertape.errors import OrdertapeError, RoleBusy
 from ordertape.measures import MeasuredStream, ProcessMeasures, role_measures
 from ordertape.roles.addresses import listening_addresses
@@ -252,7 +252,14 @@ class _Database:
             self.address.acquire(lambda text: self._log.info("L3_database_begins", progress=text))
         except OrdertapeError as error:
             self._log.error("L3_database_failed", reason=str(error))
+            self._begun.set()
+            return
         self._begun.set()
+        # Nothing waits for this: whoever starts a server with a wrong address reads it at once.
+        try:
+            connect(self.address, name="ordertape server").close()
+        except OrdertapeError as error:
+            self._log.error("L3_database_failed", reason=str(error))
 
     async def end(self) -> None:
         """Lets it go.  One that still begins is ended by its guard when this process is gone."""

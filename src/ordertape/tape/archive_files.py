@@ -23,6 +23,7 @@ from ordertape._engine import IdCodec
 from ordertape.crash_points import crash_point
 from ordertape.errors import TapeCorrupt
 from ordertape.tape.codecs import MarketCodecs
+from ordertape.tape.file_groups import COLD, PLAIN, cold_file, in_either_form
 from ordertape.tape.folder import MarketFolder, names_like, slug, sync_directory
 from ordertape.tape.marks import Mark
 from ordertape.tape.row_group import damage_told
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 METADATA_KEY = "ordertape"
-_NAME = re.compile(r"events-(\d{20})-(\d{20})\.parquet")
+_NAME = re.compile(r"events-(\d{20})-(\d{20})\.(?:parquet|cold)")
 _COMMIT = "commit.json"
 _log = structlog.stdlib.get_logger("ordertape.tape")
 
@@ -108,9 +109,14 @@ class ArchiveFile(NamedTuple):
 
 
 def list_files(folder: Path) -> list[ArchiveFile]:
-    """The files of events in an archive folder, by seq."""
-    found = names_like(_NAME, folder)
-    return sorted(ArchiveFile(int(name[1]), int(name[2]), folder / name[0]) for name in found)
+    """The files of events in an archive folder, by seq.
+
+    Where a crash left both forms of one, the cold one: it was compared before it got its name.
+    """
+    found: dict[tuple[str, str], ArchiveFile] = {}
+    for name in sorted(names_like(_NAME, folder), key=lambda name: name[0], reverse=True):
+        found[name[1], name[2]] = ArchiveFile(int(name[1]), int(name[2]), folder / name[0])
+    return sorted(found.values())
 
 
 def last_file(folder: Path) -> ArchiveFile | None:
@@ -120,21 +126,29 @@ def last_file(folder: Path) -> ArchiveFile | None:
 
 def information(path: Path, kind: Any) -> Any:
     """What a file says about itself.  Raises TapeCorrupt."""
-    status = path.stat()
-    return _information(path, kind, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+    def read(path: Path) -> Any:
+        status = path.stat()
+        return _information(path, kind, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+    return in_either_form(path, read)
 
 
 @lru_cache(limits.archive_files_known)
 def _information(path: Path, kind: Any, _: tuple[int, int, int]) -> Any:
-    require_seal(path)
+    if path.suffix != COLD:  # that a cold file is whole is told as it is opened
+        require_seal(path)
     with damage_told(path):
-        metadata = pq.read_metadata(path).metadata or {}
-        info = msgspec.json.decode(metadata[METADATA_KEY.encode()], type=kind)
-    if info.version >= SEALED_VERSION and not (info.seal and info.body):
+        if path.suffix == COLD:
+            text = cold_file(path).info
+        else:
+            text = (pq.read_metadata(path).metadata or {})[METADATA_KEY.encode()]
+        info = msgspec.json.decode(text, type=kind)
+    if path.suffix != COLD and info.version >= SEALED_VERSION and not (info.seal and info.body):
         raise TapeCorrupt(f"{path}: expected a sealed file, found no seal")
     # A file that was renamed, or came from another market, would be believed.
     market = path.parent.parent
-    there = (market.parent.name, market.name, path.name)
+    there = (market.parent.name, market.name, path.with_suffix(PLAIN).name)
     if there != (slug(info.exchange), slug(info.symbol), info.file_name):
         raise TapeCorrupt(
             f"{path}: expected what the path says, found {info.file_name} of "

@@ -6,30 +6,27 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from ordertape import limits
-from ordertape._engine import EventBatch, OrderBook
+from ordertape._engine import EventBatch, IdCodec, OrderBook
 from ordertape.errors import TapeCorrupt
-from ordertape.events import COLUMNS
 from ordertape.tape.archive_columns import hash_columns
 from ordertape.tape.archive_files import ArchiveFile, last_file, list_files
 from ordertape.tape.bases import Base, list_bases, read_base
 from ordertape.tape.codecs import MarketCodecs
+from ordertape.tape.file_groups import Group, group_spans, read_group
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.marks import PLUMBING, Mark, gap_mark
-from ordertape.tape.row_group import RowGroup, damage_told, keep_freed_memory, open_file
-from ordertape.tape.seal import require_seal
+from ordertape.tape.row_group import damage_told, keep_freed_memory
 from ordertape.tape.segment import Position
 from ordertape.tape.snapshot import Snapshot
 
 __all__ = ["ArchiveReader", "Window", "book_at_end", "rows_digest"]
 
 Item: TypeAlias = EventBatch | Mark | Snapshot
-_TS_RECV = list(COLUMNS).index("ts_recv")
 
 
 class Window(NamedTuple):
@@ -105,11 +102,11 @@ class ArchiveReader:
         keep_freed_memory()
         with ThreadPoolExecutor(1, thread_name_prefix="tape decoder") as decoder:
             groups = self._groups()
-            ahead: deque[tuple[_Group, Future[RowGroup]]] = deque()
+            ahead: deque[tuple[_Group, Future[Group]]] = deque()
             try:
                 while True:
                     while len(ahead) < 2 and (group := next(groups, None)) is not None:
-                        ahead.append((group, decoder.submit(_decode, group)))
+                        ahead.append((group, decoder.submit(_decode, group, self.codecs)))
                     if not ahead:
                         return
                     group, decoded = ahead.popleft()
@@ -148,16 +145,11 @@ class ArchiveReader:
                     missing = None
 
     def _groups_of(self, file: ArchiveFile) -> Iterator[_Group]:
-        with damage_told(file.path):
-            require_seal(file.path)
-            meta = pq.read_metadata(file.path)
         seq = file.first_seq
-        for nth in range(meta.num_row_groups):
-            rows = meta.row_group(nth)
-            group = _Group(file, nth, seq, seq + rows.num_rows - 1, None)
-            seq += rows.num_rows
-            times: Any = rows.column(_TS_RECV).statistics
-            if self.window.overlaps(times.min, times.max) and (
+        for nth, span in enumerate(group_spans(file.path)):
+            group = _Group(file, nth, seq, seq + span.rows - 1, None)
+            seq += span.rows
+            if self.window.overlaps(span.first_ts, span.last_ts) and (
                 group.last_seq >= self.window.from_seq or self._marks_of(group)
             ):
                 yield group
@@ -205,14 +197,14 @@ class ArchiveReader:
 
     # What stands where ----------------------------------------------------------------------------
 
-    def _items(self, group: _Group, rows: RowGroup) -> Iterator[Item]:
+    def _items(self, group: _Group, rows: Group) -> Iterator[Item]:
         if group.missing is not None and self._marks_wanted:
             yield group.missing
         things = deque(self._between(group))
         for batch in self._batches(group, rows):
             yield from self._merged(batch, things)
 
-    def _batches(self, group: _Group, rows: RowGroup) -> Iterator[EventBatch]:
+    def _batches(self, group: _Group, rows: Group) -> Iterator[EventBatch]:
         info = group.file.info
         scales = (info.price_scale, info.size_scale)
         for first in range(0, rows.rows, limits.archive_batch_rows):
@@ -292,20 +284,21 @@ class ArchiveReader:
         return clear if snapshot.rows is None else EventBatch.concat([clear, snapshot.rows])
 
 
-def _decode(group: _Group) -> RowGroup:
-    with open_file(group.file.path) as file:
-        return RowGroup(file, group.nth)
+def _decode(group: _Group, codecs: MarketCodecs) -> Group:
+    info = group.file.info
+    scales = (info.price_scale, info.size_scale)
+    return read_group(group.file.path, group.nth, group.first_seq, scales, codecs)
 
 
 def rows_digest(file: ArchiveFile) -> str:
     """What ``FileInfo.rows_digest`` of a file must be."""
     hasher = hashlib.blake2b(digest_size=16)
-    seq = file.first_seq
-    with open_file(file.path) as parquet:
-        for nth in range(parquet.metadata.num_row_groups):
-            rows = RowGroup(parquet, nth)
-            hash_columns(hasher, rows.columns(seq))
-            seq += rows.rows
+    codecs = MarketCodecs(IdCodec(file.info.codec), IdCodec(file.info.trade_codec))
+    group = _Group(file, 0, file.first_seq, file.last_seq, None)
+    for nth in range(len(group_spans(file.path))):
+        rows = _decode(group._replace(nth=nth), codecs)
+        hash_columns(hasher, rows.columns(group.first_seq))
+        group = group._replace(first_seq=group.first_seq + rows.rows)
     return hasher.hexdigest()
 
 

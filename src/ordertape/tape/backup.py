@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ordertape import limits
 from ordertape.errors import SettingRefused, TapeError
+from ordertape.tape.file_groups import COLD, PLAIN, in_either_form
 from ordertape.tape.folder import MarketFolder, exchange_folders, markets, sync_directory
 from ordertape.tape.journal_reader import NO_EVENTS, JournalReader
 from ordertape.tape.lookup import TapeLookup
@@ -73,7 +74,11 @@ def _tape(source: MarketFolder, target: MarketFolder) -> CopiedTape:
                 continue  # the keeper let it go meanwhile: the archive has it
             kept.add(segment.path.name)
     for path in _archive(source):
-        written += _copy(path, target.archive / path.name, again=False)
+        written += in_either_form(
+            path, lambda there: _copy(there, target.archive / there.name, again=False)
+        )
+    for cold in target.archive.glob(f"*{COLD}"):  # an earlier copy has its plain form
+        cold.with_suffix(PLAIN).unlink(missing_ok=True)
     for segment in segments(target.journal):
         if segment.path.name not in kept:  # of an earlier copy; the archive has it now
             segment.path.unlink()
@@ -95,7 +100,7 @@ def _archive(folder: MarketFolder) -> list[Path]:
     deadline = time.monotonic() + limits.backup_commit_ms_max / 1000
     before: list[Path] | None = None
     while time.monotonic() < deadline:
-        found = sorted(folder.archive.glob("*.parquet"))
+        found = sorted(path for form in (PLAIN, COLD) for path in folder.archive.glob(f"*{form}"))
         if found == before and not (folder.archive / "commit.json").exists():
             return found
         before = found

@@ -60,7 +60,7 @@ class MarketFolder:
     @property
     def exists(self) -> bool:
         """Whether anything was ever recorded; what a failed import leaves is nothing."""
-        return _holds(self.journal, ".journal") or _holds(self.archive, ".parquet")
+        return _holds(self.journal, ".journal") or _holds(self.archive, (".parquet", ".cold"))
 
     def require(self) -> None:
         """Raises UnknownMarket where nothing was ever recorded."""
@@ -99,7 +99,7 @@ class MarketFolder:
         return f"MarketFolder({str(self.data)!r}, {self.exchange!r}, {self.symbol!r})"
 
 
-def _holds(folder: Path, suffix: str) -> bool:
+def _holds(folder: Path, suffix: str | tuple[str, ...]) -> bool:
     try:
         with os.scandir(folder) as entries:
             return any(entry.name.endswith(suffix) and entry.is_file() for entry in entries)

@@ -185,6 +185,8 @@ class JournalReader:
             if header is None:
                 return False
             if header.synced > offset:
+                if segment.frame(offset) is not None:
+                    return True  # written, and all that followed it, after we looked
                 first = segment.find(offset + 8)
                 assert first is not None
                 self._damaged(Position(self.position.segment, first))

@@ -13,28 +13,25 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from ordertape import limits
 from ordertape._engine import EventBatch
 from ordertape.errors import IdRefused, TapeCorrupt
-from ordertape.events import COLUMNS, Flag
+from ordertape.events import Flag
 from ordertape.tape.archive_files import ArchiveFile, list_files, load_codecs
 from ordertape.tape.codecs import MarketCodecs
+from ordertape.tape.file_groups import Group, group_spans, read_group
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal_reader import JournalReader
 from ordertape.tape.marks import Mark
-from ordertape.tape.row_group import RowGroup, open_file
-from ordertape.tape.seal import require_seal
 from ordertape.tape.segment import EVENTS, MARK, Position, Segment, SegmentReader, segments
 
 __all__ = ["TapeLookup"]
 
 _TERMS = b'"kind":"terms"'
-_TS_RECV = list(COLUMNS).index("ts_recv")
 
 
 class _Group(NamedTuple):
@@ -64,7 +61,7 @@ class TapeLookup:
     def __init__(self, folder: MarketFolder) -> None:
         self.folder = folder
         self._lock = threading.Lock()
-        self._decoded: OrderedDict[tuple[Path, int], RowGroup] = OrderedDict()
+        self._decoded: OrderedDict[tuple[Path, int], Group] = OrderedDict()
         self._codecs = MarketCodecs()
         self._codecs_of: str | None = None
         self._index: dict[int, _SegmentIndex] = {}
@@ -137,10 +134,11 @@ class TapeLookup:
         """The events of a group from ``first`` to ``last``, both with it."""
         first, last = max(first, group.first_seq), min(last, group.last_seq)
         key, info = (group.file.path, group.nth), group.file.info
+        scales, codecs = (info.price_scale, info.size_scale), self._known_codecs()
         decoded = self._decoded.get(key)
         if decoded is None:
-            with open_file(group.file.path) as file:
-                decoded = self._decoded[key] = RowGroup(file, group.nth)
+            decoded = read_group(group.file.path, group.nth, group.first_seq, scales, codecs)
+            self._decoded[key] = decoded
             while len(self._decoded) > limits.lookup_groups_kept:
                 self._decoded.popitem(last=False)
         self._decoded.move_to_end(key)
@@ -148,8 +146,8 @@ class TapeLookup:
             first - group.first_seq,
             last - group.first_seq + 1,
             np.arange(first, last + 1),
-            (info.price_scale, info.size_scale),
-            self._known_codecs(),
+            scales,
+            codecs,
         )
 
     def _known_codecs(self) -> MarketCodecs:
@@ -158,6 +156,7 @@ class TapeLookup:
         newest = files[-1].path.name if files else ""
         if newest != self._codecs_of:
             self._codecs, self._codecs_of = load_codecs(self.folder), newest
+            self._decoded.clear()  # some of it holds the codecs that it was decoded with
         return self._codecs
 
     # The journal ----------------------------------------------------------------------------------
@@ -285,14 +284,10 @@ def _load_terms(reader: SegmentReader, offset: int, codecs: MarketCodecs) -> Non
 @lru_cache(limits.archive_files_known)
 def _groups(file: ArchiveFile) -> list[_Group]:
     """The row groups of a file, which never changes."""
-    require_seal(file.path)
-    meta = pq.read_metadata(file.path)
     groups, seq = [], file.first_seq
-    for nth in range(meta.num_row_groups):
-        rows = meta.row_group(nth)
-        times: Any = rows.column(_TS_RECV).statistics
-        groups.append(_Group(file, nth, seq, seq + rows.num_rows - 1, times.max))
-        seq += rows.num_rows
+    for nth, span in enumerate(group_spans(file.path)):
+        groups.append(_Group(file, nth, seq, seq + span.rows - 1, span.last_ts))
+        seq += span.rows
     return groups
 
 

@@ -13,6 +13,7 @@ from ordertape.numbers import counted
 from ordertape.tape.archive_files import ArchiveFile, list_files
 from ordertape.tape.archive_reader import rows_digest
 from ordertape.tape.bases import list_bases
+from ordertape.tape.file_groups import require_whole
 from ordertape.tape.history import History
 from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
@@ -104,7 +105,7 @@ def verify(data: str | os.PathLike[str], exchange: str, symbol: str) -> VerifyRe
     run = _Run(VerifyReport(exchange, symbol))
     try:
         for file in list_files(reader.folder.archive):
-            require_body(file.path)
+            require_whole(file.path)
             run.compare_rows(file)
         for base in list_bases(reader.folder.archive):
             _ = base.info  # also of one that no replay passes: a rebuild may begin there
