@@ -25,7 +25,9 @@ from ordertape._engine import (
     Lifecycles,
     OrderBook,
     WindowResolver,
+    decode_cold_block,
     decode_frame,
+    encode_cold_block,
     encode_mark,
     format_number,
     frame_header,
@@ -149,6 +151,7 @@ def new_window(*sizes: Any) -> WindowResolver:
     return made
 
 
+block = encode_cold_block(batch)
 heat, lives = Heat(1), Lifecycles(hold_ns=1, evicted_max=1)
 _, effects = OrderBook().apply(batch, effects=True)
 
@@ -164,6 +167,9 @@ DOORS: dict[str, tuple[Callable[..., Any], int]] = {
     "decode_frame": (decode_frame, 4),
     "decode_frame of a frame": (lambda *rest: decode_frame(frame, *rest), 3),
     "frame_header": (frame_header, 2),
+    "encode_cold_block": (encode_cold_block, 1),
+    "decode_cold_block": (decode_cold_block, 5),
+    "decode_cold_block of a block": (lambda *rest: decode_cold_block(block, *rest), 4),
     "IdCodec": (IdCodec, 1),
     "IdCodec.encode": (codec.encode, 1),
     "IdCodec.decode": (codec.decode, 1),
