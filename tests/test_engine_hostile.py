@@ -20,10 +20,14 @@ from ordertape._engine import (
     CoinbaseFeed,
     CoinbaseSnapshot,
     EventBatch,
+    Heat,
     IdCodec,
+    Lifecycles,
     OrderBook,
     WindowResolver,
+    decode_cold_block,
     decode_frame,
+    encode_cold_block,
     encode_mark,
     format_number,
     frame_header,
@@ -112,7 +116,7 @@ counters, effects = book.apply(batch, effects=True)
 column = batch.column("price")
 window_book = OrderBook()
 window = WindowResolver(window_book, orders_per_side=3, horizon_ns=10, evicted_max=5, trades_max=5)
-window.row_head = b"[17,"
+window.row_head, window.trade_head = b"[17,", b"[9,"
 window.expected_seq = 5
 feed_book = OrderBook(codec="uuid")
 feed = CoinbaseFeed(feed_book, "BTC-USD", emptied_max=1, gather_rows=1, gather_ns=1)
@@ -147,6 +151,11 @@ def new_window(*sizes: Any) -> WindowResolver:
     return made
 
 
+block = encode_cold_block(batch)
+heat, lives = Heat(1), Lifecycles(hold_ns=1, evicted_max=1)
+_, effects = OrderBook().apply(batch, effects=True)
+
+
 def setter(thing: Any, name: str) -> Callable[[Any], None]:
     return lambda value: setattr(thing, name, value)
 
@@ -158,6 +167,9 @@ DOORS: dict[str, tuple[Callable[..., Any], int]] = {
     "decode_frame": (decode_frame, 4),
     "decode_frame of a frame": (lambda *rest: decode_frame(frame, *rest), 3),
     "frame_header": (frame_header, 2),
+    "encode_cold_block": (encode_cold_block, 1),
+    "decode_cold_block": (decode_cold_block, 5),
+    "decode_cold_block of a block": (lambda *rest: decode_cold_block(block, *rest), 4),
     "IdCodec": (IdCodec, 1),
     "IdCodec.encode": (codec.encode, 1),
     "IdCodec.decode": (codec.decode, 1),
@@ -205,12 +217,15 @@ DOORS: dict[str, tuple[Callable[..., Any], int]] = {
     "WindowResolver.remove": (window.remove, 4),
     "WindowResolver.expected_seq": (setter(window, "expected_seq"), 1),
     "WindowResolver.row_head": (setter(window, "row_head"), 1),
-    "WindowResolver.take_closing": (window.take_closing, 3),
-    "WindowResolver.take_closing of a frame": (
-        lambda *rest: window.take_closing(b'[17,"cs",1,5,9]', *rest),
-        2,
+    "WindowResolver.trade_head": (setter(window, "trade_head"), 1),
+    "WindowResolver.next_seq": (setter(window, "next_seq"), 1),
+    "WindowResolver.heard_at": (setter(window, "heard_at"), 1),
+    "WindowResolver.closed_at": (setter(window, "closed_at"), 1),
+    "WindowResolver.frame": (window.frame, 2),
+    "WindowResolver.frame of a closing": (
+        lambda *rest: window.frame(b'[17,"cs",1,5,9]', *rest),
+        1,
     ),
-    "WindowResolver.take_row": (window.take_row, 2),
     "WindowResolver.trade": (window.trade, 6),
     "WindowResolver.known_trade": (window.known_trade, 1),
     "WindowResolver.commit": (window.commit, 2),
@@ -225,6 +240,14 @@ DOORS: dict[str, tuple[Callable[..., Any], int]] = {
     "CoinbaseFeed.adopt": (feed.adopt, 3),
     "CoinbaseFeed.compare": (feed.compare, 1),
     "CoinbaseSnapshot": (CoinbaseSnapshot, 4),
+    "Heat": (Heat, 2),
+    "Heat.advance": (heat.advance, 1),
+    "Heat.drain": (heat.drain, 1),
+    "Lifecycles": (lambda hold, most, era: Lifecycles(hold_ns=hold, evicted_max=most, era=era), 3),
+    "Lifecycles.take": (lambda *rest: lives.take(batch, effects, *rest), 2),
+    "Lifecycles.drain": (lives.drain, 1),
+    "Lifecycles.get": (lives.get, 1),
+    "Rows.column": (heat.resting().column, 1),
 }
 
 
@@ -279,7 +302,7 @@ def test_every_public_name_has_a_door() -> None:
     assert public - tested - classes_made_inside - {"EventBatch[:]"} == set()
 
 
-@pytest.mark.parametrize("name", ["Column", "Counters", "Effects", "EventBatch"])
+@pytest.mark.parametrize("name", ["Column", "Counters", "Effects", "EventBatch", "Rows"])
 def test_what_only_the_engine_makes_can_not_be_made(name: str) -> None:
     with pytest.raises(TypeError, match=r"No constructor|cannot create"):
         getattr(engine, name)()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +23,7 @@ from support.window import (
     HORIZON_NS,
     INFERRED,
     LATE,
+    LEFT,
     MATCH,
     OPEN,
     TRADE,
@@ -283,13 +286,19 @@ def test_the_resolver_reads_ids_with_the_codec_of_its_book() -> None:
     assert [name for name, _, _ in book.orders(0)] == ["one", "three"]
 
 
-# Rows as frames ----------------------------------------------------------------------------------
+# Frames ------------------------------------------------------------------------------------------
 
 
 def framed(bench: Bench) -> Bench:
-    bench.window.row_head = b"[17,"
+    bench.window.row_head, bench.window.trade_head = b"[17,", b"[9,"
     bench.window.expected_seq = 5
     return bench
+
+
+def events(bench: Bench) -> list[dict[str, Any]]:
+    batch = bench.window.commit(1, 10)
+    assert batch is not None
+    return [batch[n] for n in range(len(batch))]
 
 
 def test_a_frame_of_a_row_is_its_put_or_its_removal() -> None:
@@ -298,22 +307,43 @@ def test_a_frame_of_a_row_is_its_put_or_its_removal() -> None:
         ["[1,100,5]", "[2,100.5,-0.25]", "[1,100,4]", "[2,0,-1]", "[3,1e2,7e-7]"], start=5
     ):
         assert bench.window.expected_seq == n
-        assert bench.window.take_row(f"[17,{row},{n},1700000000123]".encode(), n)
-        assert bench.window.row_ts_recv == n
+        assert bench.window.frame(f"[17,{row},{n},1700000000123]".encode(), n) is None
+        assert bench.window.heard_at == n
         order_id, price, amount = row[1:-1].split(",")
         time = 1_700_000_000_123 * 10**6
         if price == "0":
             other.window.remove(order_id, n, time, n)
         else:
             other.window.put(order_id, price, amount, n, time, n)
-    assert not bench.window.take_row(b"[17,[4,100,5],12,1700000000123]", 12)
+    assert bench.window.frame(b"[17,[4,100,5],12,1700000000123]", 12) is LEFT
     bench.window.expected_seq = -1
-    assert not bench.window.take_row(b"[17,[4,100,5],10,1700000000123]", 12)
-    taken, told = (one.window.commit(1, 10) for one in (bench, other))
-    assert taken is not None
-    assert told is not None
-    assert [taken[n] for n in range(len(taken))] == [told[n] for n in range(len(told))]
+    assert bench.window.frame(b"[17,[4,100,5],10,1700000000123]", 12) is LEFT
+    assert events(bench) == events(other)
     assert bench.book.digest() == other.book.digest()
+
+
+def test_a_frame_of_a_trade_is_that_trade() -> None:
+    bench, other = framed(Bench()), Bench()
+    for one in (bench, other):
+        one.window.put(1, "100", "5", 1)
+        one.window.put(2, "101", "-5", 1)
+        one.window.commit(1, 2)
+        one.window.put(1, "100", "4", 3)
+        one.window.remove(2, 3)
+    trades = ['"te",[7,3,-1,100]', '"tu",[7,3,-1,100]', '"tu",[8,4,5,101]', '"te",[9,5,2e-1,101.5]']
+    for n, text in enumerate(trades, start=5):
+        assert bench.window.frame(f"[9,{text},{n},1700000000123]".encode(), n) is None
+        trade_id, milliseconds, amount, price = text[6:-1].split(",")
+        other.window.trade(trade_id, amount, price, n, int(milliseconds) * 10**6, n)
+    assert (bench.window.expected_seq, bench.window.heard_at) == (9, 0)
+    assert bench.window.frame(b'[9,"te",[10,5,2,101],12,1700000000123]', 12) is LEFT
+    assert bench.window.waiting_trades == 3
+    assert bench.window.trades_due == 5 + HORIZON_NS
+    assert events(bench) == events(other)
+    assert bench.window.counters == other.window.counters
+    assert bench.window.trades_due == 8 + HORIZON_NS
+    bench.window.commit(9, 10 + HORIZON_NS)
+    assert bench.window.trades_due == 2**63 - 1
 
 
 @pytest.mark.parametrize(
@@ -325,44 +355,87 @@ def test_a_frame_of_a_row_is_its_put_or_its_removal() -> None:
         b"[17,[1,x,5],5,9]", b"[17,[1,100,1e30],5,9]", b"[17,[-1,100,5],5,9]",
         b"[17,[1.5,100,5],5,9]", b"[17,[1,100,5],5,99999999999999999]", b"[17,[1,100,5],05,9]",
         b'[17,[1,"100",5],5,9]', b"[17,[1,null,5],5,9]", b"[17,[1,100,5]5,9]",
+        b'[17,"cs",1,6,9]', b'[18,"cs",1,5,9]', b'[17,"cs",1,5]', b'[17,"cs",1,5,9],',
+        b'[17,"cs",1,5,9', b'[17,"cs",x,5,9]', b'[17,"cs",1.5,5,9]', b'[17,"cs",--1,5,9]',
+        b'[17,"cs", 1,5,9]', b'[17,"cs",,5,9]', b'[17,"cs",1,5,9,1]', b'[9,"hb",5,9]',
+        b'[17,"te",[1,2,3,4],5,9]', b'[9,"te",[1,2,3,4],6,9]', b'[9,"te",[1,2,3,4],5]',
+        b'[9,"te",[1,2,3],5,9]', b'[9,"te",[1,2,3,4,5],5,9]', b'[9,"tx",[1,2,3,4],5,9]',
+        b'[9,"te",[1,2,x,4],5,9]', b'[9,"te",[1,2,3,1e30],5,9]', b'[9,"te",[1,2.5,3,4],5,9]',
+        b'[9,"te",[-1,2,3,4],5,9]', b'[9,"te", [1,2,3,4],5,9]', b'[9,"cs",1,5,9]',
+        b'[9,"te",[1,99999999999999999,3,4],5,9]', b"[9,[1,100,5],5,9]",
     ],
 )  # fmt: skip
-def test_a_frame_that_is_not_just_that_row_is_left_to_the_parser(frame: bytes) -> None:
+def test_a_frame_that_is_not_just_that_is_left_to_the_parser(frame: bytes) -> None:
     bench = framed(Bench())
-    assert not bench.window.take_row(frame, 1)
-    assert (bench.window.expected_seq, bench.window.row_ts_recv) == (5, 0)
-    assert bench.window.pending == 0
+    assert bench.window.frame(frame, 1) is LEFT
+    window = bench.window
+    assert (window.expected_seq, window.heard_at, window.closed_at) == (5, 0, 0)
+    assert (window.pending, window.waiting_trades) == (0, 0)
     assert bench.commit() == []
     assert bench.book.price_scale in (None, 0)
 
 
 def test_the_closing_frame_commits_and_compares() -> None:
     bench = framed(Bench())
-    assert bench.window.take_row(b"[17,[1,100,5],5,1700000000123]", 5)
-    closing = bench.window.take_closing(b'[17,"cs",-123,6,1700000000123]', 1, 6)
-    assert closing is not None
-    batch, sent, ours = closing
-    assert batch is not None
+    window = bench.window
+    window.next_seq = 41
+    assert window.frame(b"[17,[1,100,5],5,1700000000123]", 5) is None
+    batch, sent, ours = window.frame(b'[17,"cs",-123,6,1700000000123]', 6)
     assert row_of(batch[0]) == Row(OPEN, "1", 100, 5)
+    assert (batch.first_seq, window.next_seq) == (41, 42)
     assert (sent, ours) == (-123, bench.book.top_crc32(25))
-    assert bench.window.expected_seq == 7
-    assert bench.window.take_closing(b'[17,"cs",0,7,1]', 2, 7) == (None, 0, ours)
-    assert bench.window.pending == 0
+    assert (window.expected_seq, window.heard_at, window.closed_at) == (7, 6, 6)
+    assert window.frame(b'[17,"cs",0,7,1]', 7) == (None, 0, ours)
+    assert (window.pending, window.next_seq) == (0, 42)
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
-        b'[17,"cs",1,6,9]', b'[18,"cs",1,5,9]', b'[17,"cs",1,5]', b'[17,"cs",1,5,9],',
-        b'[17,"cs",1,5,9', b'[17,"cs",x,5,9]', b'[17,"cs",1.5,5,9]', b'[17,"cs",--1,5,9]',
-        b'[17,"cs", 1,5,9]', b'[17,"hb",5,9]', b'[17,"cs",,5,9]', b'[17,"cs",1,5,9,1]', b"",
-    ],
-)  # fmt: skip
-def test_a_frame_that_is_not_just_that_closing_is_left_to_the_parser(frame: bytes) -> None:
-    bench = framed(Bench())
-    bench.put(1, 100, 5)
-    assert bench.window.take_closing(frame, 1, 1) is None
-    assert (bench.window.pending, bench.window.expected_seq) == (1, 5)
+def test_what_a_frame_leads_to_may_use_the_resolver() -> None:
+    said: list[Any] = []
+
+    def closed(batch: Any, sent: int, ours: int) -> str:
+        said.append((window.expected_seq, len(batch), sent, ours))
+        return "closed"
+
+    def otherwise(frame: bytes, ts_recv: int) -> str:
+        said.append((frame, ts_recv))
+        window.put(2, "101", "-1", ts_recv)
+        return "otherwise"
+
+    book = OrderBook()
+    window = WindowResolver(
+        book, orders_per_side=5, horizon_ns=9, evicted_max=9, trades_max=9,
+        closed=closed, otherwise=otherwise,
+    )  # fmt: skip
+    window.row_head, window.expected_seq = b"[17,", 5
+    assert window.frame(b"anything", 3) == "otherwise"
+    assert window.frame(b"[17,[1,100,5],5,9]", 4) is None
+    assert window.frame(b'[17,"cs",7,6,9]', 5) == "closed"
+    assert said == [(b"anything", 3), (7, 2, 7, book.top_crc32(25))]
+    assert book.top_text() == "1:5:2:-1"
+
+
+def test_a_frame_that_nobody_takes_is_refused() -> None:
+    window = WindowResolver(
+        OrderBook(), orders_per_side=5, horizon_ns=9, evicted_max=9, trades_max=9
+    )
+    with pytest.raises(ValueError, match="found another frame"):
+        window.frame(b"[17,[1,100,5],5,9]", 4)
+
+
+def test_a_resolver_that_its_owner_refers_to_in_a_circle_is_collected() -> None:
+    class Owner:
+        def __init__(self) -> None:
+            self.window = WindowResolver(
+                OrderBook(), orders_per_side=5, horizon_ns=9, evicted_max=9, trades_max=9,
+                closed=self.hear, otherwise=self.hear,
+            )  # fmt: skip
+            self.frame = self.window.frame
+
+        def hear(self, *_: object) -> None: ...
+
+    owner = weakref.ref(Owner())
+    gc.collect()
+    assert owner() is None
 
 
 # Anything at all ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 from ordertape import limits
 from ordertape._engine import EventBatch
 from ordertape.events import EventKind, Flag, Reason, Side
+from ordertape.simulator import frames as simulated
 from ordertape.venues.bitfinex import BitfinexSession
 from ordertape.venues.bitfinex_wire import CommitRule
 from ordertape.venues.session import Action, Outcome
@@ -106,6 +107,25 @@ def test_spaces_in_a_frame_change_nothing() -> None:
     outcome = session.frame(b'[ 7, "cs", 0, 3, 1700000000001 ]', T)
     assert outcome is not None
     assert "5" in session.book
+
+
+def test_what_the_engine_takes_and_what_the_parser_takes_is_told_alike() -> None:
+    recorded = list(simulated(7, 4_000, length=25, symbol="tBTCUSD"))
+    told = []
+    for spaced in (False, True):
+        session, outcomes = make(), []
+        for ts_recv, text in recorded:
+            outcome = session.frame(text.replace(b",", b" ,", 1) if spaced else text, ts_recv)
+            while outcome is not None:
+                batch = None if outcome.batch is None else rows(outcome.batch)
+                outcomes.append((batch, outcome.synced, outcome.checksum, outcome.fault))
+                outcome = outcome.then
+        told.append((outcomes, session.window_counters, session.book.digest(), session.next_seq))
+    assert told[0] == told[1]
+    counters = told[0][1]
+    assert counters["matched"]
+    assert counters["known_trades"]
+    assert counters["reentered"]
 
 
 def test_a_removal_with_a_strange_sign_finds_the_order_by_its_id() -> None:

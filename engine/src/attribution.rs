@@ -6,6 +6,7 @@ use crate::batch::Row;
 use crate::events::{ASK, BID, MATCH, NULL};
 use crate::ids::Id;
 use crate::number::rescale;
+use crate::table::IdHashes;
 
 /// When and as which message something was said.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +97,7 @@ pub struct Ended {
 pub struct Trades {
     pub waiting: VecDeque<Trade>,
     ended: VecDeque<Ended>,
-    known: HashSet<Id>,
+    known: HashSet<Id, IdHashes>,
     known_order: VecDeque<Id>,
     horizon_ns: i64,
     max: usize,
@@ -107,7 +108,7 @@ impl Trades {
         Self {
             waiting: VecDeque::new(),
             ended: VecDeque::new(),
-            known: HashSet::new(),
+            known: HashSet::default(),
             known_order: VecDeque::new(),
             horizon_ns,
             max: max.max(1),
@@ -169,6 +170,14 @@ impl Trades {
         }
         self.ended.retain(|ended| ended.size > 0);
         taken
+    }
+
+    /// When the oldest waiting trade is past the horizon; i64::MAX where none waits.
+    pub fn due(&self) -> i64 {
+        let oldest = self.waiting.front();
+        oldest.map_or(i64::MAX, |trade| {
+            trade.stamp.ts_recv.saturating_add(self.horizon_ns)
+        })
     }
 
     /// A trade past the horizon, or the oldest beyond the bound.

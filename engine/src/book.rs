@@ -54,10 +54,14 @@ pub struct Half {
     pub orders: usize,
     /// Ladder key of the best price, NO_KEY where the side is empty.
     best: i64,
+    /// Ladder key of the best price where an order changed since `take_touched`, NO_KEY where none did.
+    touched: i64,
 }
 
 /// No price has this key.
-const NO_KEY: i64 = i64::MIN;
+pub const NO_KEY: i64 = i64::MIN;
+/// No price has a better key: all of a side may have changed.
+pub const BEST_KEY: i64 = i64::MAX;
 
 #[inline]
 pub fn ladder_key(side: u8, price: i64) -> i64 {
@@ -95,6 +99,7 @@ impl Book {
             ladder: Ladder::default(),
             orders: 0,
             best: NO_KEY,
+            touched: BEST_KEY,
         };
         Self {
             price_scale: None,
@@ -149,6 +154,13 @@ impl Book {
     pub fn best_price(&self, side: u8) -> Option<i64> {
         let best = self.halves[usize::from(side == ASK)].best;
         (best != NO_KEY).then(|| ladder_key(side, best))
+    }
+
+    /// Ladder key of the best price of a side where an order came, left or changed since this was last
+    /// asked, NO_KEY where none did: what is made of the orders of better prices still holds.
+    pub fn take_touched(&mut self, side: u8) -> i64 {
+        let half = &mut self.halves[usize::from(side == ASK)];
+        std::mem::replace(&mut half.touched, NO_KEY)
     }
 
     /// Whether the best bid is at or above the best ask.
@@ -248,6 +260,8 @@ impl Book {
         order.size = size;
         let level = &mut self.levels[order.level as usize];
         level.total += difference;
+        let half = &mut self.halves[usize::from(level.side == ASK)];
+        half.touched = half.touched.max(ladder_key(level.side, level.price));
     }
 
     /// To the tail of a level, with a new size.
@@ -273,6 +287,7 @@ impl Book {
         level.count += 1;
         let half = &mut self.halves[usize::from(side == ASK)];
         half.orders += 1;
+        half.touched = half.touched.max(ladder_key(side, price));
         let tail = std::mem::replace(&mut level.tail, slot);
         if tail == NIL {
             level.head = slot;
@@ -364,6 +379,7 @@ impl Book {
         level.count -= 1;
         let half = &mut self.halves[usize::from(level.side)];
         half.orders -= 1;
+        half.touched = half.touched.max(ladder_key(level.side, level.price));
         if prev == NIL {
             level.head = next;
         } else {
@@ -408,6 +424,7 @@ impl Book {
             half.ladder.clear();
             half.orders = 0;
             half.best = NO_KEY;
+            half.touched = BEST_KEY;
         }
         if let Some(ranks) = &mut self.ranks {
             ranks.clear();
@@ -469,6 +486,7 @@ impl Book {
             self.orders[slot as usize].size *= factor;
         }
         for half in &mut self.halves {
+            half.touched = BEST_KEY;
             for step in half.ladder.iter() {
                 self.levels[step.level as usize].total *= i128::from(factor);
             }
@@ -478,6 +496,7 @@ impl Book {
     fn multiply_prices(&mut self, factor: i64) {
         for half in &mut self.halves {
             let steps: Vec<u32> = half.ladder.iter().map(|step| step.level).collect();
+            half.touched = BEST_KEY;
             half.prices.clear();
             half.ladder.clear();
             for at in steps {

@@ -3,11 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::ids::Id;
+use crate::table::IdHashes;
 
 /// Ids that were evicted and may come back; the oldest is forgotten at the bound.
 #[derive(Default)]
 pub struct Evicted {
-    stamps: HashMap<Id, u64>,
+    stamps: HashMap<Id, u64, IdHashes>,
     order: VecDeque<(Id, u64)>,
     next: u64,
 }

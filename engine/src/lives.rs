@@ -323,7 +323,8 @@ impl Lives {
             (life.ended, life.ended_seq, life.touch_last) = (step.ts, step.seq, step.touch);
             self.evicted.push_back((step.id, step.seq));
         }
-        while self.evicted_now > self.evicted_max || self.evicted.len() > 4 * self.evicted_max + 64
+        while self.evicted_now > self.evicted_max
+            || self.evicted.len() > self.evicted_max.saturating_mul(4).saturating_add(64)
         {
             let Some((id, seq)) = self.evicted.pop_front() else {
                 break;
@@ -400,7 +401,7 @@ impl Lives {
     /// Ends that waited long enough.
     fn release(&mut self, ts: i64) {
         while let Some(&(ended, id)) = self.waiting.front() {
-            if ended + self.hold_ns > ts {
+            if ended.saturating_add(self.hold_ns) > ts {
                 return;
             }
             self.waiting.pop_front();

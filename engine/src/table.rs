@@ -1,6 +1,8 @@
 //! Open addressing from a hash to a slot number: linear probing, backward-shift deletion, no tombstones.
 //! Keys live with their owner; an entry keeps 32 bits of the hash so that most misses cost no look there.
 
+use std::hash::{BuildHasherDefault, Hasher};
+
 pub const NIL: u32 = u32::MAX;
 
 #[derive(Clone, Copy)]
@@ -20,6 +22,31 @@ pub fn hash_id(key: u128) -> u32 {
     let folded = (wide as u64) ^ ((wide >> 64) as u64);
     (folded ^ (folded >> 32)) as u32
 }
+
+/// `hash_id` for the standard library's collections of ids.
+#[derive(Default)]
+pub struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u128(u128::from(self.0) << 8 | u128::from(byte));
+        }
+    }
+
+    #[inline]
+    fn write_u128(&mut self, key: u128) {
+        // They want all 64 bits mixed.
+        self.0 = u64::from(hash_id(key)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+pub type IdHashes = BuildHasherDefault<IdHasher>;
 
 #[inline]
 pub fn hash_price(price: i64) -> u32 {

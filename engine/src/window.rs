@@ -87,6 +87,11 @@ impl Window {
         self.trades.waiting.len()
     }
 
+    /// Trades wait until after this (ns); i64::MAX where none does.
+    pub fn trades_due(&self) -> i64 {
+        self.trades.due()
+    }
+
     /// The statements that follow are a whole new book; what was not committed of the old one is void.
     pub fn clear(&mut self, stamp: Stamp) {
         self.statements.clear();
@@ -110,8 +115,8 @@ impl Window {
         stamp: Stamp,
     ) -> Result<(), (&'static str, NumberError)> {
         let (price, amount) = self.numbers(book, price, amount)?;
-        if amount == 0 {
-            // Nothing stands there, and a zero has no side.
+        if amount == 0 || price == 0 {
+            // Nothing stands there: a zero has no side, and a price of zero says that the order left.
             self.remove(id, stamp);
             return Ok(());
         }

@@ -1,5 +1,5 @@
-//! What nearly every frame of Bitfinex's raw books is: one order's row, or the checksum that closes an
-//! iteration.  Anything else, however slightly, is left to the venue's parser.
+//! What nearly every frame of Bitfinex is: one order's row of a raw book, the checksum that closes an
+//! iteration of it, a trade.  Anything else, however slightly, is left to the venue's parser.
 
 /// Whole numbers of more digits are left to the venue's parser: an int64 always holds these.
 const DIGITS_MAX: usize = 18;
@@ -26,9 +26,7 @@ impl<'a> WireRow<'a> {
             sequence: at.after_comma()?.whole(b',')?,
             milliseconds: at.whole(b']')?,
         };
-        let is_row =
-            at.0.is_empty() && row.id.len() <= DIGITS_MAX && row.id.iter().all(u8::is_ascii_digit);
-        is_row.then_some(row)
+        (at.0.is_empty() && is_whole(row.id)).then_some(row)
     }
 }
 
@@ -57,14 +55,70 @@ impl WireClosing {
     }
 }
 
+/// A trade's frame, `"te",[ID,MILLISECONDS,AMOUNT,PRICE],SEQUENCE,MILLISECONDS]`, or with `"tu"`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WireTrade<'a> {
+    pub id: &'a [u8],
+    /// When it was made.
+    pub milliseconds: i64,
+    pub amount: &'a [u8],
+    pub price: &'a [u8],
+    pub sequence: i64,
+}
+
+impl<'a> WireTrade<'a> {
+    pub fn read(text: &'a [u8]) -> Option<Self> {
+        let text = text
+            .strip_prefix(b"\"te\",[")
+            .or_else(|| text.strip_prefix(b"\"tu\",["))?;
+        let mut at = Cursor(text);
+        let trade = Self {
+            id: at.token(b',')?,
+            milliseconds: at.whole(b',')?,
+            amount: at.token(b',')?,
+            price: at.token(b']')?,
+            sequence: at.after_comma()?.whole(b',')?,
+        };
+        at.whole(b']')?;
+        (at.0.is_empty() && is_whole(trade.id)).then_some(trade)
+    }
+}
+
+fn is_whole(token: &[u8]) -> bool {
+    token.len() <= DIGITS_MAX && token.iter().all(u8::is_ascii_digit)
+}
+
+/// The high bit of each byte that is `byte`, up to and with the first that is.
+#[inline(always)]
+fn places_of(word: u64, byte: u8) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let zeros = word ^ (ONES * u64::from(byte));
+    zeros.wrapping_sub(ONES) & !zeros & HIGH
+}
+
+/// Where the first comma or closing bracket stands; eight bytes at a time.
+#[inline(always)]
+fn end_of_token(text: &[u8]) -> Option<usize> {
+    let (words, rest) = text.as_chunks::<8>();
+    for (nth, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let ends = places_of(word, b',') | places_of(word, b']');
+        if ends != 0 {
+            return Some(nth * 8 + ends.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = rest.iter().position(|byte| matches!(byte, b',' | b']'))?;
+    Some(text.len() - rest.len() + at)
+}
+
 struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
     /// A JSON number up to `end`; its grammar beyond the leading zero is the number parser's.
     #[inline]
     fn token(&mut self, end: u8) -> Option<&'a [u8]> {
-        let is_end = |byte: &u8| matches!(byte, b',' | b']');
-        let (token, rest) = self.0.split_at(self.0.iter().position(is_end)?);
+        let (token, rest) = self.0.split_at(end_of_token(self.0)?);
         self.0 = rest.strip_prefix(&[end])?;
         let digits = token.strip_prefix(b"-").unwrap_or(token);
         let padded = digits.len() > 1 && digits[0] == b'0' && digits[1].is_ascii_digit();
@@ -162,10 +216,58 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_trade_is_split_into_its_texts() {
+        let trade = WireTrade {
+            id: b"388063448",
+            milliseconds: 1_567_526_214_876,
+            amount: b"-1.918524",
+            price: b"10682",
+            sequence: 17,
+        };
+        for code in ["te", "tu"] {
+            let text = format!("\"{code}\",[388063448,1567526214876,-1.918524,10682],17,99]");
+            assert_eq!(WireTrade::read(text.as_bytes()).as_ref(), Some(&trade));
+        }
+        for text in [
+            "\"te\",[1,2,3,4],5]",
+            "\"te\",[1,2,3,4],5,6,7]",
+            "\"te\",[1,2,3,4]]",
+            "\"te\",[1,2,3,4,9],5,6]",
+            "\"te\",[1,2,3],5,6]",
+            "\"te\",[-1,2,3,4],5,6]",
+            "\"te\",[1.5,2,3,4],5,6]",
+            "\"te\",[1,2.5,3,4],5,6]",
+            "\"te\",[1,2,03,4],5,6]",
+            "\"te\",[1,2,3,4],5,6],",
+            "\"tx\",[1,2,3,4],5,6]",
+            "\"te\",1,2,3,4],5,6]",
+        ] {
+            assert_eq!(WireTrade::read(text.as_bytes()), None, "{text}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn no_text_panics(text in "[\\[\\],0-9.e-]{0,60}") {
-            let _ = (WireRow::read(text.as_bytes()), WireClosing::read(text.as_bytes()));
+        fn a_token_ends_at_the_first_comma_or_bracket(
+            bytes in prop::collection::vec(
+                prop_oneof![any::<u8>(), Just(b'1'), Just(b'-'), Just(b'\\'), Just(b'+'), Just(b'^')],
+                0..40,
+            ),
+            end in prop_oneof![Just(None), Just(Some(b',')), Just(Some(b']'))],
+        ) {
+            let bytes: Vec<u8> = bytes.into_iter().chain(end).chain(*b"7,8]").collect();
+            for start in 0..bytes.len() {
+                let text = &bytes[start..];
+                let plain = text.iter().position(|byte| matches!(byte, b',' | b']'));
+                prop_assert_eq!(end_of_token(text), plain);
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text in "(\"t[eu]\",\\[)?[\\[\\],0-9.e-]{0,60}") {
+            let bytes = text.as_bytes();
+            let _ = (WireRow::read(bytes), WireClosing::read(bytes), WireTrade::read(bytes));
         }
     }
 }

@@ -6,7 +6,7 @@ buffer protocol such as ``msgspec.Raw``), as ``Decimal``, or as ``int`` already 
 float.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias, final, overload
 
@@ -350,6 +350,8 @@ class WindowResolver:
         horizon_ns: int,
         evicted_max: int,
         trades_max: int,
+        closed: Callable[[EventBatch | None, int, int], Any] | None = None,
+        otherwise: Callable[[bytes, int], Any] | None = None,
     ) -> WindowResolver: ...
     orders_per_side: int
     def clear(
@@ -376,24 +378,32 @@ class WindowResolver:
         /,
     ) -> None: ...
     row_head: bytes
-    """How a frame of one row of this book begins, as ``[165356,``."""
+    """How a frame of this book begins, as ``[165356,``."""
+    trade_head: bytes
+    """How a frame of its trades begins."""
     expected_seq: int
     """The venue's sequence of the connection's next frame, -1 where unknown."""
+    next_seq: int
+    """The first seq of the next batch of a closing that ``frame`` takes."""
+    heard_at: int
+    """When the book's channel last said something (ns): ``frame`` notes it."""
+    closed_at: int
+    """When the book's last message was complete (ns): ``commit`` and ``frame`` note it."""
     @property
-    def row_ts_recv(self) -> int:
-        """When ``take_row`` last took one, 0 before the first."""
+    def trades_due(self) -> int:
+        """Until then trades wait (ns), 2**63 - 1 where none does."""
 
-    def take_row(self, frame: bytes, ts_recv: int, /) -> bool:
-        """A frame ``HEAD[ID,PRICE,AMOUNT],SEQUENCE,MILLISECONDS]`` with the sequence expected:
-        True, and its row is taken (price 0: as a removal).  False: anything else, or a number
-        that doesn't fit; then nothing has changed."""
+    def frame(self, frame: bytes, ts_recv: int, /) -> Any:
+        """One text frame.  With the sequence expected it is taken here where it is exactly
 
-    def take_closing(
-        self, frame: bytes, first_seq: int, ts_recv: int, /
-    ) -> tuple[EventBatch | None, int, int] | None:
-        """A frame ``HEAD"cs",CHECKSUM,SEQUENCE,MILLISECONDS]`` with the sequence expected: the
-        batch of ``commit``, the checksum sent, ``top_crc32`` after it.  None: anything else;
-        then nothing has changed."""
+        * ``ROW_HEAD[ID,PRICE,AMOUNT],SEQUENCE,MILLISECONDS]``, a row (price 0: a removal): None;
+        * ``TRADE_HEAD"te",[ID,MILLISECONDS,AMOUNT,PRICE],SEQUENCE,MILLISECONDS]`` (or ``tu``),
+          a trade: None;
+        * ``ROW_HEAD"cs",CHECKSUM,SEQUENCE,MILLISECONDS]``: ``closed(batch, sent, ours)``, the batch
+          of ``commit``, the checksum sent, ``top_crc32`` after it; without ``closed`` the tuple.
+
+        Anything else, or a number that doesn't fit: ``otherwise(frame, ts_recv)``, and nothing has
+        changed before; without ``otherwise`` a ValueError."""
 
     def trade(
         self,

@@ -170,20 +170,16 @@ class BitfinexJudge:
             price = decimal(row[1], Number)
             if fresh and not price:
                 raise Unreadable("an end among orders that stand")
-            # A price of nothing is the end of it, whatever the amount says.
-            amount = decimal(row[2], Number) if row[1] != "0" else Decimal(0)
-            self._state(order_id, price, amount, bool(price) or row[1] == "0")
+            self._state(order_id, price, decimal(row[2], Number))
 
-    def _state(self, order_id: int, price: Decimal, amount: Decimal, plain: bool) -> None:
+    def _state(self, order_id: int, price: Decimal, amount: Decimal) -> None:
         assert self.books is not None
         stands = price != 0 and amount != 0
-        odd = not plain or (not stands and price != 0)
+        odd = not stands and price != 0
         books = []
         for book in self.books:
             if odd:
                 books.append(book)
-            if not plain:  # a zero that is printed otherwise ends nothing
-                books.append(book | {order_id: (price, amount)})
             taken = book if len(self.books) == 1 and not odd else dict(book)
             if stands:
                 taken[order_id] = (price, amount)

@@ -13,6 +13,8 @@ CLEAR, EVICT, TRADE = EventKind.CLEAR, EventKind.EVICT, EventKind.TRADE
 INFERRED, LATE = Flag.INFERRED, Flag.LATE
 WINDOW = 5
 HORIZON_NS = 1000
+LEFT = object()
+"""What comes of a frame that a resolver under test leaves alone."""
 
 
 class Row(NamedTuple):
@@ -35,7 +37,7 @@ class Bench:
         self.book, self.replica = OrderBook(), OrderBook()
         self.window = WindowResolver(
             self.book, orders_per_side=orders_per_side, horizon_ns=HORIZON_NS,
-            evicted_max=evicted_max, trades_max=trades_max,
+            evicted_max=evicted_max, trades_max=trades_max, otherwise=lambda *_: LEFT,
         )  # fmt: skip
         self.next_seq, self.now, self.latest = 1, 10, 0
 

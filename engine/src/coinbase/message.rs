@@ -47,7 +47,7 @@ const TWICE: Malformed = Malformed("a field that stands twice");
 impl<'a> Message<'a> {
     pub fn read(text: &'a [u8]) -> Result<Self, Malformed> {
         let mut message = Self::default();
-        let mut typed = false;
+        let mut seen = 0_u32;
         let mut scanner = Scanner::new(text)?;
         scanner.members(|key, value| {
             match key {
@@ -55,34 +55,30 @@ impl<'a> Message<'a> {
                     let Value::Text(name) = value else {
                         return Err(NEEDS_TEXT);
                     };
-                    if std::mem::replace(&mut typed, true) {
-                        return Err(TWICE);
-                    }
+                    once(&mut seen, TYPE)?;
                     message.kind = kind(name);
                 }
                 b"sequence" => {
-                    let number = match value {
+                    once(&mut seen, SEQUENCE)?;
+                    message.sequence = match value {
                         Value::Number(token) => whole(token),
                         Value::Null => return Ok(()),
                         _ => None,
                     };
-                    let number = number.ok_or(Malformed("a sequence that is no whole number"))?;
-                    if message.sequence.replace(number).is_some() {
-                        return Err(TWICE);
+                    if message.sequence.is_none() {
+                        return Err(Malformed("a sequence that is no whole number"));
                     }
                 }
                 b"trade_id" => {
+                    once(&mut seen, TRADE_ID)?;
                     message.trade_id = match value {
-                        Value::Number(token)
-                            if message.trade_id.is_empty() && whole(token).is_some() =>
-                        {
-                            token
-                        }
+                        Value::Number(token) if whole(token).is_some() => token,
                         Value::Null => b"",
                         _ => return Err(Malformed("a trade_id that is no whole number")),
                     }
                 }
                 b"side" => {
+                    once(&mut seen, SIDE)?;
                     message.side = match value {
                         Value::Text(b"buy") => Some(BID),
                         Value::Text(b"sell") => Some(ASK),
@@ -91,11 +87,11 @@ impl<'a> Message<'a> {
                     }
                 }
                 _ => {
-                    if let Some(field) = message.text_field(key) {
+                    if let Some((number, field)) = message.text_field(key) {
+                        once(&mut seen, number)?;
                         match value {
-                            Value::Text(text) if field.is_empty() => *field = text,
+                            Value::Text(text) => *field = text,
                             Value::Null => {}
-                            Value::Text(_) => return Err(TWICE),
                             _ => return Err(NEEDS_TEXT),
                         }
                     }
@@ -104,31 +100,48 @@ impl<'a> Message<'a> {
             Ok(())
         })?;
         scanner.end()?;
-        if !typed {
+        if seen & (1 << TYPE) == 0 {
             return Err(Malformed("a message without its type"));
         }
         Ok(message)
     }
 
+    /// The field of a name, and its number among all.
     #[inline(always)]
-    fn text_field(&mut self, key: &[u8]) -> Option<&mut &'a [u8]> {
+    fn text_field(&mut self, key: &[u8]) -> Option<(u32, &mut &'a [u8])> {
         Some(match key {
-            b"product_id" => &mut self.product,
-            b"time" => &mut self.time,
-            b"order_id" => &mut self.order_id,
-            b"maker_order_id" => &mut self.maker_order_id,
-            b"taker_order_id" => &mut self.taker_order_id,
-            b"price" => &mut self.price,
-            b"size" => &mut self.size,
-            b"remaining_size" => &mut self.remaining_size,
-            b"reason" => &mut self.reason,
-            b"old_size" => &mut self.old_size,
-            b"new_size" => &mut self.new_size,
-            b"old_price" => &mut self.old_price,
-            b"new_price" => &mut self.new_price,
+            b"product_id" => (4, &mut self.product),
+            b"time" => (5, &mut self.time),
+            b"order_id" => (6, &mut self.order_id),
+            b"maker_order_id" => (7, &mut self.maker_order_id),
+            b"taker_order_id" => (8, &mut self.taker_order_id),
+            b"price" => (9, &mut self.price),
+            b"size" => (10, &mut self.size),
+            b"remaining_size" => (11, &mut self.remaining_size),
+            b"reason" => (12, &mut self.reason),
+            b"old_size" => (13, &mut self.old_size),
+            b"new_size" => (14, &mut self.new_size),
+            b"old_price" => (15, &mut self.old_price),
+            b"new_price" => (16, &mut self.new_price),
             _ => return None,
         })
     }
+}
+
+const TYPE: u32 = 0;
+const SEQUENCE: u32 = 1;
+const TRADE_ID: u32 = 2;
+const SIDE: u32 = 3;
+
+/// A field that stands twice says two things, also where one of them is null.
+#[inline(always)]
+fn once(seen: &mut u32, field: u32) -> Result<(), Malformed> {
+    let bit = 1 << field;
+    if *seen & bit != 0 {
+        return Err(TWICE);
+    }
+    *seen |= bit;
+    Ok(())
 }
 
 #[inline(always)]
@@ -188,6 +201,11 @@ mod tests {
             r#"{"type":"open","sequence":1,"sequence":2}"#,
             r#"{"type":"open","price":1}"#,
             r#"{"type":"open","price":"1","price":"2"}"#,
+            r#"{"type":"open","price":null,"price":"2"}"#,
+            r#"{"type":"open","remaining_size":"","remaining_size":"5"}"#,
+            r#"{"type":"open","side":"buy","side":"sell"}"#,
+            r#"{"type":"match","trade_id":null,"trade_id":7}"#,
+            r#"{"type":"open","sequence":null,"sequence":2}"#,
             r#"{"type":"open","side":"bid"}"#,
             r#"{"type":"open","order_id":"a\u0062"}"#,
             r#"{"type":"match","trade_id":"7"}"#,

@@ -513,13 +513,16 @@ impl OrderBook {
     /// Bitfinex's checksum text over the best orders a side.
     #[pyo3(signature = (orders = 25))]
     fn top_text(&mut self, orders: usize) -> String {
-        String::from_utf8_lossy(self.top_bytes(orders)).into_owned()
+        let write_id = id_writer(&self.codec);
+        let text = self.checksum.text(&mut self.book, orders, write_id);
+        String::from_utf8_lossy(text).into_owned()
     }
 
     /// CRC-32 of top_text as the signed int that Bitfinex sends.
     #[pyo3(signature = (orders = 25))]
     pub fn top_crc32(&mut self, orders: usize) -> i32 {
-        crc32fast::hash(self.top_bytes(orders)) as i32
+        let write_id = id_writer(&self.codec);
+        self.checksum.crc32(&mut self.book, orders, write_id) as i32
     }
 
     /// (bid orders, ask orders, Decimal bid size, Decimal ask size).
@@ -577,16 +580,11 @@ impl OrderBook {
     }
 }
 
-impl OrderBook {
-    fn top_bytes(&mut self, orders: usize) -> &[u8] {
-        let codec = &self.codec;
-        let integers = codec.form() == Form::Int;
-        self.checksum
-            .text(&self.book, orders, |out, id| match u64::try_from(id) {
-                Ok(number) if integers => {
-                    out.extend_from_slice(decimal_digits(number, &mut [0; 20]))
-                }
-                _ => out.extend_from_slice(codec.decode(id).unwrap_or_default().as_bytes()),
-            })
+/// Writes ids as their venue does.
+fn id_writer(codec: &Codec) -> impl Fn(&mut Vec<u8>, Id) {
+    let integers = codec.form() == Form::Int;
+    move |out, id| match u64::try_from(id) {
+        Ok(number) if integers => out.extend_from_slice(decimal_digits(number, &mut [0; 20])),
+        _ => out.extend_from_slice(codec.decode(id).unwrap_or_default().as_bytes()),
     }
 }

@@ -53,7 +53,6 @@ CAPABILITY = Capability(
 
 _Handler = Callable[[wire.Arrival], Outcome | None]
 _AT_CHECKSUM = wire.CommitRule.CHECKSUM
-_NEVER: Final = 1 << 62
 _UNKNOWN: Final = -1
 """No sequence is expected."""
 _OK: Final = 200
@@ -73,6 +72,10 @@ _FAULTS = (_TailError, IdRefused, OverflowError, ValueError, *_UNREADABLE)
 """What a frame can raise: a NumberRefused is a ValueError."""
 
 
+def _closing(batch: EventBatch | None, sent: int, ours: int) -> Outcome:
+    return Outcome(batch, False, Checksum(sent, ours))
+
+
 class BitfinexSession:
     """One market of Bitfinex on one connection; a ``VenueSession``."""
 
@@ -85,7 +88,6 @@ class BitfinexSession:
     def __init__(self, symbol: str, book: OrderBook, _: Credentials | None = None) -> None:
         self.market = f"{CAPABILITY.exchange} {symbol}"
         self.book = book
-        self.next_seq = book.seq + 1
         self.counters: Counter[str] = Counter()
         self.resolver = WindowResolver(
             book,
@@ -93,13 +95,23 @@ class BitfinexSession:
             horizon_ns=_HORIZON_NS,
             evicted_max=limits.evicted_orders_max,
             trades_max=limits.waiting_trades_max,
+            closed=_closing,
+            otherwise=self._frame,
         )
+        self.frame: Callable[[bytes, int], Outcome | None] = self.resolver.frame
         self._put, self._remove = self.resolver.put, self.resolver.remove
-        self._take_row, self._take_closing = self.resolver.take_row, self.resolver.take_closing
         self._commit_statements, self._top_crc32 = self.resolver.commit, book.top_crc32
         self._audit_fetch = Fetch(audit_path(symbol), "audit")
         self._control = Control(self.market, wire.pair(symbol), self, self.counters)
         self.opened()
+
+    @property
+    def next_seq(self) -> int:
+        return self.resolver.next_seq
+
+    @next_seq.setter
+    def next_seq(self, seq: int) -> None:
+        self.resolver.next_seq = seq
 
     # The connection -------------------------------------------------------------------------------
     def opened(self, _: int = 0, /) -> list[bytes]:
@@ -113,9 +125,8 @@ class BitfinexSession:
         self._early_frames = self._early_bytes = 0
         self._last_time: int | None = None
         self._adding = False
-        self._book_heard = self._closed_at = 0
-        self._trades_due = _NEVER
-        self._trade_head = _NO_HEAD
+        self.resolver.heard_at = self.resolver.closed_at = 0
+        self.resolver.trade_head = _NO_HEAD
         return self._control.opened()
 
     def closed(self) -> None:
@@ -169,7 +180,7 @@ class BitfinexSession:
             waited_ms = (now - arrivals[0].ts_recv) // NS_PER_MILLISECOND
             if waited_ms > limits.subscribe_timeout_ms:
                 return f"frames of a channel that was not subscribed for {waited_ms} ms"
-        silent_ms = (now - self._heard()) // NS_PER_MILLISECOND
+        silent_ms = (now - self.resolver.heard_at) // NS_PER_MILLISECOND
         if self._awaits_snapshot or silent_ms <= limits.silence_stale_ms:
             return None
         return f"no frame and no heartbeat of the book for {silent_ms} ms"
@@ -211,7 +222,7 @@ class BitfinexSession:
         handlers: dict[str, _Handler] = {"book": self._on_book, "trades": self._on_trades}
         handler = self._channels[channel] = handlers.get(name, self._ignore)
         if name == "trades":
-            self._trade_head = b'[%d,"t' % channel
+            self.resolver.trade_head = b"[%d," % channel
         outcomes = []
         for arrival in self._early.pop(channel, ()):
             try:
@@ -230,40 +241,9 @@ class BitfinexSession:
         self._channels.pop(channel, None)
 
     # Frames ---------------------------------------------------------------------------------------
-    def frame(self, text: bytes, ts_recv: int, /) -> Outcome | None:
-        """What nearly every frame is goes a short way: one row of a book in step, with every flag,
-        which the engine reads itself; the checksum that closes an iteration; a trade."""
-        take_row = self._take_row  # a local: a method call on an attribute is slower
-        if take_row(text, ts_recv):
-            return None
-        take_closing = self._take_closing
-        closing = take_closing(text, self.next_seq, ts_recv)
-        if closing is not None:
-            batch, sent, ours = closing
-            if batch is not None:
-                self.next_seq = batch.last_seq + 1
-            self._book_heard = self._closed_at = ts_recv
-            return Outcome(batch, False, Checksum(sent, ours))
-        if text.startswith(self._trade_head):
-            return self._take_trade_frame(text, ts_recv)
-        return self._other(text, ts_recv)
-
-    def _take_trade_frame(self, text: bytes, ts_recv: int) -> Outcome | None:
-        try:
-            frame = wire.decode_trade_frame(text)
-        except _UNREADABLE:
-            return self._other(text, ts_recv)
-        try:
-            sequence, _ = self._advance(frame.first, frame.second)
-            if frame.code in ("te", "tu"):
-                self._take_trade(frame.trade, ts_recv, sequence)
-            else:
-                self.counters["unknown codes"] += 1
-            return None
-        except _FAULTS as error:
-            return self._failed(error, text)
-
-    def _other(self, text: bytes, ts_recv: int) -> Outcome | None:
+    def _frame(self, text: bytes, ts_recv: int) -> Outcome | None:
+        """What ``frame`` leaves: the engine itself takes what nearly every frame is, in step and
+        with every flag: one row of the book, the checksum that closes an iteration, a trade."""
         try:
             text.decode()  # what is passed over must be text, too: no parser looks into it
             if text.lstrip()[:1] == b"{":
@@ -343,27 +323,21 @@ class BitfinexSession:
             return Outcome(fetch=self._audit_fetch)
         resolver = self.resolver
         if resolver.pending:
-            silent = now - self._heard() >= _COMMIT_SILENCE_NS
-            if not silent and now - self._closed_at < _COMMIT_OPEN_NS:
+            silent = now - resolver.heard_at >= _COMMIT_SILENCE_NS
+            if not silent and now - resolver.closed_at < _COMMIT_OPEN_NS:
                 return None
         else:
-            self._closed_at = now
-            if now <= self._trades_due:
+            resolver.closed_at = now
+            if now <= resolver.trades_due:
                 return None
         batch = self._commit(now)
-        self._trades_due = now + _HORIZON_NS if resolver.waiting_trades else _NEVER
         return None if batch is None else Outcome(batch)
-
-    def _heard(self) -> int:
-        """When the book last said something (ns)."""
-        return max(self._book_heard, self.resolver.row_ts_recv)
 
     def _commit(self, now: int) -> EventBatch | None:
         commit = self._commit_statements
         batch = commit(self.next_seq, now)
         if batch is not None:
             self.next_seq = batch.last_seq + 1
-        self._closed_at = now
         return batch
 
     def _close_before(self, removes: bool, ts_recv: int, time: int | None) -> Outcome | None:
@@ -380,7 +354,7 @@ class BitfinexSession:
         return Outcome(self._commit(ts_recv))
 
     def _on_book(self, arrival: wire.Arrival) -> Outcome | None:
-        self._book_heard = arrival.ts_recv
+        self.resolver.heard_at = arrival.ts_recv
         payload = arrival.payload
         if payload == b'"cs"':
             sent = wire.integer(arrival.second)
@@ -426,7 +400,7 @@ class BitfinexSession:
     def _on_checksum(self, sent: int, ts_recv: int) -> Outcome | None:
         if self._awaits_snapshot:
             return None
-        self._book_heard = ts_recv
+        self.resolver.heard_at = ts_recv
         self.rule = _AT_CHECKSUM
         batch = self._commit(ts_recv)
         return Outcome(batch, False, Checksum(sent, self._top_crc32()))
@@ -449,5 +423,4 @@ class BitfinexSession:
     def _take_trade(self, trade: wire.Trade, ts_recv: int, sequence: int | None) -> None:
         """With the time the trade was made, not the frame's: an end can't come before its trade."""
         made = trade.milliseconds * NS_PER_MILLISECOND
-        if self.resolver.trade(trade.trade_id, trade.amount, trade.price, ts_recv, made, sequence):
-            self._trades_due = min(self._trades_due, ts_recv + _HORIZON_NS)
+        self.resolver.trade(trade.trade_id, trade.amount, trade.price, ts_recv, made, sequence)

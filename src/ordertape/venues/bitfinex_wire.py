@@ -25,7 +25,6 @@ __all__ = [
     "Frame",
     "Order",
     "Trade",
-    "TradeFrame",
     "commit_rule",
     "integer",
     "is_greeting",
@@ -156,16 +155,6 @@ class Trade(Struct, array_like=True, gc=False):
     price: Raw
 
 
-class TradeFrame(Struct, array_like=True, gc=False):
-    """``[channel, "te", trade, tail…]``."""
-
-    channel: int
-    code: str
-    trade: Trade
-    first: int | None = None
-    second: int | None = None
-
-
 class Platform(Struct):
     """0 in ``status`` is maintenance."""
 
@@ -194,7 +183,6 @@ decode_order = Decoder(Order).decode
 decode_orders = Decoder(list[Order]).decode
 decode_trade = Decoder(Trade).decode
 decode_trades = Decoder(list[Trade]).decode
-decode_trade_frame = Decoder(TradeFrame).decode
 decode_event = Decoder(Event).decode
 _decode_integer = Decoder(int).decode
 
