@@ -531,6 +531,10 @@ sockets_per_address_max: Final = 128
 """WebSockets from one address of another machine.  Policy: refused with 429."""
 socket_messages_per_minute_max: Final = 100
 """Messages of one WebSocket client, who has nothing to say.  Policy: closed with code 1008."""
+socket_frames_per_minute_max: Final = 600
+"""Of one WebSocket client, pings, pongs and parts of messages: what no application hears of.
+Policy: closed with code 1008, and cut where it does not read that.
+"""
 socket_ping_seconds: Final = 20
 """Between two pings to a WebSocket client, and for its answer.  Policy: closed with code 1011."""
 requests_per_second_max: Final = 100
@@ -583,6 +587,20 @@ page_silent_ms_max: Final = 30_000
 """The same, of a page that is not paused.  Policy: closed with 4008."""
 page_large_max: Final = 2_000
 """Large orders of a view that are alive.  Policy: newer ones are counted, not followed."""
+tile_rows_max: Final = 4_096
+"""Rows of a tile.  Policy: those far from the middle of its prices are left out."""
+tile_events_at_once: Final = 16_384
+"""Events of a tile between two looks whether its client still waits."""
+tiles_kept: Final = 128
+"""Finished tiles of each level of detail that the server keeps in mind, gzipped, 2 MB at the very
+most and mostly below 0.1.  Policy: the least used is made anew from the tape."""
+replay_picture_ms: Final = 100
+"""Between two pictures of a replay."""
+replay_marker_events_max: Final = 2_000_000
+"""Events that are searched for the next marker.  Policy: refused in a sentence."""
+bases_touch_kept: Final = 16_384
+"""Whole books of the archive whose best prices the server keeps in mind.  Policy: the least used
+is read again."""
 
 # Logs --------------------------------------------------------------------------------------------
 log_file_bytes_max: Final = 10 * 2**20
