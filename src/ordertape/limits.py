@@ -334,7 +334,8 @@ role_restart_ms_min: Final = 200
 role_restart_ms_max: Final = 30_000
 """Waits before a role that ended is started again; they double from min to max."""
 role_settled_ms: Final = 10_000
-"""A role that ran for so long proved itself: its next waits begin at min again."""
+"""A role that ran for so long proved itself: it is started again at once, and its next waits begin
+at min again."""
 role_beat_ms: Final = 1_000
 """Between two signs of life of a role, and two looks for them."""
 role_silence_ms: Final = 10_000
@@ -373,7 +374,7 @@ control_buffer_bytes_max: Final = 8 * 2**20
 control_watermark_ms: Final = 100
 """Between two watermarks of a stream that goes on."""
 control_reconnect_ms_min: Final = 20
-control_reconnect_ms_max: Final = 1_000
+control_reconnect_ms_max: Final = 200
 """Waits between attempts to reach a control socket; they double from min to max."""
 control_stop_ms_max: Final = 4_000
 """From the request to stop a stream to its answer.  Policy: ChildFailed, in a sentence."""
