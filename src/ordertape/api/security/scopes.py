@@ -19,6 +19,7 @@ WEBSOCKET: Final = "WEBSOCKET"
 """Stands where a method does."""
 
 _LEVEL3: Final = "/api/v1/orderbook-heatmap/level3"
+_HEATMAP: Final = "/api/v1/orderbook-heatmap/heatmap"
 
 ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("GET", "/"): "read",
@@ -30,6 +31,8 @@ ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("GET", "/readyz"): "public",
     ("GET", "/redoc"): "read",
     ("GET", "/static-offline-docs/{path:path}"): "public",
+    ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/overview"): "read",
+    ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/tile"): "read",
     ("GET", f"{_LEVEL3}/gaps/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_LEVEL3}/orders/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_LEVEL3}/snapshot/{{exchange}}/{{symbol:path}}"): "read",
