@@ -207,6 +207,10 @@ connects_per_minute_max: Final = 18
 reconnect_backoff_ms_min: Final = 250
 reconnect_backoff_ms_max: Final = 30_000
 """Waits between attempts double from min to max, with full jitter; LIVE resets them."""
+clock_refused_ms: Final = 30_000
+"""Before the next attempt where a venue finds our signature too old or too new: a clock that is
+wrong may be set right.  Policy: one attempt in this time.
+"""
 connect_timeout_ms: Final = 10_000
 """To open a socket and finish its handshake.  Policy: give up, back off."""
 subscribe_timeout_ms: Final = 10_000
