@@ -122,6 +122,19 @@ def send_on(client: socket.socket, frames: bytes) -> None:
         client.sendall(frames)
 
 
+def test_a_page_says_of_eight_markets_four_times_a_second_what_it_applied(tmp_path: Path) -> None:
+    asked = '{"op":"ack","stream":1,"seq":1}'
+    with server(tmp_path) as found, found.socket("/api/v1/orderbook-heatmap/page/ws") as page:
+        for _ in range(8 * 4 * 60):
+            page.send(asked)
+            assert "expected an open stream" in str(page.recv(timeout=10))
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(10_000):
+                page.send(asked)
+        code, reason = end_of(page)
+        assert (code, reason) == (1008, "expected at most 2400 messages a minute")
+
+
 PING = bytes((0x89, 0xFD)) + bytes(4) + bytes(125)
 BEGINNING, PART = bytes((0x01, 0x80)) + bytes(4), bytes((0x00, 0x80)) + bytes(4)
 """Frames of a client (RFC 6455 5.2), masked with zeroes: text that goes on, and a part of it."""

@@ -273,8 +273,12 @@ database_connect_timeout_ms: Final = 10_000
 database_lock_timeout_ms: Final = 2_000
 """To wait for a lock that stops readers (partitions, views).
 Policy: given up, tried next round."""
+database_page_ms_max: Final = 2_000
+"""A reader's query for one page, or for gaps: it finds them by an index and looks at
+``page_scan_rows_max`` rows at the most.  Policy: it is canceled."""
 database_statement_timeout_ms: Final = 10_000
-"""A reader's query.  Policy: it is canceled."""
+"""A reader's query that reads all of a market: its figures, its book replayed.
+Policy: it is canceled."""
 database_grace_ms: Final = 1_000
 """What a statement's answer may take longer than the statement.  Policy: the server keeps no time
 any more, the connection is given up."""
@@ -514,7 +518,7 @@ api_scan_rows: Final = 262_144
 Policy: the next query goes on."""
 api_statement_ms_max: Final = 1_000
 """A query for a page that the tape has, too.  Policy: it is canceled, the tape answers; where only
-the database has the events it gets database_statement_timeout_ms."""
+the database has the events it gets database_page_ms_max."""
 
 # Access ------------------------------------------------------------------------------------------
 keys_max: Final = 1_000
@@ -576,6 +580,10 @@ page_trades_max: Final = 5_000
 dropped and counted."""
 page_linger_ms: Final = 30_000
 """How long a live picture goes on without readers.  Policy: then its thread ends."""
+page_messages_per_minute_max: Final = 2_400
+"""Messages of one page, which says four times a second of each market what it applied.
+Policy: closed with code 1008.
+"""
 page_request_bytes_max: Final = 4_096
 """One message from a page.  Policy: refused in a sentence."""
 page_streams_max: Final = 8
