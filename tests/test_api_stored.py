@@ -257,7 +257,7 @@ async def test_a_query_that_takes_too_long_is_canceled_and_said(
         ALTER TABLE {table} RENAME TO slow;
         CREATE VIEW {table} AS SELECT slow.* FROM slow, pg_sleep(60)
     """)
-    monkeypatch.setattr("ordertape.limits.database_statement_timeout_ms", 50)
+    monkeypatch.setattr("ordertape.limits.database_page_ms_max", 50)
     told = refused(api, f"/orders/{MARKET}", 503)
     assert "longer than 50 ms and was canceled" in told
 
