@@ -1,7 +1,7 @@
 /** Axes, the current book beside them, the crosshair. */
 import { clock, digitsOf, exact } from "../market/numbers";
 import type { LadderLevel } from "../worker/decoder";
-import { line, rowOf, tag, type Place } from "./marks";
+import { line, rowOf, type Place } from "./marks";
 import { FONT } from "./palette";
 
 export const PRICE_WIDTH = 78;
@@ -62,6 +62,11 @@ export function axes(context: Context, place: Place, right: number): void {
   }
 }
 
+/** The axis says a price to the row and a little further; the ladder says all of it. */
+function tagDigits(place: Place): number {
+  return Math.min(place.data.priceScale, Math.max(2, digitsOf(place.group, place.data.priceScale)));
+}
+
 /** The last price as a tag on the axis. */
 export function lastPrice(context: Context, place: Place, right: number, last: number): void {
   if (Number.isNaN(last)) return;
@@ -74,7 +79,7 @@ export function lastPrice(context: Context, place: Place, right: number, last: n
   context.fillStyle = "#04101f";
   context.textAlign = "right";
   context.textBaseline = "middle";
-  context.fillText(exact(last, data.priceScale), right + PRICE_WIDTH - 8, y + 0.5);
+  context.fillText(exact(last, data.priceScale, tagDigits(place)), right + PRICE_WIDTH - 8, y + 0.5);
 }
 
 /** Bars of what rests now, at the same prices as the picture. */
@@ -85,7 +90,7 @@ export function currentBook(context: Context, place: Place, left: number): void 
   if (!seen.length) return;
   const sorted = seen.map(([, size]) => size).sort((a, b) => a - b);
   const most = sorted[Math.floor((sorted.length - 1) * 0.99)] || 1;
-  const asksFrom = (data.ladder.asks[0]?.price ?? Infinity) / group;
+  const asksFrom = Math.ceil((data.ladder.asks[0]?.price ?? Infinity) / group);
   const tall = Math.max(1, Math.min(camera.spot.pixelsPerRow - (camera.spot.pixelsPerRow > 3 ? 1 : 0), 14));
   context.globalAlpha = 0.85;
   for (const [row, size] of seen) {
@@ -128,7 +133,7 @@ export function crosshair(context: Context, place: Place, right: number, cross: 
   context.fillRect(right + 2, y - 9, PRICE_WIDTH - 3, 18);
   context.fillStyle = palette.text;
   context.textAlign = "right";
-  context.fillText(exact(price, data.priceScale), right + PRICE_WIDTH - 8, y + 0.5);
+  context.fillText(exact(price, data.priceScale, tagDigits(place)), right + PRICE_WIDTH - 8, y + 0.5);
   const time = clock(camera.ms(x), 1);
   const wide = context.measureText(time).width + 10;
   const at = Math.min(camera.width - wide / 2, Math.max(wide / 2, x));
@@ -161,5 +166,3 @@ function bubble(context: Context, place: Place, cross: Cross): void {
     context.fillText(text, x + 10, y + 14 + nth * 16);
   });
 }
-
-export { tag };

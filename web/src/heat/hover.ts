@@ -1,5 +1,5 @@
 /** What stands under the pointer, in words. */
-import { clock, exact, short, span } from "../market/numbers";
+import { clock, digitsOf, exact, short, span } from "../market/numbers";
 import { GAP_CODE } from "../wire/frames";
 import { add, type Whole } from "../wire/numbers";
 import { useLive } from "../market/state";
@@ -12,7 +12,7 @@ export function describe(place: Place, x: number, y: number): string[] {
   const ring = data.pyramid.rings[place.level];
   const row = Math.floor(camera.row(y));
   const bucket = Math.floor(camera.ms(x) / ring.bucketMs);
-  const price = exact(row * group, data.priceScale);
+  const price = exact(row * group, data.priceScale, Math.max(2, digitsOf(group, data.priceScale)));
   const order = hovered === null ? undefined : data.large.get(hovered);
   if (order) {
     const { told } = order;

@@ -28,15 +28,15 @@ interface Columns {
   traded: number | null;
 }
 
-/** Right edges of the columns; what doesn't fit is left out from the right. */
-export function columnsFor(width: number): Columns {
-  const traded = width >= 400 ? width - 8 : null;
-  const flow = traded === null ? width - 8 : traded - 54;
-  const price = 76;
-  const size = price + 72;
-  const sum = size + 48;
-  const count = sum + 28;
-  return { price, size, sum, count, queue: [count + 8, flow - 48], flow, traded };
+/** Right edges of the columns, as wide as what they show; `traded` only where there is room. */
+export function columnsFor(width: number, priceWidth: number, sizeWidth: number): Columns {
+  const price = 10 + priceWidth;
+  const size = price + 12 + sizeWidth;
+  const sum = size + 42;
+  const count = sum + 26;
+  const traded = width - count >= 190 ? width - 8 : null;
+  const flow = traded === null ? width - 8 : traded - 50;
+  return { price, size, sum, count, queue: [count + 8, flow - 46], flow, traded };
 }
 
 export interface LadderPlace {
@@ -56,13 +56,18 @@ export function drawLadder(place: LadderPlace): Hit[] {
   context.clearRect(0, 0, width, height);
   context.font = FONT;
   context.textBaseline = "middle";
-  const columns = columnsFor(width);
+  const { bids, asks } = data.ladder;
+  const seen = [...asks.slice(0, 40), ...bids.slice(0, 40)];
+  const columns = columnsFor(
+    width,
+    widest(context, seen.map((level) => exact(level.price, data.priceScale))),
+    widest(context, seen.map((level) => sizeText(level.size, data.sizeScale))),
+  );
   head(place, columns);
   const rows = Math.max(1, Math.floor((height - HEAD - SPREAD) / 2 / ROW));
   const middle = HEAD + rows * ROW;
   const hits: Hit[] = [];
-  const { bids, asks } = data.ladder;
-  spread(place, middle, bids[0], asks[0]);
+  spread(place, columns, middle, bids[0], asks[0]);
   const most = usual([...bids.slice(0, rows), ...asks.slice(0, rows)]);
   let sum: Whole = 0;
   asks.slice(0, rows).forEach((level, nth) => {
@@ -89,23 +94,28 @@ function head(place: LadderPlace, columns: Columns): void {
   context.fillText("\u00b1 10 s", columns.flow, HEAD / 2);
   if (columns.traded !== null) context.fillText("traded", columns.traded, HEAD / 2);
   context.textAlign = "left";
-  context.fillText("queue, front first", columns.queue[0], HEAD / 2);
+  context.fillText("queue", columns.queue[0], HEAD / 2);
 }
 
-function spread(place: LadderPlace, y: number, bid?: LadderLevel, ask?: LadderLevel): void {
+function widest(context: CanvasRenderingContext2D, texts: string[]): number {
+  const longest = texts.reduce((found, text) => (text.length > found.length ? text : found), "00000000");
+  return context.measureText(longest).width;
+}
+
+function spread(place: LadderPlace, columns: Columns, y: number, bid?: LadderLevel, ask?: LadderLevel): void {
   const { context, width, palette, data } = place;
   context.fillStyle = palette.ground;
   context.fillRect(0, y, width, SPREAD);
   context.fillStyle = palette.text;
   context.textAlign = "right";
-  const columns = columnsFor(width);
   if (!Number.isNaN(place.last)) context.fillText(exact(place.last, data.priceScale), columns.price, y + SPREAD / 2);
   context.fillStyle = palette.dim;
   context.textAlign = "left";
   if (bid && ask) {
     const gap = ask.price - bid.price;
     const share = (1e4 * gap) / ((ask.price + bid.price) / 2);
-    context.fillText(`last    spread ${exact(gap, data.priceScale)} (${share.toFixed(2)} bp)`, columns.price + 10, y + SPREAD / 2);
+    const text = exact(gap, data.priceScale).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+    context.fillText(`last \u00b7 spread ${text} (${share.toFixed(2)} bp)`, columns.price + 12, y + SPREAD / 2);
   }
 }
 

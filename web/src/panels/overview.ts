@@ -9,9 +9,9 @@ export function reach(data: MarketData, width: number): { level: number; from: n
   const { base } = data.pyramid;
   if (base.newest < 0) return null;
   const to = (base.newest + 1) * base.bucketMs;
-  const coarse = data.pyramid.rings[7];
-  const from = Math.min(to - 600_000, coarse.newest < 0 ? to : coarse.oldest * coarse.bucketMs);
-  return { level: Math.min(7, Pyramid.levelFor((to - from) / width) + 1), from, to };
+  const coarse = data.pyramid.rings[4];
+  const from = Math.min(to - 120_000, coarse.newest < 0 ? to : coarse.oldest * coarse.bucketMs);
+  return { level: Pyramid.levelFor((to - from) / width), from, to };
 }
 
 export function drawOverview(context: CanvasRenderingContext2D, width: number, height: number, data: MarketData, camera: Camera, palette: Palette): void {

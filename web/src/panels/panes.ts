@@ -56,11 +56,11 @@ export function drawDepth(place: Place, log: boolean, pointer: number | null): v
   context.textBaseline = "middle";
   context.fillStyle = palette.dim;
   context.textAlign = "left";
-  context.fillText(exact(Math.round(middle - reach), data.priceScale), 6, height - 9);
+  context.fillText(exact(Math.round(middle - reach), data.priceScale, 2), 6, height - 9);
   context.textAlign = "right";
-  context.fillText(exact(Math.round(middle + reach), data.priceScale), width - 6, height - 9);
+  context.fillText(exact(Math.round(middle + reach), data.priceScale, 2), width - 6, height - 9);
   context.textAlign = "center";
-  context.fillText(exact(Math.round(middle), data.priceScale), width / 2, height - 9);
+  context.fillText(exact(Math.round(middle), data.priceScale, 2), width / 2, height - 9);
   context.textAlign = "right";
   context.fillText(short(most / 10 ** data.sizeScale), width - 6, 10);
   if (pointer !== null) told(place, sides, pointer, middle, reach);
@@ -132,5 +132,4 @@ export function drawSeries(place: Place, camera: Camera, points: { ms: number; v
   const newest = seen.at(-1)!.value;
   const where = Math.min(height - 24, Math.max(24, y(newest)));
   context.fillText(scale(newest), at, where);
-  context.clearRect(width, 0, 0, 0);
 }

@@ -1,5 +1,6 @@
 import { useEffect, useRef } from "react";
 import type { Chart } from "../heat/chart";
+import { MAPS } from "../heat/colours";
 import type { Feed } from "../market/feed";
 import { useSettings } from "../market/settings";
 import { ACTS } from "./keys";
@@ -65,6 +66,7 @@ export function Choices({ open, close, chart, feed }: { open: boolean; close: ()
           {box("heat", "Heatmap")}{box("bubbles", "Trades")}{box("large", "Large orders")}{box("markers", "Markers")}{box("cob", "What rests now, beside the chart")}{box("profile", "Volume profile")}
         </fieldset>
         <fieldset><legend>Picture</legend>
+          <label>Colours <select value={settings.map} onChange={(event) => settings.set({ map: event.target.value as typeof settings.map })}>{MAPS.map((map) => <option key={map}>{map}</option>)}</select></label>
           <label>Brightness <input type="range" min="0.2" max="1" step="0.05" value={settings.dim} onChange={(event) => settings.set({ dim: Number(event.target.value) })} /></label>
           <label>Trades of at least <input type="number" min="0" step="any" value={settings.bubbleMin} onChange={(event) => settings.set({ bubbleMin: Math.max(0, Number(event.target.value)) })} /></label>
           <label>Resolution <select value={settings.quality} onChange={(event) => settings.set({ quality: event.target.value as typeof settings.quality })}><option>automatic</option><option>full</option><option>reduced</option></select></label>

@@ -89,7 +89,7 @@ export function Header({ feed, chart, help, choose }: { feed: Feed; chart: () =>
         </select>
       </label>
       <Contrast />
-      <label className="field wide">
+      <label className="field wide least-needed">
         <span>Colours</span>
         <select aria-label="Colour map" value={settings.map} onChange={(event) => settings.set({ map: event.target.value as (typeof MAPS)[number] })}>
           {MAPS.map((map) => <option key={map}>{map}</option>)}
@@ -120,7 +120,7 @@ function SizeFilter({ feed }: { feed: Feed }) {
   const [text, setText] = useState("");
   const valid = text === "" || /^[0-9]{1,18}(\.[0-9]{1,18})?$/.test(text);
   return (
-    <label className="field wide" title="The heatmap of orders of this size or more alone; Enter">
+    <label className="field wide least-needed" title="The heatmap of orders of this size or more alone; Enter">
       <span>Orders ≥</span>
       <input
         size={5}
