@@ -1,6 +1,9 @@
 import { useCallback, useEffect, useRef, useState } from "react";
+import { paint } from "../heat/canvas";
 import { Chart } from "../heat/chart";
+import { drawWebGl } from "../heat/webgl";
 import type { Feed } from "../market/feed";
+import { Pyramid } from "../market/pyramid";
 import { useSettings } from "../market/settings";
 import { type Listed, useLive } from "../market/state";
 import { readAddress, writeAddress } from "./address";
@@ -28,7 +31,8 @@ export function App({ feed }: { feed: Feed }) {
     if (!holder.current) return;
     const made = new Chart(holder.current, feed);
     chart.current = made;
-    Object.assign(window, { ordertape: { chart: made, feed, live: useLive, settings: useSettings } });
+    // For tests in a browser, and for whoever is curious.
+    Object.assign(window, { ordertape: { chart: made, feed, live: useLive, settings: useSettings, Pyramid, drawWebGl, paint } });
     return () => made.dispose();
   }, [feed]);
 
