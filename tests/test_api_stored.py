@@ -235,9 +235,8 @@ async def test_a_client_that_leaves_cancels_its_query(
 
     place = urlsplit(str(api.base_url))
     with socket.create_connection((place.hostname, place.port)) as client:
-        client.sendall(
-            f"GET {place.path.rstrip('/')}/orders/{MARKET} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
-        )
+        path = f"{place.path.rstrip('/')}/orders/{MARKET}"
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         wait_for(lambda: running() == 1, "the query")
     wait_for(lambda: running() == 0, "its end", 5)
     connection.execute(f"DROP VIEW {table}; ALTER TABLE slow RENAME TO {table}")
@@ -258,7 +257,7 @@ async def test_a_query_that_takes_too_long_is_canceled_and_said(
         ALTER TABLE {table} RENAME TO slow;
         CREATE VIEW {table} AS SELECT slow.* FROM slow, pg_sleep(60)
     """)
-    monkeypatch.setattr("ordertape.limits.database_statement_timeout_ms", 50)
+    monkeypatch.setattr("ordertape.limits.database_page_ms_max", 50)
     told = refused(api, f"/orders/{MARKET}", 503)
     assert "longer than 50 ms and was canceled" in told
 

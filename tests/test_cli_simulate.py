@@ -20,6 +20,7 @@ def test_a_session_is_printed_beside_bands_and_real_values(
     assert len(lines) == 1 + 60 + 1
     assert lines[1].startswith("hard  cancels for each resting add")
     assert lines[1].removesuffix("  missed").split()[-3:] == ["0.98", "1.01", "0.997"]
+    assert not any("e+" in line or " nan " in line for line in lines)
     assert lines[-1].startswith("crypto: ")
     assert ("not accepted" in lines[-1]) == (status == 1)
 

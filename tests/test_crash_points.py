@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from ordertape import crash_points
+from support import database_crashes, killing, together_places
 
 PACKAGE = Path(crash_points.__file__).parent
 CALL = re.compile(r'crash_point\(\s*"([a-z_.]+)"\s*\)')
@@ -19,6 +20,11 @@ MEETS = "from ordertape.crash_points import crash_point as meet\nmeet('a'); meet
 def test_every_named_place_stands_in_the_code_exactly_once() -> None:
     there = [name for path in PACKAGE.rglob("*.py") for name in CALL.findall(path.read_text())]
     assert sorted(there) == sorted(crash_points.POINTS)
+
+
+def test_every_named_place_is_one_of_a_counted_campaign() -> None:
+    tried = [*killing.PLACES, *database_crashes.PLACES, *together_places.PLACES]
+    assert sorted(tried) == sorted(crash_points.POINTS)
 
 
 def run_with(asked: str) -> int:

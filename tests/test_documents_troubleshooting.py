@@ -103,7 +103,7 @@ async def test_a_query_that_takes_too_long_is_said_as_the_page_shows_it(
 ) -> None:
     from ordertape import L3Repository
 
-    monkeypatch.setattr(limits, "database_statement_timeout_ms", 50)
+    monkeypatch.setattr(limits, "database_page_ms_max", 50)
     async with L3Repository(address=database, data="nowhere") as repository:
         with connect(database) as opened, opened.transaction():
             opened.execute("LOCK TABLE markets IN ACCESS EXCLUSIVE MODE")

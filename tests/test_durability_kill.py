@@ -25,7 +25,7 @@ def test_twenty_kills_leave_exact_tapes(arena: Arena) -> None:
 
 @pytest.mark.parametrize(
     "place",
-    ["journal.tail_cut", "journal.segment_allocated", "journal.synced", "archiver.file_renamed"],
+    ["journal.tail_cut", "journal.synced", "archiver.file_renamed", "cold.renamed"],
 )
 def test_a_crash_at_a_named_place_leaves_an_exact_tape(arena: Arena, place: str) -> None:
     assert attempt_place(place, 0) == []

@@ -23,6 +23,7 @@ FLOORS = {
     "_engine": 0,
     "arrow": 1,
     "crash_points": 1,
+    "eras": 1,
     "errors": 1,
     "events": 1,
     "filters": 1,

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+from io import StringIO
 from pathlib import Path
 
+import structlog
+
 import ordertape
+from ordertape.eras import EraNow
 from ordertape.roles.logs import configure_logs, logger, market_logger
 from support.processes import SYMBOL, simulated_venue, start_collector, wait_for, wait_live
 
@@ -35,6 +39,31 @@ def test_the_era_of_a_line_is_the_one_of_its_moment(tmp_path: Path) -> None:
     assert (first["market"], first["era"]) == ("bitfinex BTC/USD", "1")
     assert second["era"] == "2"
     assert "era" not in third
+
+
+def test_the_era_is_a_number_whoever_writes_the_line() -> None:
+    """Also where no log was set up, as in somebody else's process that uses a part of ours."""
+    era = 1
+    shown = StringIO()
+    log = structlog.wrap_logger(
+        structlog.PrintLogger(shown), processors=[structlog.processors.KeyValueRenderer()]
+    ).bind(era=EraNow(lambda: era))
+    log.info("L3_first")
+    era = 2
+    log.info("L3_second")
+    assert shown.getvalue() == "era=1 event='L3_first'\nera=2 event='L3_second'\n"
+
+
+def test_no_logger_of_ours_binds_what_only_some_would_ask() -> None:
+    bound = {
+        ast.unparse(keyword.value).partition("(")[0]
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "bind"
+        for keyword in node.keywords
+        if keyword.arg == "era"
+    }
+    assert bound == {"EraNow"}
 
 
 def test_the_life_of_a_stream_stands_in_the_log_with_market_and_era(tmp_path: Path) -> None:

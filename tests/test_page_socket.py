@@ -165,3 +165,16 @@ def test_several_markets_share_a_page_and_one_group_is_another_view(served: Serv
             message = socket.recv(timeout=20)
             if isinstance(message, bytes) and isinstance(decode(message)[1], HeatDelta):
                 seen.add(decode(message)[0].stream)
+
+
+def test_sizes_that_no_order_has_show_nothing_and_disturb_no_other_page(served: Served) -> None:
+    with page(served) as socket, page(served) as absurd:
+        opened = open_live(socket)
+        most = "9" * 18
+        for wish in ({"min_size": most}, {"large": most}, {"group": 10**15, "min_size": most}):
+            answer = open_live(absurd, **wish)
+            assert answer["min_size"] == (2**63 - 1 if "min_size" in wish else 0)
+        for _ in range(30):
+            message = socket.recv(timeout=20)
+            if isinstance(message, bytes):
+                assert decode(message)[0].epoch == opened["epoch"]

@@ -9,11 +9,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
+from ordertape import limits
 from ordertape.roles.connection import MarketConnection
 from ordertape.roles.pacing import Backoff, Pacer
 from ordertape.roles.rest import RestClient
 from ordertape.settings import Credentials
+from ordertape.simulator import coinbase_keys
 from ordertape.simulator.bitfinex import SimulatedBitfinex
 from ordertape.simulator.coinbase import SimulatedCoinbase
 from ordertape.simulator.coinbase_keys import DEMO_KEYS, Keys
@@ -202,6 +205,20 @@ async def test_a_wrong_key_fails_the_stream_with_the_venues_words(
     assert exchange.door.plan is None or stream.connects == 1
 
 
+async def test_a_stream_whose_clock_is_refused_tries_again_slowly_until_it_is_right(
+    exchange: SimulatedCoinbase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "clock_refused_ms", 400)
+    monkeypatch.setattr(coinbase_keys, "CLOCK_SECONDS_MAX", -1)
+    began = time.monotonic()
+    async with Collected(exchange) as stream:
+        await until(lambda: stream.connects == 3)
+        assert time.monotonic() - began >= 0.8
+        assert "request timestamp expired" in stream.errors[0]
+        monkeypatch.setattr(coinbase_keys, "CLOCK_SECONDS_MAX", 30)
+        await until(lambda: stream.state is StreamState.LIVE)
+
+
 CANARIES = Keys(
     "canary-key-7d1f", base64.b64encode(b"canary-secret-" * 5).decode(), "canary-passphrase-93ab"
 )
@@ -255,4 +272,31 @@ async def test_a_venue_that_repeats_what_it_was_sent_is_not_quoted() -> None:
     told = [*stream.errors, stream.reason, *(repr(frame) for frame in stream.quarantine.frames)]
     assert len(told) > 3
     for secret in (CANARIES.key, CANARIES.secret, CANARIES.passphrase):
+        assert [text for text in told if secret in text] == []
+
+
+async def test_a_venue_that_repeats_a_secret_as_it_closes_is_not_quoted(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def refuse(client: ServerConnection) -> None:
+        await client.recv()
+        await client.close(1008, f"unknown {CANARIES.key} {CANARIES.passphrase}")
+
+    credentials = Credentials(CANARIES.key, CANARIES.secret, CANARIES.passphrase)
+    stream = MarketStream(venue_of("coinbase"), "BTC-USD", credentials=credentials)
+    stop = asyncio.Event()
+    async with serve(refuse, "127.0.0.1", 0) as venue:
+        port = venue.sockets[0].getsockname()[1]
+        connection = MarketConnection(stream, f"ws://127.0.0.1:{port}", Pacer(1000))
+        running = asyncio.create_task(connection.run(stop))
+        await until(lambda: stream.connects == 1 and stream.state is StreamState.CONNECTING)
+        stop.set()
+        await running
+    told = [*stream.errors, stream.reason, *capfd.readouterr()]
+    theirs = "websockets.server"
+    told += [record.getMessage() for record in caplog.records if record.name != theirs]
+    assert any("1008 unknown … …" in text for text in told)
+    for secret in (CANARIES.key, CANARIES.passphrase):
         assert [text for text in told if secret in text] == []

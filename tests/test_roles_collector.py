@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -36,6 +38,16 @@ NOWHERE = {
 
 def marks(data: Path, kind: str, symbol: str = SYMBOL) -> list[Mark]:
     return [mark for mark in TapeReader(data, "bitfinex", symbol).marks() if mark.kind == kind]
+
+
+def test_a_start_loads_nothing_that_a_collector_can_do_without() -> None:
+    """LIVE again soon after a kill is a promise, and these libraries take a third of a start."""
+    program = "import sys, ordertape.roles.collector; print(*sys.modules)"
+    told = subprocess.check_output([sys.executable, "-c", program], text=True)
+    loaded = {name.partition(".")[0] for name in told.split()}
+    assert "picows" in loaded
+    unneeded = {"httpx", "numpy", "psycopg", "pyarrow", "rich", "typer"}
+    assert loaded & unneeded == set()
 
 
 def test_collect_kill_restart_verify(tmp_path: Path) -> None:

@@ -117,6 +117,63 @@ def test_a_client_that_talks_too_much_is_closed(tmp_path: Path) -> None:
         quiet.ping().wait(10)
 
 
+def send_on(client: socket.socket, frames: bytes) -> None:
+    for _ in range(20_000):
+        client.sendall(frames)
+
+
+def test_a_page_says_of_eight_markets_four_times_a_second_what_it_applied(tmp_path: Path) -> None:
+    asked = '{"op":"ack","stream":1,"seq":1}'
+    with server(tmp_path) as found, found.socket("/api/v1/orderbook-heatmap/page/ws") as page:
+        for _ in range(8 * 4 * 60):
+            page.send(asked)
+            assert "expected an open stream" in str(page.recv(timeout=10))
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(10_000):
+                page.send(asked)
+        code, reason = end_of(page)
+        assert (code, reason) == (1008, "expected at most 2400 messages a minute")
+
+
+PING = bytes((0x89, 0xFD)) + bytes(4) + bytes(125)
+BEGINNING, PART = bytes((0x01, 0x80)) + bytes(4), bytes((0x00, 0x80)) + bytes(4)
+"""Frames of a client (RFC 6455 5.2), masked with zeroes: text that goes on, and a part of it."""
+
+
+@pytest.mark.parametrize(
+    ("first", "frame"), [(b"", PING), (BEGINNING, PART)], ids=["pings", "parts"]
+)
+def test_a_client_that_never_ends_and_never_reads_is_cut(
+    tmp_path: Path, first: bytes, frame: bytes
+) -> None:
+    """Neither reaches the application: the answers, or the parts, would gather for ever."""
+    with (
+        server(tmp_path) as found,
+        found.socket() as other,
+        socket.create_connection(("127.0.0.1", found.port)) as flood,
+    ):
+        flood.sendall(
+            f"GET {API}/ws/BTC/USDT HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        assert flood.recv(12) == b"HTTP/1.1 101"
+        connections = found.server.server_state.connections
+        assert len(connections) == 2
+        flood.sendall(first)
+        flood.settimeout(10)
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            send_on(flood, frame * 100)
+        wait_for(lambda: len(connections) == 1, "the cut")
+        other.ping().wait(10)
+
+
+def test_pings_as_usual_are_answered(tmp_path: Path) -> None:
+    with server(tmp_path) as found, found.socket() as client:
+        for _ in range(limits.socket_frames_per_minute_max // 2):
+            assert client.ping().wait(10)
+
+
 @pytest.mark.parametrize("size", [64 * 2**10 + 1, 2**20])
 def test_a_message_that_is_too_large_closes_its_connection(tmp_path: Path, size: int) -> None:
     with server(tmp_path) as found, found.socket() as client:

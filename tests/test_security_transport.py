@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from ordertape import limits
-from ordertape.api.security.transport import PatientH11, secure
+from ordertape.api.security.transport import PatientH11, PatientWebSocket, secure
 from support.guarded import Guarded, guarded, own_address
 from support.interface import RunningStreams
 from support.processes import wait_for
@@ -37,7 +36,7 @@ def test_every_bound_of_uvicorn_is_ours() -> None:
         "server_header": found.server_header,
     } == {
         "http": PatientH11,
-        "ws": WebSocketsSansIOProtocol,
+        "ws": PatientWebSocket,
         "ws_max_size": 65_536,
         "ws_per_message_deflate": False,
         "ws_ping_interval": 20.0,

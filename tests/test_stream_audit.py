@@ -166,6 +166,17 @@ def test_an_audit_without_an_answer_is_tried_again_soon() -> None:
     assert life.stream.state is StreamState.LIVE
 
 
+def test_what_the_book_does_not_follow_is_no_difference() -> None:
+    life = Coinbase()
+    fetch = life.until_audit()
+    body = life.venue.rest()
+    life.send(life.venue.subscriptions(), life.venue.heartbeat())
+    life.steps(5)
+    life.answer(fetch, body)
+    assert (life.stream.integrity.audits, life.stream.integrity.audits_equal) == (1, 1)
+    assert life.stream.record.gaps == 0
+
+
 def test_a_loss_in_the_middle_of_an_audit_ends_it() -> None:
     life = Coinbase()
     fetch = life.until_audit()

@@ -48,13 +48,6 @@ def reader(folder: MarketFolder, from_seq: int = 1) -> TapeReader:
     return TapeReader(folder.data, folder.exchange, folder.symbol, from_seq)
 
 
-def without_before(rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Rows without what a book fills in."""
-    return [
-        {name: value for name, value in row.items() if not name.endswith("_before")} for row in rows
-    ]
-
-
 @pytest.mark.parametrize("codec", ["int", "uuid", "intern"])
 def test_the_archive_holds_what_the_journal_held(folder: MarketFolder, codec: str) -> None:
     market = Market(codec)

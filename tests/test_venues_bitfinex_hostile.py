@@ -78,6 +78,19 @@ def test_what_is_no_text_or_no_order_is_refused(frame: bytes) -> None:
     assert len(session.book) == 0
 
 
+@pytest.mark.parametrize("amount", [b'"buy"', b'"1"', b"[]", b"null", b"{}"])
+def test_an_end_whose_amount_is_no_number_ends_nothing(amount: bytes) -> None:
+    session = BitfinexSession("BTC/USD", OrderBook(codec="int"))
+    told = b'{"event":"subscribed","channel":"book","chanId":7,"symbol":"tBTCUSD","prec":"R0"}'
+    session.frame(told, T)
+    session.frame(b"[7,[[5,100,1],[6,101,-1]],1,1700000000000]", T)
+    outcome = session.frame(b"[7,[5,0," + amount + b"],2,1700000000001]", T + 1)
+    assert outcome is not None
+    assert outcome.fault is not None
+    assert outcome.fault.action is Action.RESYNC
+    assert len(session.book) == 2
+
+
 @pytest.mark.parametrize(
     "opening", [b"[", b"[7,[", b'{"event":', b'{"event":"info","msg":[', b"[7,"]
 )

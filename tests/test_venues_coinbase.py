@@ -546,6 +546,21 @@ def test_a_large_snapshot_is_handed_out_in_slices() -> None:
     assert [bool(flag) for flag in last] == [False] * (len(last) - 1) + [True]
 
 
+def test_a_clock_that_is_refused_is_asked_about_again_but_seldom() -> None:
+    """It may be set right: only what is wrong with the key itself stays so."""
+    expired = '{"type":"error","message":"Authentication Failed","reason":"%s"}'
+    life = Life(orders=20)
+    told = life.send(expired % "request timestamp expired")
+    over_rest = Life(orders=20)
+    over_rest.send(over_rest.venue.heartbeat())
+    answer = over_rest.answer(over_rest.asked(), b'{"message":"request timestamp expired"}', 401)
+    for outcome in (told, answer):
+        assert fault(outcome)[0] is Action.RECONNECT
+        assert outcome is not None
+        assert outcome.fault is not None
+        assert outcome.fault.wait_ms == 30_000
+
+
 # Answers and symbols ------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("text", "action"),

@@ -111,6 +111,17 @@ def test_a_secret_that_is_no_base64_is_refused_without_showing_it(
     assert "canary" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("text", ["canary\n", " canary", "canáry", "cana\trycana", "canary\u200b"])
+def test_what_no_header_carries_is_refused_without_showing_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.setenv(name, text)
+    with pytest.raises(SettingRefused) as refusal:
+        load_settings().credentials("coinbase")
+    assert str(refusal.value) == f"{name} is not the text the venue showed"
+
+
 ASKED = (
     "coinbase asks for credentials: "
     "set COINBASE_API_KEY, COINBASE_API_SECRET and COINBASE_API_PASSPHRASE"

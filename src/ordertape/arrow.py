@@ -25,11 +25,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ordertape._engine import NULL, Column, EventBatch, IdCodec
-from ordertape.events import COLUMNS
+from ordertape.events import COLUMNS, ID_COLUMNS
 
 __all__ = ["ID_COLUMNS", "NO_ID", "NUMBER_COLUMNS", "number_type", "to_arrow", "to_numpy"]
 
-ID_COLUMNS: Final = ("order_id", "trade_id", "taker_order_id")
 NUMBER_COLUMNS: Final = ("price", "size", "price_before", "size_before")
 
 _PLAIN: Final[dict[str, pa.DataType]] = {

@@ -14,6 +14,7 @@ from ordertape._engine import NULL
 __all__ = [
     "COLUMNS",
     "FLAG_NAMES",
+    "ID_COLUMNS",
     "NO_SIDE",
     "NULL",
     "REASONS",
@@ -136,3 +137,4 @@ COLUMNS: dict[str, str] = {
     "price_before": "CHANGE only: the price before it (filled by the book)",
     "size_before": "CHANGE only: the size before it (filled by the book)",
 }
+ID_COLUMNS: Final = ("order_id", "trade_id", "taker_order_id")

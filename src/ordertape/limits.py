@@ -207,6 +207,10 @@ connects_per_minute_max: Final = 18
 reconnect_backoff_ms_min: Final = 250
 reconnect_backoff_ms_max: Final = 30_000
 """Waits between attempts double from min to max, with full jitter; LIVE resets them."""
+clock_refused_ms: Final = 30_000
+"""Before the next attempt where a venue finds our signature too old or too new: a clock that is
+wrong may be set right.  Policy: one attempt in this time.
+"""
 connect_timeout_ms: Final = 10_000
 """To open a socket and finish its handshake.  Policy: give up, back off."""
 subscribe_timeout_ms: Final = 10_000
@@ -269,8 +273,12 @@ database_connect_timeout_ms: Final = 10_000
 database_lock_timeout_ms: Final = 2_000
 """To wait for a lock that stops readers (partitions, views).
 Policy: given up, tried next round."""
+database_page_ms_max: Final = 2_000
+"""A reader's query for one page, or for gaps: it finds them by an index and looks at
+``page_scan_rows_max`` rows at the most.  Policy: it is canceled."""
 database_statement_timeout_ms: Final = 10_000
-"""A reader's query.  Policy: it is canceled."""
+"""A reader's query that reads all of a market: its figures, its book replayed.
+Policy: it is canceled."""
 database_grace_ms: Final = 1_000
 """What a statement's answer may take longer than the statement.  Policy: the server keeps no time
 any more, the connection is given up."""
@@ -334,7 +342,8 @@ role_restart_ms_min: Final = 200
 role_restart_ms_max: Final = 30_000
 """Waits before a role that ended is started again; they double from min to max."""
 role_settled_ms: Final = 10_000
-"""A role that ran for so long proved itself: its next waits begin at min again."""
+"""A role that ran for so long proved itself: it is started again at once, and its next waits begin
+at min again."""
 role_beat_ms: Final = 1_000
 """Between two signs of life of a role, and two looks for them."""
 role_silence_ms: Final = 10_000
@@ -373,7 +382,7 @@ control_buffer_bytes_max: Final = 8 * 2**20
 control_watermark_ms: Final = 100
 """Between two watermarks of a stream that goes on."""
 control_reconnect_ms_min: Final = 20
-control_reconnect_ms_max: Final = 1_000
+control_reconnect_ms_max: Final = 200
 """Waits between attempts to reach a control socket; they double from min to max."""
 control_stop_ms_max: Final = 4_000
 """From the request to stop a stream to its answer.  Policy: ChildFailed, in a sentence."""
@@ -509,7 +518,7 @@ api_scan_rows: Final = 262_144
 Policy: the next query goes on."""
 api_statement_ms_max: Final = 1_000
 """A query for a page that the tape has, too.  Policy: it is canceled, the tape answers; where only
-the database has the events it gets database_statement_timeout_ms."""
+the database has the events it gets database_page_ms_max."""
 
 # Access ------------------------------------------------------------------------------------------
 keys_max: Final = 1_000
@@ -531,6 +540,10 @@ sockets_per_address_max: Final = 128
 """WebSockets from one address of another machine.  Policy: refused with 429."""
 socket_messages_per_minute_max: Final = 100
 """Messages of one WebSocket client, who has nothing to say.  Policy: closed with code 1008."""
+socket_frames_per_minute_max: Final = 600
+"""Of one WebSocket client, pings, pongs and parts of messages: what no application hears of.
+Policy: closed with code 1008, and cut where it does not read that.
+"""
 socket_ping_seconds: Final = 20
 """Between two pings to a WebSocket client, and for its answer.  Policy: closed with code 1011."""
 requests_per_second_max: Final = 100
@@ -567,6 +580,10 @@ page_trades_max: Final = 5_000
 dropped and counted."""
 page_linger_ms: Final = 30_000
 """How long a live picture goes on without readers.  Policy: then its thread ends."""
+page_messages_per_minute_max: Final = 2_400
+"""Messages of one page, which says four times a second of each market what it applied.
+Policy: closed with code 1008.
+"""
 page_request_bytes_max: Final = 4_096
 """One message from a page.  Policy: refused in a sentence."""
 page_streams_max: Final = 8
@@ -583,6 +600,20 @@ page_silent_ms_max: Final = 30_000
 """The same, of a page that is not paused.  Policy: closed with 4008."""
 page_large_max: Final = 2_000
 """Large orders of a view that are alive.  Policy: newer ones are counted, not followed."""
+tile_rows_max: Final = 4_096
+"""Rows of a tile.  Policy: those far from the middle of its prices are left out."""
+tile_events_at_once: Final = 16_384
+"""Events of a tile between two looks whether its client still waits."""
+tiles_kept: Final = 128
+"""Finished tiles of each level of detail that the server keeps in mind, gzipped, 2 MB at the very
+most and mostly below 0.1.  Policy: the least used is made anew from the tape."""
+replay_picture_ms: Final = 100
+"""Between two pictures of a replay."""
+replay_marker_events_max: Final = 2_000_000
+"""Events that are searched for the next marker.  Policy: refused in a sentence."""
+bases_touch_kept: Final = 16_384
+"""Whole books of the archive whose best prices the server keeps in mind.  Policy: the least used
+is read again."""
 
 # Logs --------------------------------------------------------------------------------------------
 log_file_bytes_max: Final = 10 * 2**20

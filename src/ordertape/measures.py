@@ -12,14 +12,16 @@ import threading
 from bisect import bisect_left
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from ordertape import limits
 from ordertape.times import NS_PER_SECOND
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = [
     "BOUNDS_SECONDS",
@@ -40,7 +42,6 @@ BOUNDS_SECONDS: Final = (
 """Upper bounds of the buckets, inclusive; one more holds what is longer.  0.1 and 0.15 s stand
 around the promise that a sync begins within ``journal_sync_ms_max``."""
 _BOUNDS_NS: Final = [round(bound * NS_PER_SECOND) for bound in BOUNDS_SECONDS]
-_BOUNDS: Final = np.array(_BOUNDS_NS, dtype=np.int64)
 
 
 class DelaysTold(msgspec.Struct):
@@ -69,9 +70,11 @@ class Delays:
 
     def note_all(self, delays_ns: npt.NDArray[np.int64]) -> None:
         """Many at once, ns each."""
+        import numpy as np  # not above: a collector measures one by one, and starts sooner without
+
         shown = np.maximum(delays_ns, 0)
         places = np.bincount(
-            np.searchsorted(_BOUNDS, shown, side="left"), minlength=len(self._counts)
+            np.searchsorted(_BOUNDS_NS, shown, side="left"), minlength=len(self._counts)
         )
         with self._lock:
             self._counts = [had + int(more) for had, more in zip(self._counts, places, strict=True)]

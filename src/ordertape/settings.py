@@ -283,7 +283,11 @@ class Settings(BaseSettings):
                 f"{exchange} asks for credentials: "
                 f"set {names[0]}, {names[1]} and {names[2]}{detail}"
             )
-        key, secret, passphrase = (value.get_secret_value() for value in values)
+        key, secret, passphrase = found = [value.get_secret_value() for value in values]
+        for name, text in zip(names, found, strict=True):
+            if not (text.isascii() and text.isprintable()) or text != text.strip():
+                # No header carries it, and the error of who tries would show it.
+                raise SettingRefused(f"{name} is not the text the venue showed")
         try:
             base64.b64decode(secret, validate=True)
         except binascii.Error:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from ordertape.errors import OrdertapeError
 from ordertape.tape.archive import Archiver
+from ordertape.tape.cold import cool
 from ordertape.tape.folder import MarketFolder
+from support.cold import EVER
 
 __all__ = ["main"]
 
@@ -25,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("exchange")
     parser.add_argument("symbol")
     parser.add_argument("--file-rows", type=int, default=150)
+    parser.add_argument("--cold", action="store_true", help="make every file cold as it closes")
     options = parser.parse_args(arguments)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -39,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
             ending = stop.wait(0.05)
             try:
                 archiver.step()
+                if options.cold:
+                    next(cool(folder, EVER), None)
                 failed = False
             except OrdertapeError as error:  # as a keeper: told, and tried again
                 sys.stderr.write(f"archiving: {error}\n")

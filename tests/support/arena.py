@@ -76,8 +76,8 @@ class Arena:
             {**self.collector_environment(), **environment},
         )
 
-    def archiver(self, **environment: str) -> Forked:
-        arguments = [str(self.data), EXCHANGE, PRODUCT]
+    def archiver(self, *more: str, **environment: str) -> Forked:
+        arguments = [str(self.data), EXCHANGE, PRODUCT, *more]
         return self.template.start("support.archiving", arguments, environment)
 
     def report_of(self, process: Forked) -> StreamReport | None:

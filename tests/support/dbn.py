@@ -11,7 +11,6 @@ import databento_dbn as dbn
 import zstandard
 
 START = 1_609_160_400_000_000_000
-ACTIONS = {action.value: action for action in map(dbn.Action.from_str, "ACMRTFN")}
 SIDES = {"A": dbn.Side.ASK, "B": dbn.Side.BID, "N": dbn.Side.NONE}
 LAST, SNAPSHOT = dbn.F_LAST, dbn.F_SNAPSHOT
 

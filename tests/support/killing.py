@@ -21,7 +21,10 @@ from support.processes import wait_for
 __all__ = ["KILLS", "PLACES", "attempt_kill", "attempt_place"]
 
 KILLS = ("collector", "archiver", "both at once", "under its supervisor")
-PLACES = tuple(name for name in POINTS if name.startswith(("journal.", "collector.", "archiver.")))
+_IN_ARCHIVER = ("archiver.", "cold.")
+PLACES = tuple(
+    name for name in POINTS if name.startswith(("journal.", "collector.", *_IN_ARCHIVER))
+)
 _OFTEN = {
     "journal.frame_due": 150,
     "journal.frame_written": 150,
@@ -35,6 +38,9 @@ _OFTEN = {
     "collector.reported": 60,
     "archiver.file_renamed": 3,
     "archiver.segment_gone": 2,
+    "cold.written": 2,
+    "cold.renamed": 2,
+    "cold.plain_gone": 2,
 }
 """How many times a place is met within a second or two; once, where nothing is said."""
 
@@ -120,11 +126,12 @@ def attempt_place(case: str, seed: int) -> list[str]:
     arena, dice = the_arena(), random.Random(f"{case} {seed}")
     arena.next_try()
     asked = {VARIABLE: f"{case}:{dice.randint(1, _OFTEN.get(case, 1))}"}
-    in_archiver = case.startswith("archiver.")
+    in_archiver = case.startswith(_IN_ARCHIVER)
+    more = ("--cold",) if case.startswith("cold.") else ()
     if case == "journal.tail_cut":
         _tear(arena, dice)
     collector = arena.collector(**({} if in_archiver else asked))
-    archiver = arena.archiver(**(asked if in_archiver else {}))
+    archiver = arena.archiver(*more, **(asked if in_archiver else {}))
     victim, other = (archiver, collector) if in_archiver else (collector, archiver)
     if case == "collector.stopping":
         arena.wait_live(collector, events=20)
@@ -135,7 +142,7 @@ def attempt_place(case: str, seed: int) -> list[str]:
         return [f"{case} was not met: {ended.ending()}"]
     report = arena.report_of(collector)
     durable = report.synced_sequence if report is not None and not in_archiver else 0
-    again = arena.archiver() if in_archiver else arena.collector()
+    again = arena.archiver(*more) if in_archiver else arena.collector()
     live: Forked = collector if in_archiver else again
     arena.wait_live(live, events=(report.events if report and in_archiver else 0) + 10)
     for process in (other, again):

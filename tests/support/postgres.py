@@ -101,10 +101,14 @@ def installed_cluster() -> Iterator[InstalledServer]:
         pytest.skip("no PostgreSQL of Debian's is installed (apt-get install postgresql)")
     # A folder of pytest's own may be root's alone, and too long for a socket.
     folder = Path(tempfile.mkdtemp(prefix="ordertape-pg-", dir="/tmp"))
-    server = InstalledServer(programs, folder)
-    yield server
-    server.stop()
-    shutil.rmtree(folder)
+    try:
+        server = InstalledServer(programs, folder)
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

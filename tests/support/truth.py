@@ -182,7 +182,6 @@ class _Comparison:
     def _take(self, batch: EventBatch, book: OrderBook) -> None:
         seqs, numbers = _column(batch, "seq"), _column(batch, "venue_seq")
         flags, kinds = _column(batch, "flags"), _column(batch, "kind")
-        begun = 0
         for row in range(len(batch)):
             inside = bool(flags[row] & Flag.SNAPSHOT)
             if not inside:
@@ -198,7 +197,7 @@ class _Comparison:
                 self._eras[-1].ends = batch[row]["ts_recv"]
         complete = batch.last_complete()
         book.apply(batch)
-        if complete == len(batch) and self._eras and len(batch) > begun:
+        if self._eras and complete == len(batch) > 0:
             number = numbers[-1] if numbers[-1] != NULL else self._eras[-1].number
             places = self._eras[-1].places
             if number != NULL:

@@ -23,7 +23,10 @@ from ordertape.database.stored import Stored
 from ordertape.errors import DatabaseError, DatabaseUnavailable, NameRefused, UnknownMarket
 from ordertape.kept import Kept
 from ordertape.models import StreamInfo
+from ordertape.page.heat import BUCKET_NS
 from ordertape.page.markets import PageMarkets
+from ordertape.page.overview import Overviews
+from ordertape.page.tiles import TileWish
 from ordertape.settings import Settings
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import History, history_of
@@ -33,6 +36,7 @@ from ordertape.tape.reader import TapeReader
 __all__ = ["Api", "Exchange", "Meant", "Symbol", "TheApi"]
 
 Result = TypeVar("Result")
+TileKey = tuple[Path, TileWish]
 Exchange = Annotated[str, PathParameter(description="the venue's name", examples=["bitfinex"])]
 Symbol = Annotated[
     str,
@@ -84,6 +88,11 @@ class Api:
         self.database = None if server.database is None else Database(server.database)
         self.figures = KnownFigures()
         self.pages = PageMarkets(work.live)
+        self.overviews = Overviews()
+        self.tiles: tuple[Kept[TileKey, tuple[bytes, str]], ...] = tuple(
+            Kept(limits.tiles_kept) for _ in BUCKET_NS
+        )
+        """Finished ones by level of detail, gzipped, with their ETags."""
         self._lookups: Kept[Path, TapeLookup] = Kept(limits.lookups_kept)
         self._histories: Kept[Path, tuple[object, History]] = Kept(limits.lookups_kept)
 

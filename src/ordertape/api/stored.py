@@ -51,7 +51,7 @@ def stored_gaps(
     api: Api, meant: Meant, times: tuple[int | None, int | None], leave: Leave
 ) -> list[dict[str, Any]]:
     """Blocking work: gaps as ``History.gaps`` shows them."""
-    with _connection(api, leave) as connection:
+    with _connection(api, leave, limits.database_page_ms_max) as connection:
         found = gaps_between(connection, meant.exchange, meant.symbol, *times)
     return [
         {
@@ -64,7 +64,9 @@ def stored_gaps(
     ]
 
 
-def _connection(api: Api, leave: Leave) -> AbstractContextManager[psycopg.Connection]:
+def _connection(
+    api: Api, leave: Leave, timeout_ms: int = limits.database_statement_timeout_ms
+) -> AbstractContextManager[psycopg.Connection]:
     """For the only one that can answer; a client that leaves cancels its query."""
     assert api.database is not None
-    return api.database.connections.use(limits.database_statement_timeout_ms, leave.calling)
+    return api.database.connections.use(timeout_ms, leave.calling)

@@ -17,6 +17,7 @@ from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.broadcast.encode import order_objects, statistics_text
 from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Resumed
+from ordertape.eras import EraNow
 from ordertape.errors import OrdertapeError, UnknownMarket
 from ordertape.events import EventKind
 from ordertape.tape.history import History, history_of
@@ -81,7 +82,7 @@ class ReplicaBook:
         self._stop = threading.Event()
         self._caught_up, self._live = threading.Event(), threading.Event()
         self._log = structlog.stdlib.get_logger("ordertape.broadcast").bind(
-            market=f"{exchange} {symbol}", era=lambda: self.history.last_era
+            market=f"{exchange} {symbol}", era=EraNow(lambda: self.history.last_era)
         )
         self._thread = threading.Thread(target=self._run, name="replica book", daemon=True)
 

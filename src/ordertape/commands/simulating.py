@@ -33,7 +33,12 @@ def simulate(
     ] = "crypto",
     seed: Annotated[int, typer.Option(help="Same seed, same session.")] = 7,
     minutes: Annotated[
-        int, typer.Option(min=1, max=600, help="Length of the session after its warm-up.")
+        int,
+        typer.Option(
+            min=1,
+            max=600,
+            help="Length of the session after its warm-up; the bands are made for 10.",
+        ),
     ] = 10,
     tape: Annotated[
         tuple[str, str] | None,
@@ -122,11 +127,16 @@ def _rounded(value: float) -> Decimal:
     return Decimal(f"{value:.4g}")
 
 
+def _shown(value: float) -> str:
+    """As docs/simulator.md prints it; NaN as a dash."""
+    return f"{_rounded(value):,f}" if value == value else "–"
+
+
 def _print(verdict: Verdict) -> None:
     out(f"{'':6}{'statistic':52}{'value':>10}{'from':>10}{'to':>10}{'real':>10}")
     for gate, band, value in verdict.rows:
         mark = "" if gate in verdict.passed else "  missed"
-        figures = "".join(f"{number:>10.4g}" for number in (value, *band))
+        figures = "".join(f"{_shown(number):>10}" for number in (value, *band))
         out(f"{'hard' if gate.hard else 'soft':6}{gate.text:52}{figures}{mark}")
     passed, count = verdict.hard
     out(

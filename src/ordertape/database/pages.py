@@ -46,7 +46,7 @@ def saved_part(
     connections: Connections, stored: Stored, query: Query, canceling: Canceling
 ) -> Part:
     """What a page may take of a market that no tape here has.  Raises DatabaseError."""
-    with connections.use(limits.database_statement_timeout_ms, canceling) as connection:
+    with connections.use(limits.database_page_ms_max, canceling) as connection:
         generations = generations_of(connection, stored.market)
         first, last = seqs_of(connection, stored, generations, query.start, query.end)
     source = Saved(connections, generations, canceling)

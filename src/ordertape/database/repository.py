@@ -191,7 +191,7 @@ class L3Repository:
         wanted = behind(wanted, cursor, text)
 
         def read(connections: Connections, waiting: _Waiting) -> tuple[list[L3Order], str | None]:
-            timeout_ms = limits.database_statement_timeout_ms
+            timeout_ms = limits.database_page_ms_max
             with connections.use(timeout_ms, waiting.calling) as connection:
                 stored = stored_market(connection, exchange, symbol, exactly=True)
             if stored is None:

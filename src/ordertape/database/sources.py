@@ -137,4 +137,4 @@ class Saved:
             ]
 
     def _connection(self) -> Any:
-        return self.connections.use(limits.database_statement_timeout_ms, self.canceling)
+        return self.connections.use(limits.database_page_ms_max, self.canceling)

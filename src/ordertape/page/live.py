@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from ordertape import limits
+from ordertape.eras import EraNow
 from ordertape.errors import OrdertapeError, UnknownMarket
 from ordertape.page.scene import Posted, Reader, Scene, Spot
 from ordertape.page.view import text_out
@@ -38,7 +39,7 @@ class LiveMarket:
         self._stop = threading.Event()
         self._log = structlog.stdlib.get_logger("ordertape.page").bind(
             market=f"{exchange} {symbol}",
-            era=lambda: self._scene.followed.book.era if self._scene is not None else 0,
+            era=EraNow(lambda: self._scene.followed.book.era if self._scene is not None else 0),
         )
         self._thread = threading.Thread(target=self._run, name="page market", daemon=True)
 

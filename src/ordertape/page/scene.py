@@ -30,6 +30,8 @@ SHOWN_SHARE: Final = 0.01
 """Of the price: what a picture's rows reach over at least, unless asked otherwise."""
 FINER, COARSER = 100, 100
 """How much finer and coarser than that a picture may be asked for."""
+SIZE_MAX: Final = 2**63 - 1
+"""Of an order, in size units: the engine's numbers have 64 bits."""
 LARGE_QUANTILE: Final = 0.995
 """Of the sizes that rest: larger orders are followed one by one, unless asked otherwise."""
 
@@ -202,8 +204,10 @@ class Scene:
         return Wish(asked.group or self._group(), least, max(1, large), asked.level)
 
     def _units(self, size: Decimal | None) -> int | None:
-        """Size units, rounded up."""
-        return None if size is None else math.ceil(size.scaleb(self.followed.book.size_scale or 0))
+        """Size units, rounded up; what no order can have is the largest that one could."""
+        if size is None:
+            return None
+        return min(math.ceil(size.scaleb(self.followed.book.size_scale or 0)), SIZE_MAX)
 
     def _groups(self) -> list[int]:
         """Price units a row that may be asked for: 1, 2, 5, 10, … of the price's own size."""

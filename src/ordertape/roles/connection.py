@@ -42,6 +42,7 @@ class MarketConnection:
         self.stream, self.address = stream, address
         self._pacer, self._rest, self._keep_frame = pacer, rest, keep_frame
         self._backoff = backoff or Backoff()
+        self._least_wait_ms = 0
         market = f"{stream.venue.name} {stream.symbol}"
         self._log = market_logger("collector", market, lambda: stream.book.era)
 
@@ -71,7 +72,7 @@ class MarketConnection:
             stopping.cancel()
 
     async def _pause(self, stopping: asyncio.Task[bool]) -> None:
-        seconds = self._backoff.next_seconds()
+        seconds = max(self._backoff.next_seconds(), self._least_wait_ms / 1000)
         self._log.info(
             "L3_stream_waits", seconds=round(seconds, 3), failures=self._backoff.failures
         )
@@ -79,6 +80,7 @@ class MarketConnection:
 
     async def _live_once(self) -> Wish | None:
         """One connection from its opening to its end; what the stream wished for, if it did."""
+        self._least_wait_ms = 0
         await self._pacer.wait()
         listener = _Listener(self)
         try:
@@ -103,6 +105,7 @@ class MarketConnection:
         if listener.failure is not None:
             raise listener.failure
         self._log.warning("L3_connection_ended", reason=listener.ending)
+        self._least_wait_ms = listener.wait_ms
         return listener.wish
 
     def note_progress(self) -> None:
@@ -142,6 +145,7 @@ class _Listener(WSListener):
         self._call_soon = asyncio.get_running_loop().call_soon
         self.ending = "the connection was closed"
         self.wish: Wish | None = None
+        self.wait_ms = 0
         self.failure: Exception | None = None
         self.hung_up = False
 
@@ -165,7 +169,8 @@ class _Listener(WSListener):
         elif kind is WSMsgType.PING:
             self._answer_ping(transport, frame)
         elif kind is WSMsgType.CLOSE:
-            self.ending = f"closed by the venue: {_close_words(frame)}"
+            words = self._stream.hidden(_close_words(frame))
+            self.ending = f"closed by the venue: {words}"
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
         elif kind in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
@@ -236,7 +241,7 @@ class _Listener(WSListener):
             self._requests.add(task)
             task.add_done_callback(self._requests.discard)
         if step.wish is not None:
-            self.wish = step.wish
+            self.wish, self.wait_ms = step.wish, step.wait_ms
             self._hang_up(step.reason)
 
     async def _request(self, fetch: Fetch) -> None:

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from structlog.stdlib import BoundLogger
+
 from ordertape import limits
 from ordertape.crash_points import crash_point
 from ordertape.database.address import address_of
@@ -85,10 +87,10 @@ class Keeper:
         for folder in markets(self.data):
             try:
                 if (cooled := next(cool(folder, before), None)) is not None:
-                    self._log.info("L3_file_cold", market=folder.market, **cooled.told())
+                    _log_of(folder).info("L3_file_cold", **cooled.told())
                     return
             except (OrdertapeError, OSError) as error:
-                self._log.warning("L3_cold_failed", market=folder.market, reason=str(error))
+                _log_of(folder).warning("L3_cold_failed", reason=str(error))
         self._cold_due = time.monotonic() + limits.cold_pause_s
 
     def _step(self, folder: MarketFolder) -> int:
@@ -104,11 +106,14 @@ class Keeper:
             self._archivers.pop(folder.root, None)
             if self._complaints.get(folder.root) != str(error):
                 self._complaints[folder.root] = str(error)
-                log = market_logger("keeper", folder.market, lambda: _era(folder))
-                log.warning("L3_archive_failed", reason=str(error))
+                _log_of(folder).warning("L3_archive_failed", reason=str(error))
             return 0
         self._complaints.pop(folder.root, None)
         return moved
+
+
+def _log_of(folder: MarketFolder) -> BoundLogger:
+    return market_logger("keeper", folder.market, lambda: _era(folder))
 
 
 def _era(folder: MarketFolder) -> int:

@@ -20,6 +20,7 @@ from typing import TextIO
 import structlog
 
 from ordertape import limits
+from ordertape.eras import EraNow
 from ordertape.printable import visible
 
 __all__ = ["configure_logs", "into_log_file", "logger", "market_logger"]
@@ -36,16 +37,7 @@ def market_logger(room: str, market: str, era: Callable[[], int]) -> structlog.s
 
     Lower floors bind the same two names to a logger of structlog's own.
     """
-    return logger(room).bind(market=market, era=era)
-
-
-def _of_now(
-    _logger: object, _name: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    """What is bound once and changes: a market's era."""
-    if callable(era := event.get("era")):
-        event["era"] = era()
-    return event
+    return logger(room).bind(market=market, era=EraNow(era))
 
 
 def _seen(
@@ -58,7 +50,6 @@ def _seen(
 
 
 _SHARED: list[structlog.typing.Processor] = [
-    _of_now,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -163,7 +163,6 @@ class MarketOpener:
         Raises MarketBusy, TapeError, SettingRefused where credentials are missing.
         """
         credentials = self.settings.credentials(self.venue.name)
-        self.rest.prepare()
         interval = interval_seconds or self.settings.snapshot_interval_seconds
         tape = MarketFolder(self.settings.data, self.venue.name, symbol)
         measured = MeasuredJournal()

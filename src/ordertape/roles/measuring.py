@@ -10,7 +10,6 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-import numpy as np
 from structlog.stdlib import BoundLogger
 
 from ordertape import limits
@@ -60,7 +59,7 @@ class MeasuredJournal:
         # Before it is written: it may be durable before this thread goes on.
         self._unsynced.append((batch.last_seq, received))
         times = batch.column("ts_event")
-        told = _NO_TIME if times is None else int(np.asarray(times)[-1])
+        told = _NO_TIME if times is None else memoryview(times)[-1]
         if told != _NO_TIME:
             self.venue.note(received - told)
             self._offset.note(received - told, received)

@@ -6,14 +6,15 @@ import asyncio
 import time
 import zlib
 from collections.abc import Callable
-from functools import cached_property
-from typing import Any, NamedTuple
-
-import httpx
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ordertape import limits
 from ordertape.venues.session import Fetch
 from ordertape.venues.texts import retry_after_ms
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["Answer", "RestClient"]
 
@@ -40,23 +41,11 @@ class RestClient:
     def __init__(self, address: str) -> None:
         """``address``: the venue's REST address, ``https://…`` without a path."""
         self.address = address
+        self._client: httpx.AsyncClient | None = None
+        self._opening = asyncio.Lock()
         self._turn = asyncio.Lock()
         self._not_before = 0.0
         """Of the event loop's clock."""
-
-    @cached_property
-    def _client(self) -> httpx.AsyncClient:
-        seconds = limits.rest_silence_ms / 1000
-        return httpx.AsyncClient(
-            timeout=seconds,
-            headers={"User-Agent": "ordertape", "Accept-Encoding": "gzip"},
-            follow_redirects=False,  # another host must not see what the request is signed with
-            limits=httpx.Limits(max_keepalive_connections=0),  # requests are rare
-        )
-
-    def prepare(self) -> None:
-        """Reads certificates, which blocks: to be called before a stream runs."""
-        _ = self._client
 
     async def get(self, fetch: Fetch, headers: Callable[[], dict[str, str]]) -> Answer:
         """Performs a request when its turn has come; ``headers`` are made as it is sent.
@@ -64,17 +53,28 @@ class RestClient:
         Raises nothing but what cancels it.
         """
         await self._wait()
+        # Not above, and in a thread: a collector that asks for nothing at first starts sooner.
+        await asyncio.to_thread(import_module, "httpx")
+        import httpx
+
         try:
+            client = await self._opened()
             async with asyncio.timeout(limits.rest_timeout_ms / 1000):
-                return await self._perform(fetch, headers())
+                return await self._perform(client, fetch, headers())
         except TimeoutError:
             return _none(f"no whole answer within {limits.rest_timeout_ms} ms")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, zlib.error) as error:
             return _none(str(error) or type(error).__name__)
 
     async def close(self) -> None:
-        if "_client" in self.__dict__:
+        if self._client is not None:
             await self._client.aclose()
+
+    async def _opened(self) -> httpx.AsyncClient:
+        async with self._opening:
+            if self._client is None:
+                self._client = await asyncio.to_thread(_client)
+            return self._client
 
     async def _wait(self) -> None:
         """One request after the other, none while the venue bans us."""
@@ -89,10 +89,12 @@ class RestClient:
         until = asyncio.get_running_loop().time() + milliseconds / 1000
         self._not_before = max(self._not_before, until)
 
-    async def _perform(self, fetch: Fetch, headers: dict[str, str]) -> Answer:
+    async def _perform(
+        self, client: httpx.AsyncClient, fetch: Fetch, headers: dict[str, str]
+    ) -> Answer:
         address = self.address.rstrip("/") + fetch.path
         parts, size = [], 0
-        async with self._client.stream("GET", address, headers=headers) as response:
+        async with client.stream("GET", address, headers=headers) as response:
             async for part in response.aiter_raw():
                 parts.append(part)
                 size += len(part)
@@ -107,6 +109,19 @@ class RestClient:
         read = fetch.read if status == _OK else None
         body, text = await asyncio.to_thread(_read, parts, packed, read)
         return Answer(status, named, body, text)
+
+
+def _client() -> httpx.AsyncClient:
+    """In a thread: it reads certificates."""
+    import httpx
+
+    seconds = limits.rest_silence_ms / 1000
+    return httpx.AsyncClient(
+        timeout=seconds,
+        headers={"User-Agent": "ordertape", "Accept-Encoding": "gzip"},
+        follow_redirects=False,  # another host must not see what the request is signed with
+        limits=httpx.Limits(max_keepalive_connections=0),  # requests are rare
+    )
 
 
 def _read(

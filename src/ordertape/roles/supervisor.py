@@ -96,9 +96,9 @@ class Watched:
                 self.ready.clear()
             self._log.warning("L3_role_ended", reason=self.problem, starts=self.starts)
             if loop.time() - began >= limits.role_settled_ms / 1000:
-                wait_ms = limits.role_restart_ms_min
+                wait_ms = 0  # what ran for long is missing now
             await asyncio.sleep(wait_ms / 1000)
-            wait_ms = min(wait_ms * 2, limits.role_restart_ms_max)
+            wait_ms = min(max(wait_ms * 2, limits.role_restart_ms_min), limits.role_restart_ms_max)
 
     async def _while_elsewhere(self) -> None:
         """Returns when nobody has the role."""

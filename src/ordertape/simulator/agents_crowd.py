@@ -10,7 +10,8 @@ from ordertape.simulator.queues import Order
 
 __all__ = ["Crowd"]
 
-_TABLE: Final = 4_096
+_TABLE_BITS: Final = 12
+_TABLE: Final = 1 << _TABLE_BITS
 _TAIL_POWER: Final = 1.2
 _TAIL_TICKS_MAX: Final = 3_000
 _FACTORS: Final = 4_000
@@ -94,11 +95,11 @@ class Crowd:
         if inside and self.preset.inside_stays:
             draw = first + draw * (1 - first)
         if draw < first:
-            return fast[floor.bits(11)]
+            return floor.one_of(fast)
         best = floor.matching.best(order.side) or order.price
         distance = min(_FACTORS - 1, abs(order.price - best) // floor.tick)
         table = next(table for weight, table in self._lives[1:] if draw < weight)
-        return table[floor.bits(11)] * self._life_factors[distance] >> 10
+        return floor.one_of(table) * self._life_factors[distance] >> 10
 
     def _expire(self, order_id: int, _b: Any, _c: Any) -> None:
         order = self.floor.matching.orders.get(order_id)
@@ -107,14 +108,14 @@ class Crowd:
         if self.floor.uniform() >= self.preset.requote:
             self.floor.matching.cancel(order_id)
             return
-        self.renew(order, self._step(order.side), self.floor.mixed(self._gaps))
+        self.renew(order, self._step(), self.floor.mixed(self._gaps))
 
-    def _step(self, _side: int) -> int:
+    def _step(self) -> int:
         """Ticks up or down, mostly none where the preset says so."""
         floor, preset = self.floor, self.preset
         if floor.uniform() < preset.requote_same_price:
             return 0
-        ticks = 1 + (self._steps[floor.bits(11)] >> 10)
+        ticks = 1 + (floor.one_of(self._steps) >> 10)
         return ticks if floor.bits(1) else -ticks
 
     def renew(self, order: Order, ticks: int, gap: int) -> None:
@@ -152,7 +153,7 @@ class Crowd:
                 if room > 0 and floor.uniform() < chance * (1 + lean):
                     better = 1 + (spread * floor.mixed(self._inside) >> 20)
                     return best - min(better, room) * sign
-        price = best + self._distances[floor.bits(12)] * sign
+        price = best + self._distances[floor.bits(_TABLE_BITS)] * sign
         if preset.off_grid and floor.uniform() < preset.off_grid:
             price += floor.draws.below(floor.tick) * (1 if side else -1)
         return floor.clear(side, price)

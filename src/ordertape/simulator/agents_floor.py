@@ -98,9 +98,9 @@ class Floor:
 
     def restart_clock(self) -> None:
         """The market opens: what was to be done after now is to be done after ``start_ns``."""
-        # Equal shifts keep the heap a heap.
         # Ids of a venue are shared by all its markets: steps shrink where this one is busy.
         self._id_step = max(1, 8_000 // self._rate)
+        # Equal shifts keep the heap a heap.
         self._tasks[:] = [(task[0] - self.now, *task[1:]) for task in self._tasks]
         self.now = 0
 

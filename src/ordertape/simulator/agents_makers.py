@@ -54,7 +54,7 @@ class Makers:
             floor.later(floor.wait(delay_ms), self._shock)
         ticks = 0
         if floor.uniform() >= preset.shock_still:
-            ticks = 1 + (self._steps[floor.bits(11)] >> 10)
+            ticks = 1 + (floor.one_of(self._steps) >> 10)
             if not self._goes_up():
                 ticks = -ticks
         share = min(0.95, floor.one_of(self._shares) / 1_000_000)

@@ -14,7 +14,7 @@ import msgspec
 
 from ordertape.errors import SettingRefused
 
-__all__ = ["CONNECTION_KINDS", "REST_KINDS", "TEXT_KINDS", "VENUE_KINDS", "Kind", "Rule", "rules"]
+__all__ = ["REST_KINDS", "VENUE_KINDS", "Kind", "Rule", "rules"]
 
 
 class Kind(Enum):
@@ -80,22 +80,6 @@ class Kind(Enum):
     """The request is taken and never answered."""
 
 
-TEXT_KINDS: Final = frozenset(
-    {
-        Kind.DROP,
-        Kind.DUPLICATE,
-        Kind.REORDER,
-        Kind.DELAY,
-        Kind.CORRUPT,
-        Kind.TRUNCATE,
-        Kind.GARBLE,
-        Kind.OVERSIZE,
-        Kind.CHECKSUM_LIE,
-    }
-)
-CONNECTION_KINDS: Final = frozenset(
-    {Kind.HEARTBEATS_ONLY, Kind.HANG, Kind.CLOSE, Kind.CUT, Kind.RESET, Kind.REFUSE}
-)
 VENUE_KINDS: Final = frozenset(
     {
         Kind.SEQUENCE_JUMP,

@@ -49,6 +49,8 @@ class Step(Struct):
     reason: str = ""
     fetch: Fetch | None = None
     """A REST request; its answer goes to ``on_answer``."""
+    wait_ms: int = 0
+    """No sooner than this after it was closed is a connection of use again."""
 
 
 class MarketStream:
@@ -77,6 +79,7 @@ class MarketStream:
             size_scale=there.size_scale if there else None,
             codec=there.codec if there else venue.id_codec,
         )
+        self._credentials = credentials
         self.session = venue.make_session(symbol, self.book, credentials)
         self.record = Record(sink, self.session, snapshot_interval_seconds * NS_PER_SECOND)
         self.first_sequence = 1
@@ -160,6 +163,10 @@ class MarketStream:
         now = self._time(now)
         outcome = self.session.answer(fetch, status, headers, body, now)
         return None if outcome is None else self._settle(outcome, now)
+
+    def hidden(self, text: str) -> str:
+        """A venue's words without our credentials, should it repeat them."""
+        return text if self._credentials is None else self._credentials.hidden(text)
 
     def on_close(self, reason: str, now: int) -> None:
         """The connection ended, whoever ended it."""
@@ -312,6 +319,7 @@ class MarketStream:
             self._resync(_kind_of(fault), fault.reason, since, now)
         elif fault.action is Action.RECONNECT:
             self._reconnect(_kind_of(fault), fault.reason, now)
+            self._step.wait_ms = fault.wait_ms
         elif fault.action is Action.PAUSE:
             self._paused_since = now
             if self.state is StreamState.LIVE:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from ordertape import limits
 from ordertape._engine import EventBatch, IdCodec
-from ordertape.arrow import ID_COLUMNS
 from ordertape.errors import TapeCorrupt
-from ordertape.events import COLUMNS
+from ordertape.events import COLUMNS, ID_COLUMNS
 from ordertape.tape.marks import Mark, terms_mark
 
 __all__ = ["MarketCodecs"]
@@ -74,9 +71,7 @@ class MarketCodecs:
 
     def _rewritten(self, batch: EventBatch) -> EventBatch:
         columns: dict[str, Any] = {
-            name: np.asarray(column)
-            for name in COLUMNS
-            if (column := batch.column(name)) is not None
+            name: column for name in COLUMNS if (column := batch.column(name)) is not None
         }
         for name in ID_COLUMNS:
             if name in columns:

@@ -13,7 +13,6 @@ from typing import Any
 
 from ordertape._engine import EventBatch, IdCodec
 from ordertape.crash_points import crash_point
-from ordertape.tape.archive_files import last_file, load_codecs
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder, sync_directory
 from ordertape.tape.journal_reader import NO_EVENTS, JournalReader
@@ -79,6 +78,11 @@ def _left(folder: MarketFolder, found: Recovered) -> list[Segment]:
 
 
 def _read_archive(folder: MarketFolder, found: Recovered) -> int:
+    if not folder.archive.exists():
+        return 0
+    # Not above: a fifth of a second to load, which a market without an archive starts sooner by.
+    from ordertape.tape.archive_files import last_file, load_codecs
+
     newest = last_file(folder.archive)
     if newest is None:
         return 0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.tape.codecs import MarketCodecs
 
@@ -42,14 +40,13 @@ class Snapshot:
 
 
 def _no_rows(book: OrderBook) -> EventBatch:
-    nothing = np.empty(0, np.int64)
     return EventBatch.from_arrays(
-        kind=np.empty(0, np.uint8),
-        side=np.empty(0, np.uint8),
-        order_id=np.empty((0, 16), np.uint8),
-        price=nothing,
-        size=nothing,
-        ts_recv=nothing,
+        kind=[],
+        side=[],
+        order_id=[],
+        price=[],
+        size=[],
+        ts_recv=[],
         price_scale=book.price_scale or 0,
         size_scale=book.size_scale or 0,
         codec=book.codec,

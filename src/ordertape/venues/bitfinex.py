@@ -374,6 +374,8 @@ class BitfinexSession:
         try:
             for order in rows:
                 if order.price == wire.ZERO:
+                    if not wire.is_number(bytes(order.amount).decode()):
+                        raise ValueError(f"the end of order {order.order_id} without an amount")
                     self._remove(order.order_id, ts_recv, time, sequence)
                 else:
                     self._put(order.order_id, order.price, order.amount, ts_recv, time, sequence)

@@ -305,9 +305,11 @@ class CoinbaseSession:
         return Outcome(fetch=self._requests.fetch(AUDIT))
 
     def _take_recorded(self, text: bytes, ts_recv: int, /) -> bool | tuple[int, int, str] | None:
-        if self._audit is not None:
+        told = self.feed.take(text, ts_recv)
+        # What the live book does not follow is nothing that the venue's could.
+        if self._audit is not None and not isinstance(told, tuple):
             self._audit.record(text, ts_recv)
-        return self.feed.take(text, ts_recv)
+        return told
 
     def _on_audit(self, status: int, body: Any, now: int) -> Outcome | None:
         if self._audit is None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from ordertape import limits
 from ordertape.venues import coinbase_wire as wire
 from ordertape.venues.session import Action, Foreign, Outcome, faulted
 from ordertape.venues.texts import shown
@@ -23,10 +24,11 @@ _FATAL = (
     "apikey",
     "passphrase",
     "signature",
-    "timestamp",
     "not a valid product",
 )
 """Words of errors that would come again: what is wrong with credentials or a product stays so."""
+_CLOCK = "timestamp"
+"""Of one that ends with its cause: a wrong clock, or a process that was suspended meanwhile."""
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -57,11 +59,11 @@ class Control:
             return self._on_subscriptions(message.channels)
         said = ": ".join(str(part) for part in (message.message, message.reason) if part)
         said = shown(self._hidden(said))
+        reason = f"{self._market}: the venue refuses: {said or 'no reason given'}"
+        if _CLOCK in said.lower():
+            return faulted(Action.RECONNECT, reason, limits.clock_refused_ms)
         fatal = any(word in said.lower() for word in _FATAL)
-        return faulted(
-            Action.FAIL if fatal else Action.RECONNECT,
-            f"{self._market}: the venue refuses: {said or 'no reason given'}",
-        )
+        return faulted(Action.FAIL if fatal else Action.RECONNECT, reason)
 
     def _on_subscriptions(self, channels: Any) -> Outcome | None:
         found = set()

@@ -28,6 +28,8 @@ REFUSED: Final = (NumberRefused, IdRefused, ValueError)
 _OK: Final = 200
 _BANS: Final = (418, 429)
 _REFUSALS: Final = (401, 403)
+_CLOCK: Final = b"timestamp"
+"""In the body of a refusal that our clock, not the key, is the cause of."""
 _MISSING: Final = 404
 
 
@@ -90,6 +92,10 @@ class BookRequests:
         """The book that was asked for, else what follows of the answer."""
         self.under_way = False
         if status in _REFUSALS:
+            if isinstance(body, bytes) and _CLOCK in body.lower():
+                reason = f"the venue refuses our clock over REST (status {status})"
+                wait_ms = limits.clock_refused_ms
+                return faulted(Action.RECONNECT, f"{self._market}: {reason}", wait_ms)
             reason = f"the venue refuses our credentials over REST (status {status})"
             return faulted(Action.FAIL, f"{self._market}: {reason}")
         if status == _MISSING:

@@ -59,6 +59,8 @@ class Fault:
     """It shows that the book was wrong before, nobody knows since when."""
     missing: bool = False
     """The venue's numbering shows that messages are missing."""
+    wait_ms: int = 0
+    """Of a RECONNECT: it is of no use sooner."""
 
 
 class Checksum(Struct, frozen=True, gc=False):
@@ -126,9 +128,9 @@ class Outcome(Struct, gc=False):
     audit: Audit | None = None
 
 
-def faulted(action: Action, reason: str) -> Outcome:
+def faulted(action: Action, reason: str, wait_ms: int = 0) -> Outcome:
     """An outcome that is a fault alone."""
-    return Outcome(fault=Fault(action, reason))
+    return Outcome(fault=Fault(action, reason, wait_ms=wait_ms))
 
 
 def chained(*outcomes: Outcome | None) -> Outcome | None:

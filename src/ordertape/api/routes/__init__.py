@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from ordertape.api.routes import gaps, live, orders, page, snapshots, statistics, streams
+from ordertape.api.routes import gaps, heatmap, live, orders, page, snapshots, statistics, streams
 
-__all__ = ["PAGE_PREFIX", "PREFIX", "page_router", "router"]
+__all__ = ["HEATMAP_PREFIX", "PAGE_PREFIX", "PREFIX", "page_router", "router"]
 
 PREFIX = "/api/v1/orderbook-heatmap/level3"
 
 PAGE_PREFIX = "/api/v1/orderbook-heatmap/page"
+HEATMAP_PREFIX = "/api/v1/orderbook-heatmap/heatmap"
 
 router = APIRouter(prefix=PREFIX)
 for part in (streams, orders, snapshots, statistics, gaps, live):
     router.include_router(part.router)
-page_router = APIRouter(prefix=PAGE_PREFIX)
-page_router.include_router(page.router)
+page_router = APIRouter()
+page_router.include_router(page.router, prefix=PAGE_PREFIX)
+page_router.include_router(heatmap.router, prefix=HEATMAP_PREFIX)

@@ -58,8 +58,10 @@ class _Session:
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             if self._too_slow.is_set():
-                await self.socket.close(TOO_SLOW, "this page applies no frames; open it again")
-        except (WebSocketDisconnect, RuntimeError):
+                # One that does not read even that is left untold.
+                async with asyncio.timeout(limits.client_close_ms / 1000):
+                    await self.socket.close(TOO_SLOW, "this page applies no frames; open it again")
+        except (TimeoutError, WebSocketDisconnect, RuntimeError):
             pass
         finally:
             for part in parts:

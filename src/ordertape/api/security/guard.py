@@ -21,7 +21,7 @@ from ordertape.api.security.keys import Key, KeyProblem, KeyRing
 from ordertape.api.security.keys import Scope as KeyScope
 from ordertape.api.security.places import Places, client_of, is_local
 from ordertape.api.security.rates import Rates
-from ordertape.api.security.scopes import needed_scope
+from ordertape.api.security.scopes import messages_per_minute, needed_scope
 from ordertape.api.security.sockets import Guarded, Sockets
 from ordertape.settings import Settings
 
@@ -82,7 +82,7 @@ class Guard:
             return
         # A browser ends a WebSocket that names none of the protocols it asked for.
         protocol = PROTOCOL if PROTOCOL in scope.get("subprotocols", ()) else None
-        guarded = Guarded(receive, send, key, protocol)
+        guarded = Guarded(receive, send, key, protocol, messages_per_minute(scope))
         await self._sockets.run(self._app, scope, guarded, client)
 
     def _let_in(self, scope: Scope) -> Key | None:

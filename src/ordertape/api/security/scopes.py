@@ -9,9 +9,10 @@ from typing import Final, Literal, TypeAlias
 from starlette.routing import Match, compile_path
 from starlette.types import Scope as Connection
 
+from ordertape import limits
 from ordertape.api.security.keys import Scope
 
-__all__ = ["ROUTES", "WEBSOCKET", "Needed", "needed_scope"]
+__all__ = ["ROUTES", "WEBSOCKET", "Needed", "messages_per_minute", "needed_scope"]
 
 Needed: TypeAlias = Scope | Literal["public"]
 """``public``: nobody is asked for a key."""
@@ -19,6 +20,8 @@ WEBSOCKET: Final = "WEBSOCKET"
 """Stands where a method does."""
 
 _LEVEL3: Final = "/api/v1/orderbook-heatmap/level3"
+_PAGE: Final = "/api/v1/orderbook-heatmap/page/ws"
+_HEATMAP: Final = "/api/v1/orderbook-heatmap/heatmap"
 
 ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("GET", "/"): "read",
@@ -33,6 +36,8 @@ ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("GET", "/readyz"): "public",
     ("GET", "/redoc"): "read",
     ("GET", "/static-offline-docs/{path:path}"): "public",
+    ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/overview"): "read",
+    ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/tile"): "read",
     ("GET", f"{_LEVEL3}/gaps/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_LEVEL3}/orders/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_LEVEL3}/snapshot/{{exchange}}/{{symbol:path}}"): "read",
@@ -43,7 +48,7 @@ ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("POST", f"{_LEVEL3}/start"): "control",
     ("POST", f"{_LEVEL3}/stop/{{exchange}}/{{symbol:path}}"): "control",
     (WEBSOCKET, f"{_LEVEL3}/ws/{{symbol:path}}"): "read",
-    (WEBSOCKET, "/api/v1/orderbook-heatmap/page/ws"): "read",
+    (WEBSOCKET, _PAGE): "read",
 }
 
 
@@ -62,6 +67,13 @@ def needed_scope(connection: Connection) -> Needed:
     routes = connection["app"].routes
     known = any(route.matches(connection)[0] is Match.FULL for route in routes)
     return "admin" if known else "read"
+
+
+def messages_per_minute(connection: Connection) -> int:
+    """How often a WebSocket's client may speak: pages alone have something to say."""
+    if _path(connection) == _PAGE:
+        return limits.page_messages_per_minute_max
+    return limits.socket_messages_per_minute_max
 
 
 def _path(connection: Connection) -> str:

@@ -72,14 +72,14 @@ class Guarded:
     key: Key | None
     protocol: str | None = None
     """What the client asked for and is to hear."""
-    said: Rates = field(
-        default_factory=lambda: Rates(
-            limits.socket_messages_per_minute_max / 60, limits.socket_messages_per_minute_max
-        )
-    )
+    messages_per_minute: int = limits.socket_messages_per_minute_max
+    said: Rates = field(init=False)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     closing: asyncio.Task[None] | None = None
     arriving: asyncio.Task[Message] | None = None
+
+    def __post_init__(self) -> None:
+        self.said = Rates(self.messages_per_minute / 60, self.messages_per_minute)
 
     @property
     def transport(self) -> Any:
@@ -98,7 +98,7 @@ class Guarded:
             return {"type": "websocket.disconnect", "code": POLICY_VIOLATION}
         message, self.arriving = self.arriving.result(), None
         if message["type"] == "websocket.receive" and self.said.take(""):
-            self.end(f"expected at most {limits.socket_messages_per_minute_max} messages a minute")
+            self.end(f"expected at most {self.messages_per_minute} messages a minute")
             return {"type": "websocket.disconnect", "code": POLICY_VIOLATION}
         return message
 

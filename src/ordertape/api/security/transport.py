@@ -2,8 +2,10 @@
 
 uvicorn bounds neither the time that a request's headers take nor how long an answer may lie there
 unread, and its own defaults (messages of 16 MiB, deflate on) are a public server's: a client that
-sends a byte a minute would hold a connection for ever (slowloris).  ``uvicorn app.main:app`` gets
-the same as ``ordertape serve``: it is found while it loads the application.
+sends a byte a minute would hold a connection for ever (slowloris).  Nor does it bound what of a
+WebSocket no application hears: pings, whose answers gather where the client reads none, and parts
+of a message that never ends.  ``uvicorn app.main:app`` gets the same as ``ordertape serve``: it is
+found while it loads the application.
 """
 
 from __future__ import annotations
@@ -19,14 +21,17 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 
 from ordertape import limits
 from ordertape.api.security.keys import KeyRing
 from ordertape.api.security.places import is_loopback
+from ordertape.api.security.rates import Rates
+from ordertape.api.security.sockets import POLICY_VIOLATION
 from ordertape.errors import SettingRefused
 from ordertape.settings import Settings
 
-__all__ = ["PatientH11", "loading_configuration", "require_key_for", "secure"]
+__all__ = ["PatientH11", "PatientWebSocket", "loading_configuration", "require_key_for", "secure"]
 
 _QUEUED: Final = struct.Struct("i")
 _LOOKS: Final = 4
@@ -36,10 +41,10 @@ _LOOKS: Final = 4
 def secure(configuration: uvicorn.Config) -> uvicorn.Config:
     """The same with every bound of ours, loaded or not."""
     configuration.http = PatientH11
-    configuration.ws = WebSocketsSansIOProtocol
+    configuration.ws = PatientWebSocket
     # Set by ``load`` before it loads the application, which is where we may be.
     configuration.http_protocol_class = PatientH11
-    configuration.ws_protocol_class = WebSocketsSansIOProtocol
+    configuration.ws_protocol_class = PatientWebSocket
     configuration.ws_max_size = limits.client_message_bytes_max
     configuration.ws_per_message_deflate = False
     configuration.ws_ping_interval = float(limits.socket_ping_seconds)
@@ -153,3 +158,47 @@ class PatientH11(H11Protocol):
             self.transport.abort()
             return
         self._look_later()
+
+
+class PatientWebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's, which hears so many frames only that are no messages, and ends in time."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        most = limits.socket_frames_per_minute_max
+        self._frames_heard = Rates(most / 60, most)
+
+    def handle_ping(self) -> None:
+        if self._may_go_on():
+            super().handle_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        if self._may_go_on():
+            super().handle_pong(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        if self._may_go_on():
+            super().handle_cont(event)
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._cut_later()
+
+    def _may_go_on(self) -> bool:
+        """False: the connection ends, now or already."""
+        if self.close_sent or self.transport.is_closing():
+            return False
+        if not self._frames_heard.take(""):
+            return True
+        most = limits.socket_frames_per_minute_max
+        self.conn.fail(POLICY_VIOLATION, f"expected at most {most} pings and parts a minute")
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()
+        self._cut_later()
+        return False
+
+    def _cut_later(self) -> None:
+        """A closed connection sends what waits to the end, which never comes where nobody reads;
+        until then its session would go on."""
+        self.loop.call_later(limits.client_flush_ms / 1000, self.transport.abort)
