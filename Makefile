@@ -8,7 +8,7 @@ ENGINE = --manifest-path engine/Cargo.toml --locked
 PURE = $(ENGINE) --no-default-features
 export PYO3_PYTHON = $(CURDIR)/.venv/bin/python
 
-.PHONY: help setup run test check format bench torture pictures clean
+.PHONY: help setup run test check pictures format bench torture clean
 .PHONY: check-format check-lint check-types check-engine check-floors check-audit check-web
 
 help: ## List the targets

@@ -13,6 +13,7 @@ async function take(name, [width, height], settings, act = async () => {}) {
   if (only && !only.some((part) => full.includes(part))) return;
   const context = await chromium.newContext({ viewport: { width, height } });
   const page = await open(context, address, { quality: "full", ...settings });
+  page.on("pageerror", (error) => console.error(error.message));
   page.on("console", (message) => message.type() === "error" && console.error(message.text()));
   await page.waitForTimeout(Number(seconds) * 1000);
   await act(page);

@@ -70,7 +70,7 @@ async def first_page(api: TheApi) -> Response:
     """The web page where it was built, else what it would show at a glance."""
     index = BUILT / "index.html"
     if index.is_file():
-        return FileResponse(index, headers={"Cache-Control": _ASK_AGAIN})
+        return FileResponse(index)
     return await plain_page(api)
 
 

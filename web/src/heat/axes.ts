@@ -25,7 +25,7 @@ export function priceStep(unitsPerPixel: number, pixels: number): number {
 }
 
 /** Labels of time below and of prices at the right, with faint lines through the picture. */
-export function axes(context: Context, place: Place, right: number): void {
+export function axes(context: Context, place: Place, right: number, last: number): void {
   const { camera, palette, group, data } = place;
   context.font = FONT;
   context.lineWidth = 1;
@@ -46,6 +46,7 @@ export function axes(context: Context, place: Place, right: number): void {
   const perPixel = group / camera.spot.pixelsPerRow;
   const rise = priceStep(perPixel, 34);
   const digits = digitsOf(rise, data.priceScale);
+  const taken = camera.y(rowOf(last, group));
   const low = camera.row(camera.height) * group;
   const high = camera.row(0) * group;
   for (let price = Math.ceil(low / rise) * rise; price <= high; price += rise) {
@@ -54,7 +55,8 @@ export function axes(context: Context, place: Place, right: number): void {
     context.globalAlpha = 0.45;
     line(context, 0, y, camera.width, y);
     context.globalAlpha = 1;
-    if (y > 8 && y < camera.height - 8) {
+    // The tag of the last price stands there instead.
+    if (y > 8 && y < camera.height - 8 && !(Math.abs(y - taken) < 16)) {
       context.fillStyle = palette.dim;
       context.textAlign = "right";
       context.fillText(exact(price, data.priceScale, digits), right + PRICE_WIDTH - 8, y);

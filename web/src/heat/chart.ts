@@ -253,7 +253,9 @@ export class Chart {
     const context = this.begin(this.marks);
     const place = this.place();
     const { settings, camera, data } = place;
-    axes(context, place, this.right);
+    const { base } = data.pyramid;
+    const last = base.newest < 0 ? NaN : base.lasts[base.slot(base.newest)];
+    axes(context, place, this.right, last);
     context.save();
     context.beginPath();
     context.rect(0, 0, camera.width, camera.height);
@@ -270,8 +272,7 @@ export class Chart {
     context.clip();
     if (settings.cob) currentBook(context, place, camera.width);
     context.restore();
-    const { base } = data.pyramid;
-    if (base.newest >= 0) lastPrice(context, place, this.right, base.lasts[base.slot(base.newest)]);
+    lastPrice(context, place, this.right, last);
   }
 
   private drawCross(): void {

@@ -190,7 +190,10 @@ export function largeOrders(context: Context, place: Place): void {
     if (special) labels.push({ x: Math.max(bar.x0, 0) + 4, y: bar.y - bar.high - 6, text: `${order.told.size_first} ${order.told.side}` });
   }
   context.font = FONT;
-  for (const label of labels) tag(context, label.x, label.y, label.text, palette);
+  for (const label of labels) {
+    const room = place.camera.width - context.measureText(label.text).width - 8;
+    tag(context, Math.min(label.x, room), label.y, label.text, palette);
+  }
 }
 
 /** Filled: a full square.  Partly filled, then taken away: half of it.  Cancelled: a cross.  Unknown: a

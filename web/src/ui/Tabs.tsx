@@ -1,5 +1,4 @@
 import type { Chart } from "../heat/chart";
-import { brief } from "../heat/hover";
 import { rowOf } from "../heat/marks";
 import type { LargeOrder } from "../market/data";
 import type { Feed } from "../market/feed";
@@ -143,8 +142,8 @@ function Trades({ feed }: { feed: Feed }) {
       <tbody>
         {trades.map((trade, nth) => (
           <tr key={feed.data.trades.length - nth}>
-            <td>{clock(trade.t_us / 1000, 3)}</td>
-            <td className={["bid", "ask", ""][trade.side]}>{["▲ buys", "▼ sells", "unknown"][trade.side]}</td>
+            <td>{clock(trade.t_us / 1000, 1)}</td>
+            <td className={["bid", "ask", ""][trade.side]}>{["▲ buy", "▼ sell", "–"][trade.side]}</td>
             <td className="n">{exact(trade.price, priceScale)}</td>
             <td className="n">{exact(trade.size, sizeScale)}</td>
           </tr>
@@ -197,7 +196,6 @@ function Order({ feed, chart }: Props) {
         }}>Show its price</button>
         <button type="button" onClick={() => feed.select(null)}>Deselect</button>
       </p>
-      {selected.orderId && <p className="caption">Short: {brief(selected.orderId)}</p>}
     </>
   );
 }
