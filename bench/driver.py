@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 from contextlib import AbstractContextManager
-from types import TracebackType
 
 from bench.report import BenchmarkFailed
 
@@ -31,12 +30,7 @@ class Driver(AbstractContextManager["Driver"]):
         )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
     def timed(self, which: str) -> float:

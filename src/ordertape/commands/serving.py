@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,6 @@ import typer
 from ordertape.commands.common import DataOption, chosen_data, command_name, out, prepare
 from ordertape.errors import SettingRefused
 from ordertape.roles.demonstration import Demonstration
-from ordertape.settings import Settings
 
 __all__ = ["demo", "serve"]
 
@@ -37,10 +35,11 @@ def serve(
     settings = prepare(data)
     # Here: all other commands start without the web framework, which takes longer than they do.
     from ordertape.api.security.transport import require_key_for
+    from ordertape.commands.foreground import run_server
 
     address = _address(settings.host if host is None else host, host)
     require_key_for(address, settings, _said(host))
-    _run(settings, address, port, lambda: None)
+    run_server(settings, address, port, lambda: None)
 
 
 def demo(
@@ -72,20 +71,10 @@ def demo(
             f"In another terminal:  {command_name()} watch {shown[0]} --data {settings.data}"
         )
 
-    _run(settings, "127.0.0.1", port, introduce, demonstration, seconds)
-
-
-def _run(
-    settings: Settings,
-    host: str,
-    port: int,
-    introduce: Callable[[], None],
-    demonstration: Demonstration | None = None,
-    seconds: int | None = None,
-) -> None:
+    # Here, as in `serve`.
     from ordertape.commands.foreground import run_server
 
-    run_server(settings, host, port, introduce, demonstration, seconds)
+    run_server(settings, "127.0.0.1", port, introduce, demonstration, seconds)
 
 
 def _address(host: str, given: str | None) -> str:

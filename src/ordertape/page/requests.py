@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -13,12 +13,19 @@ __all__ = [
     "Ack",
     "Close",
     "Key",
+    "Marker",
+    "OfClock",
+    "OfStream",
     "Open",
     "Order",
     "Pause",
+    "Play",
     "Request",
     "RequestRefused",
     "Resume",
+    "Seek",
+    "Step",
+    "Stop",
     "read_request",
 ]
 
@@ -40,7 +47,7 @@ class Open(_Request, tag="open", frozen=True, kw_only=True):
 
     exchange: Text
     symbol: Text
-    source: Text = "live"
+    source: Literal["live", "replay"] = "live"
     at: Text | None = None
     group: Annotated[int, Meta(ge=1, le=10**15)] | None = None
     min_size: Size | None = None
@@ -73,7 +80,35 @@ class Order(_Request, tag="order", frozen=True, kw_only=True):
     order_id: Text | None = None
 
 
-Request: TypeAlias = Open | Close | Key | Ack | Pause | Resume | Order
+class _OfClock(msgspec.Struct, forbid_unknown_fields=True, tag_field="op", frozen=True):
+    """What goes for all replayed streams of a page."""
+
+
+class Play(_OfClock, tag="play", frozen=True):
+    speed: Annotated[float, Meta(ge=0.1, le=1000)]
+
+
+class Stop(_OfClock, tag="stop", frozen=True):
+    pass
+
+
+class Seek(_OfClock, tag="seek", frozen=True):
+    at: Text
+
+
+class Step(_OfClock, tag="step", frozen=True):
+    by: Literal["event", "100ms", "1s"]
+    stream: Number | None = None
+
+
+class Marker(_OfClock, tag="marker", frozen=True):
+    direction: Literal["next", "previous"]
+    stream: Number | None = None
+
+
+OfStream: TypeAlias = Open | Close | Key | Ack | Pause | Resume | Order
+OfClock: TypeAlias = Play | Stop | Seek | Step | Marker
+Request: TypeAlias = OfStream | OfClock
 _decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 
 

@@ -84,6 +84,8 @@ class Scene:
         self._era = book.era
         self._told = ""
         self.now = book.ts_recv
+        self.span: tuple[int, int] | None = None
+        """Of a replay: when the first and the last recorded event came (ns)."""
 
     # What happens -------------------------------------------------------------------------------
 
@@ -108,11 +110,14 @@ class Scene:
         """What the tape says of itself: readers are told of gaps and states at once."""
         self.history.take(mark)
         if mark.kind == "gap":
-            span = (mark.fields["from_ns"], mark.fields["to_ns"])
-            for view, readers in self._views.values():
-                _post(readers, [view.gap(*span, str(mark.fields["reason"]))])
+            self.gap(mark.fields["from_ns"], mark.fields["to_ns"], str(mark.fields["reason"]))
         elif mark.kind == "state":
             self.tell_status(force=True)
+
+    def gap(self, from_ns: int, to_ns: int | None, reason: str) -> None:
+        """Readers are told of a loss between two moments (ns)."""
+        for view, readers in self._views.values():
+            _post(readers, [view.gap(from_ns, to_ns, reason)])
 
     def tick(self, now: int) -> None:
         """Time has come to ``now`` (ns): every reader is sent what changed."""
@@ -190,7 +195,7 @@ class Scene:
             "age_ms": max(0, self.now - book.ts_recv) // 10**6,
             "events_per_second": sum(counted) / 5,
             "latency_ms": None if not self._latency else np.median(self._latency).item() / 1e6,
-            "gaps": history.gap_count,
+            "gaps": len(history.gaps(None, self.now)) if replayed else history.gap_count,
             "orders": len(book),
             "t": iso_from_ns(self.now),
         }
@@ -233,6 +238,8 @@ class Scene:
             "source": self.spot.source,
             "simulated": self.history.simulated,
             "era": book.era,
+            "first": None if self.span is None else iso_from_ns(self.span[0]),
+            "last": None if self.span is None else iso_from_ns(self.span[1]),
             "price_scale": book.price_scale or 0,
             "size_scale": book.size_scale or 0,
             "group": view.group,

@@ -16,7 +16,6 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -66,12 +65,7 @@ class ColdWriter:
         self._file.write(_MAGIC)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def append(self, batch: EventBatch) -> None:

@@ -1,9 +1,10 @@
-"""The page's WebSocket: pictures of markets, live ones of running streams."""
+"""The page's WebSocket: pictures of markets, live or played again."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -16,14 +17,17 @@ from ordertape.errors import OrdertapeError
 from ordertape.page import requests
 from ordertape.page.large import life_as_json
 from ordertape.page.live import LiveMarket
+from ordertape.page.player import Player, ReplayedMarket
 from ordertape.page.scene import Asked, Posted, Reader, Scene
 from ordertape.page.socket import PageStream, PageTooSlow
 from ordertape.page.view import text_out
+from ordertape.times import parse_time
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["page"])
 TOO_SLOW = 4008
+STEPS_NS = {"100ms": 100_000_000, "1s": 1_000_000_000}
 
 
 @router.websocket("/ws")
@@ -35,8 +39,14 @@ async def page(socket: WebSocket, api: TheApi) -> None:
 class _Open:
     """One market on the page."""
 
-    def __init__(self, stream: PageStream, reader: Reader, market: LiveMarket) -> None:
-        self.stream, self.reader, self.market = stream, reader, market
+    def __init__(
+        self,
+        stream: PageStream,
+        reader: Reader,
+        market: LiveMarket | ReplayedMarket,
+        leave: Callable[[], None],
+    ) -> None:
+        self.stream, self.reader, self.market, self.leave = stream, reader, market, leave
 
 
 class _Session:
@@ -49,6 +59,7 @@ class _Session:
         self.said: list[str] = []
         self._epochs: dict[int, int] = {}
         self._too_slow = asyncio.Event()
+        self._player: Player | None = None
 
     async def run(self) -> None:
         parts = [
@@ -69,6 +80,8 @@ class _Session:
             await asyncio.gather(*parts, return_exceptions=True)
             for number in list(self.open):
                 self._close(number)
+            if self._player is not None:
+                self.api.work.live.submit(self._player.stop_thread)
 
     async def _listen(self) -> None:
         while True:
@@ -81,9 +94,14 @@ class _Session:
             except requests.RequestRefused as error:
                 self._say({"op": "refused", "detail": str(error)})
             except (OrdertapeError, ValueError) as error:
-                self._say({"op": "refused", "stream": request.stream, "detail": str(error)})
+                number = getattr(request, "stream", None)
+                stream = {} if number is None else {"stream": number}
+                self._say({"op": "refused", **stream, "detail": str(error)})
 
     def _do(self, request: requests.Request) -> None:
+        if isinstance(request, requests.OfClock):
+            self._move_clock(request)
+            return
         if isinstance(request, requests.Open):
             self._open(request)
             return
@@ -109,13 +127,16 @@ class _Session:
                 self._order(opened, request)
 
     def _open(self, wish: requests.Open) -> None:
-        if wish.source != "live":
-            raise requests.RequestRefused(f"expected the source live, found {wish.source!r}")
         if wish.stream not in self.open and len(self.open) >= limits.page_streams_max:
             raise requests.RequestRefused(
                 f"expected at most {limits.page_streams_max} markets on a page"
             )
         meant = self.api.find(wish.exchange, wish.symbol)
+        at = None if wish.at is None else parse_time(wish.at)
+        if wish.source == "replay":
+            meant.folder.require()
+            if at is None and not self._replayed():
+                raise requests.RequestRefused("at: expected the time from which to replay")
         self._close(wish.stream)
         channels = None if wish.channels is None else frozenset(wish.channels)
         stream = PageStream(wish.stream, self.due, channels)
@@ -123,15 +144,65 @@ class _Session:
         asked = Asked(wish.group, _size(wish.min_size), _size(wish.large))
         loop = asyncio.get_running_loop()
         reader = Reader(asked, lambda posted: _into(loop, self._posted, stream, posted))
-        folder = meant.folder
-        market = self.api.pages.join(folder.data, meant.exchange, meant.symbol, reader)
-        self.open[wish.stream] = _Open(stream, reader, market)
+        if wish.source == "live":
+            data, pages = meant.folder.data, self.api.pages
+            live = pages.join(data, meant.exchange, meant.symbol, reader)
+            opened = _Open(stream, reader, live, lambda: pages.leave(live, reader))
+        else:
+            api, player = self.api, self._clock()
+            replayed = player.join(
+                api.lookup(meant), lambda: api.history(meant), at, wish.stream, reader
+            )
+            opened = _Open(stream, reader, replayed, lambda: player.leave(replayed))
+        self.open[wish.stream] = opened
 
     def _close(self, number: int) -> None:
         opened = self.open.pop(number, None)
         if opened is not None:
             self._epochs[number] = opened.stream.epoch
-            self.api.pages.leave(opened.market, opened.reader)
+            opened.leave()
+
+    def _replayed(self) -> list[ReplayedMarket]:
+        markets = (opened.market for opened in self.open.values())
+        return [market for market in markets if isinstance(market, ReplayedMarket)]
+
+    def _clock(self) -> Player:
+        """What plays all that this page replays."""
+        if self._player is None:
+            loop = asyncio.get_running_loop()
+
+            def say(told: dict[str, Any]) -> None:
+                if not loop.is_closed():
+                    loop.call_soon_threadsafe(self._say, told)
+
+            self._player = Player(say)
+        return self._player
+
+    def _move_clock(self, request: requests.OfClock) -> None:
+        if not self._replayed():
+            raise requests.RequestRefused("expected an open replay, found none")
+        player = self._clock()
+        match request:
+            case requests.Play(speed=speed):
+                player.play(speed)
+            case requests.Stop():
+                player.stop()
+            case requests.Seek(at=at):
+                player.seek(parse_time(at))
+            case requests.Step(by="event", stream=number):
+                player.step_event(self._replayed_stream(number))
+            case requests.Step(by=by):
+                player.step(STEPS_NS[by])
+            case requests.Marker(direction=direction, stream=number):
+                player.marker(self._replayed_stream(number), forward=direction == "next")
+
+    def _replayed_stream(self, number: int | None) -> ReplayedMarket | None:
+        if number is None:
+            return None
+        opened = self.open.get(number)
+        if opened is None or not isinstance(opened.market, ReplayedMarket):
+            raise requests.RequestRefused(f"expected a replayed stream, found {number}")
+        return opened.market
 
     def _posted(self, stream: PageStream, posted: Posted) -> None:
         opened = self.open.get(stream.number)
