@@ -78,7 +78,7 @@ export function lastPrice(context: Context, place: Place, right: number, last: n
   context.fillStyle = palette.accent;
   context.fillRect(right + 2, y - 9, PRICE_WIDTH - 3, 18);
   context.font = FONT;
-  context.fillStyle = "#04101f";
+  context.fillStyle = palette.panel;
   context.textAlign = "right";
   context.textBaseline = "middle";
   context.fillText(exact(last, data.priceScale, tagDigits(place)), right + PRICE_WIDTH - 8, y + 0.5);
