@@ -94,7 +94,7 @@ def test_an_order_is_found_by_such_an_id_and_by_nothing_else(server: Guarded) ->
 
 
 def test_the_page_shows_it_as_text(server: Guarded) -> None:
-    page = server.get("/").text
+    page = server.get("/plain").text
     assert "&quot;&gt;&lt;img src=x onerror=alert(1)&gt;" in page
     assert "<img" not in page
 

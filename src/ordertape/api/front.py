@@ -1,11 +1,18 @@
-"""The first page: streams, their state, best prices and gaps, without any script."""
+"""The first page: the built web page, else streams, their state and best prices without any script.
+
+``web/`` in the repository is built into the folder ``web`` of the package, which a wheel carries.
+"""
 
 from __future__ import annotations
 
+import re
 from html import escape
+from pathlib import Path
+from typing import Final
 
 from fastapi import APIRouter
-from starlette.responses import HTMLResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, HTMLResponse, Response
 
 from ordertape.api.context import Api, TheApi
 from ordertape.database.told import read_told
@@ -14,6 +21,13 @@ from ordertape.models import StreamInfo, iso_from_ns
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
+
+BUILT: Final = Path(__file__).resolve().parent.parent / "web"
+"""Made by ``make run`` where Node is installed."""
+_FOREVER: Final = "public, max-age=31536000, immutable"
+"""Of files whose names change with what is in them."""
+_ASK_AGAIN: Final = "no-cache"
+_ASSET: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -32,6 +46,7 @@ th.n {{ text-align: right }}
 <p>{summary}</p>
 {table}
 <p>database: {database}</p>
+<p>{page}</p>
 <p><a href="docs">docs</a>: every route, to be tried from there</p>
 """
 _HEAD = (
@@ -47,8 +62,39 @@ _HEAD = (
 )
 
 
+_UNBUILT = "The web page is not built: install Node 20.19 or newer and run <code>make run</code>."
+
+
 @router.get("/")
-async def first_page(api: TheApi) -> HTMLResponse:
+async def first_page(api: TheApi) -> Response:
+    """The web page where it was built, else what it would show at a glance."""
+    index = BUILT / "index.html"
+    if index.is_file():
+        return FileResponse(index)
+    return await plain_page(api)
+
+
+@router.get("/assets/{name}")
+async def asset(name: str) -> Response:
+    return _file(BUILT / "assets", name, _FOREVER)
+
+
+@router.get("/icon.svg")
+async def icon() -> Response:
+    return _file(BUILT, "icon.svg", _ASK_AGAIN)
+
+
+def _file(folder: Path, name: str, kept: str) -> Response:
+    """A file of the built page; 404 for whatever else is named."""
+    path = folder / name
+    if _ASSET.fullmatch(name) is None or not path.is_file():
+        raise HTTPException(404, "the web page has no such file")
+    return FileResponse(path, headers={"Cache-Control": kept})
+
+
+@router.get("/plain")
+async def plain_page(api: TheApi) -> HTMLResponse:
+    """Streams and their state in a table, for browsers without scripts."""
     infos = sorted(api.streams(), key=lambda info: (info.exchange, info.symbol))
     running = sum(info.is_active for info in infos)
     head = "".join(f'<th class="{kind}">{name}</th>' for name, kind in _HEAD)
@@ -56,7 +102,8 @@ async def first_page(api: TheApi) -> HTMLResponse:
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if rows else ""
     summary = f"{running} of {len(infos)} streams run" if infos else "No stream was started yet."
     database = escape(await api.in_thread(lambda: _database(api)))
-    return HTMLResponse(_PAGE.format(summary=summary, table=table, database=database))
+    page = '<a href="./">the page with charts</a>' if BUILT.is_dir() else _UNBUILT
+    return HTMLResponse(_PAGE.format(summary=summary, table=table, database=database, page=page))
 
 
 def _database(api: Api) -> str:

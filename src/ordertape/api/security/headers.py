@@ -88,7 +88,9 @@ class _Answer:
             headers[name] = value
         headers[REQUEST_ID] = self.id
         headers.setdefault("Cache-Control", "no-store")
-        headers["Content-Security-Policy"] = _POLICY.format(scripts="") if is_page else _DATA_POLICY
+        # A worker is held to the policy of its own script.
+        runs = is_page or headers.get("content-type", "").startswith("text/javascript")
+        headers["Content-Security-Policy"] = _POLICY.format(scripts="") if runs else _DATA_POLICY
         if self._scope["scheme"] == "https":
             headers["Strict-Transport-Security"] = _HSTS
         message = {**message, "headers": headers.raw}

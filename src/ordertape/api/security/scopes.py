@@ -25,11 +25,14 @@ _HEATMAP: Final = "/api/v1/orderbook-heatmap/heatmap"
 
 ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("GET", "/"): "read",
+    ("GET", "/assets/{name}"): "read",
     ("GET", "/docs"): "read",
     ("GET", "/docs/oauth2-redirect"): "read",
     ("GET", "/healthz"): "public",
+    ("GET", "/icon.svg"): "read",
     ("GET", "/metrics"): "read",
     ("GET", "/openapi.json"): "read",
+    ("GET", "/plain"): "read",
     ("GET", "/readyz"): "public",
     ("GET", "/redoc"): "read",
     ("GET", "/static-offline-docs/{path:path}"): "public",

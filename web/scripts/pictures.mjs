@@ -1,0 +1,38 @@
+/** Screenshots of every screen: node scripts/pictures.mjs ADDRESS FOLDER [SECONDS]. */
+import { mkdirSync } from "node:fs";
+import { browser, open } from "./browser.mjs";
+
+const [address, folder, seconds = "45"] = process.argv.slice(2);
+mkdirSync(folder, { recursive: true });
+const chromium = await browser();
+const SIZES = [[1280, 720], [1920, 1080]];
+const only = process.env.ONLY?.split(",");
+
+async function take(name, [width, height], settings, act = async () => {}) {
+  const full = `${name}-${width}x${height}`;
+  if (only && !only.some((part) => full.includes(part))) return;
+  const context = await chromium.newContext({ viewport: { width, height } });
+  const page = await open(context, address, { quality: "full", ...settings });
+  page.on("pageerror", (error) => console.error(error.message));
+  page.on("console", (message) => message.type() === "error" && console.error(message.text()));
+  await page.waitForTimeout(Number(seconds) * 1000);
+  await act(page);
+  await page.waitForTimeout(700);
+  await page.screenshot({ path: `${folder}/${full}.png`, timeout: 90_000 });
+  console.log(`${folder}/${full}.png`);
+  await context.close();
+}
+
+for (const size of SIZES) {
+  await take("live", size, {});
+  await take("light", size, { theme: "light", tab: "Trades", drawer: true });
+  await take("help", size, {}, (page) => page.keyboard.press("?"));
+  await take("settings", size, { map: "viridis", pane: "cvd", profile: true }, (page) => page.click("[aria-label=Settings]"));
+  await take("order", size, { map: "split", pane: "imbalance", tab: "Order", drawer: true }, async (page) => {
+    const id = await page.evaluate(() => [...window.ordertape.feed.data.large.keys()].at(-1));
+    if (id) await page.evaluate((orderId) => window.ordertape.feed.select({ orderId }), id);
+    await page.mouse.move(size[0] * 0.3, size[1] * 0.35);
+  });
+}
+await take("tablet", [820, 1180], { pane: "depth" });
+await chromium.close();

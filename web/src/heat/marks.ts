@@ -1,0 +1,285 @@
+/** What lies over the heatmap: best prices, trades, large orders, gaps. */
+import type { LargeOrder, MarketData } from "../market/data";
+import type { Settings } from "../market/settings";
+import type { Ring } from "../market/ring";
+import type { TradeTold } from "../worker/decoder";
+import type { Camera } from "./camera";
+import { FONT, type Palette } from "./palette";
+
+export interface Place {
+  camera: Camera;
+  data: MarketData;
+  settings: Settings;
+  palette: Palette;
+  /** Price units a row. */
+  group: number;
+  level: number;
+  selected: string | null;
+  hovered: string | null;
+}
+
+type Context = CanvasRenderingContext2D;
+
+/** The middle of a price's row: bids are rounded down to rows, asks up, others stand where they are. */
+export function rowOf(price: number, group: number, side?: "bid" | "ask"): number {
+  const row = price / group;
+  return (side === "bid" ? Math.floor(row) : side === "ask" ? Math.ceil(row) : row) + 0.5;
+}
+
+export function touchRow(bid: number, ask: number, last: number, group: number): number {
+  const known = [bid, ask].filter((price) => !Number.isNaN(price));
+  const middle = known.length ? known.reduce((sum, price) => sum + price, 0) / known.length : last;
+  return rowOf(middle, group);
+}
+
+/** Best bid and ask as steps; several columns a pixel widen to the extremes they had. */
+export function bestLines(context: Context, place: Place): void {
+  const { camera, data, group, level, palette } = place;
+  const ring = data.pyramid.rings[level];
+  if (ring.newest < 0) return;
+  for (const [values, side] of [[ring.bids, "bid"], [ring.asks, "ask"]] as const) {
+    const path = steps(ring, values, side, camera, group);
+    context.lineJoin = "round";
+    context.strokeStyle = palette.halo;
+    context.lineWidth = 3;
+    context.stroke(path);
+    context.strokeStyle = palette[side];
+    context.lineWidth = 1.4;
+    context.stroke(path);
+  }
+}
+
+function steps(ring: Ring, values: Float64Array, side: "bid" | "ask", camera: Camera, group: number): Path2D {
+  const path = new Path2D();
+  const first = Math.max(ring.oldest, Math.floor(camera.fromMs / ring.bucketMs) - 1);
+  const last = Math.min(ring.newest, Math.ceil(camera.spot.rightMs / ring.bucketMs));
+  let broken = true;
+  for (let bucket = first; bucket <= last; bucket++) {
+    const slot = ring.slot(bucket);
+    const value = ring.buckets[slot] === bucket ? values[slot] : NaN;
+    if (Number.isNaN(value)) {
+      broken = true;
+      continue;
+    }
+    const y = camera.y(rowOf(value, group, side));
+    const x = camera.x(bucket * ring.bucketMs);
+    if (broken) path.moveTo(x, y);
+    else path.lineTo(x, y);
+    path.lineTo(camera.x((bucket + 1) * ring.bucketMs), y);
+    broken = false;
+  }
+  return path;
+}
+
+export interface Bubble {
+  x: number;
+  y: number;
+  buys: number;
+  sells: number;
+}
+
+/** Trades near one another in time and price become one bubble at their mean. */
+export function cluster(trades: readonly TradeTold[], place: Place): Bubble[] {
+  const { camera, group } = place;
+  const fromUs = camera.fromMs * 1000;
+  const toUs = camera.spot.rightMs * 1000;
+  const least = place.settings.bubbleMin * 10 ** place.data.sizeScale;
+  const cells = new Map<number, Bubble & { weight: number }>();
+  const [wide, high] = [14, 18];
+  for (let nth = firstSince(trades, fromUs); nth < trades.length; nth++) {
+    const trade = trades[nth];
+    if (trade.t_us > toUs) break;
+    const size = Number(trade.size);
+    if (size < least) continue;
+    const x = camera.x(trade.t_us / 1000);
+    const y = camera.y(rowOf(trade.price, group, trade.side === 0 ? "ask" : "bid"));
+    if (y < -high || y > camera.height + high) continue;
+    // Cells stand still in time, so that bubbles don't flicker while the picture moves.
+    const column = Math.floor(trade.t_us / 1000 / (wide * camera.spot.msPerPixel));
+    const key = column * 4096 + Math.floor(y / high);
+    const cell = cells.get(key) ?? { x: 0, y: 0, buys: 0, sells: 0, weight: 0 };
+    cell.x = (cell.x * cell.weight + x * size) / (cell.weight + size);
+    cell.y = (cell.y * cell.weight + y * size) / (cell.weight + size);
+    cell.weight += size;
+    if (trade.side === 0) cell.buys += size;
+    else cell.sells += size;
+    cells.set(key, cell);
+  }
+  return [...cells.values()];
+}
+
+export function firstSince(trades: readonly TradeTold[], t_us: number): number {
+  let low = 0;
+  let high = trades.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (trades[middle].t_us < t_us) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+export function bubbles(context: Context, place: Place): void {
+  const found = cluster(place.data.trades, place);
+  if (!found.length) return;
+  const sizes = found.map((bubble) => bubble.buys + bubble.sells).sort((a, b) => a - b);
+  const usual = sizes[Math.floor(sizes.length * 0.98)] || 1;
+  for (const bubble of found) {
+    const size = bubble.buys + bubble.sells;
+    const radius = Math.min(20, Math.max(2, 12 * Math.sqrt(size / usual)));
+    const share = bubble.buys / size;
+    context.globalAlpha = 0.88;
+    if (share > 0.02 && share < 0.98) {
+      const from = -Math.PI / 2;
+      slice(context, bubble, radius, from, from + share * 2 * Math.PI, place.palette.bid);
+      slice(context, bubble, radius, from + share * 2 * Math.PI, from + 2 * Math.PI, place.palette.ask);
+    } else {
+      slice(context, bubble, radius, 0, 2 * Math.PI, share >= 0.5 ? place.palette.bid : place.palette.ask);
+    }
+    context.globalAlpha = 1;
+    if (radius > 3) {
+      context.beginPath();
+      context.arc(bubble.x, bubble.y, radius, 0, 2 * Math.PI);
+      context.strokeStyle = place.palette.halo;
+      context.lineWidth = 1;
+      context.stroke();
+    }
+  }
+}
+
+function slice(context: Context, at: Bubble, radius: number, from: number, to: number, colour: string): void {
+  context.beginPath();
+  if (to - from < 2 * Math.PI) context.moveTo(at.x, at.y);
+  context.arc(at.x, at.y, radius, from, to);
+  context.closePath();
+  context.fillStyle = colour;
+  context.fill();
+}
+
+/** Pixels of a large order's bar, null where it can't be seen. */
+export function barOf(order: LargeOrder, place: Place): { x0: number; x1: number; y: number; high: number } | null {
+  const { camera, group } = place;
+  const y = camera.y(rowOf(order.price, group, order.told.side));
+  if (y < -4 || y > camera.height + 4) return null;
+  const begin = order.moves.length ? order.moves[order.moves.length - 1].ms : order.openedMs;
+  const x0 = Math.max(-4, camera.x(begin));
+  const end = order.endedMs ?? place.data.t_us / 1000;
+  const x1 = Math.min(camera.width + 4, camera.x(end));
+  if (x1 < 0 || x0 > camera.width || x1 < x0) return null;
+  return { x0, x1, y, high: Math.min(9, Math.max(4, camera.spot.pixelsPerRow)) };
+}
+
+/** Births and ends as ticks and glyphs; a whole outline only of the one that is looked at, so that a
+ * bright line of liquidity isn't drawn twice. */
+export function largeOrders(context: Context, place: Place): void {
+  const { palette, data } = place;
+  const labels: { x: number; y: number; text: string }[] = [];
+  for (const order of data.large.values()) {
+    const bar = barOf(order, place);
+    if (!bar) continue;
+    const id = order.told.order_id;
+    const special = id === place.selected || id === place.hovered;
+    context.strokeStyle = special ? palette.accent : palette.large;
+    context.globalAlpha = special ? 1 : 0.75;
+    context.lineWidth = special ? 2 : 1;
+    if (special) context.strokeRect(bar.x0, bar.y - bar.high / 2 - 1, Math.max(2, bar.x1 - bar.x0), bar.high + 2);
+    else line(context, bar.x0, bar.y + bar.high / 2, bar.x1, bar.y + bar.high / 2);
+    if (!order.told.left_truncated && bar.x0 > 0) line(context, bar.x0, bar.y - 4, bar.x0, bar.y + 4);
+    context.globalAlpha = 1;
+    if (order.endedMs !== null) ending(context, order, bar.x1, bar.y, palette);
+    if (special) labels.push({ x: Math.max(bar.x0, 0) + 4, y: bar.y - bar.high - 6, text: `${order.told.size_first} ${order.told.side}` });
+  }
+  context.font = FONT;
+  for (const label of labels) {
+    const room = place.camera.width - context.measureText(label.text).width - 8;
+    tag(context, Math.min(label.x, room), label.y, label.text, palette);
+  }
+}
+
+/** Filled: a full square.  Partly filled, then taken away: half of it.  Cancelled: a cross.  Unknown: a
+ * ring. */
+function ending(context: Context, order: LargeOrder, x: number, y: number, palette: Palette): void {
+  const size = 3.5;
+  const reason = order.told.reason ?? "";
+  context.strokeStyle = context.fillStyle = palette.text;
+  context.lineWidth = 1.6;
+  if (order.told.ending === "cut" || order.told.ending === "evicted") {
+    context.beginPath();
+    context.arc(x, y, size - 0.5, 0, 2 * Math.PI);
+    context.stroke();
+  } else if (reason.startsWith("fill") || order.filled >= order.sizeFirst) {
+    context.fillRect(x - size, y - size, 2 * size, 2 * size);
+  } else if (order.filled > 0) {
+    context.strokeRect(x - size, y - size, 2 * size, 2 * size);
+    context.fillRect(x - size, y, 2 * size, size);
+  } else {
+    line(context, x - size, y - size, x + size, y + size);
+    line(context, x - size, y + size, x + size, y - size);
+  }
+}
+
+export function line(context: Context, x0: number, y0: number, x1: number, y1: number): void {
+  context.beginPath();
+  context.moveTo(x0, y0);
+  context.lineTo(x1, y1);
+  context.stroke();
+}
+
+export function tag(context: Context, x: number, y: number, text: string, palette: Palette): void {
+  const wide = context.measureText(text).width + 8;
+  context.fillStyle = palette.panel;
+  context.fillRect(x - 4, y - 8, wide, 16);
+  context.strokeStyle = palette.line;
+  context.lineWidth = 1;
+  context.strokeRect(x - 3.5, y - 7.5, wide - 1, 15);
+  context.fillStyle = palette.text;
+  context.textBaseline = "middle";
+  context.textAlign = "left";
+  context.fillText(text, x, y + 0.5);
+}
+
+/** Inferred patterns: a glyph by kind, with its score on hover only. */
+export function markers(context: Context, place: Place): void {
+  const { camera, data, palette, group } = place;
+  for (const marker of data.markers) {
+    const x = camera.x(Date.parse(marker.t));
+    const y = camera.y(rowOf(Math.round(Number(marker.price) * 10 ** data.priceScale), group));
+    if (x < 0 || x > camera.width || y < 0 || y > camera.height) continue;
+    context.fillStyle = marker.kind === "iceberg" ? palette.iceberg : palette.spoof;
+    context.beginPath();
+    const up = marker.side === "ask" ? -1 : 1;
+    context.moveTo(x, y + 4 * up);
+    context.lineTo(x - 5, y + 12 * up);
+    context.lineTo(x + 5, y + 12 * up);
+    context.closePath();
+    context.fill();
+  }
+}
+
+/** What was traded at each price of the visible stretch, from the left edge. */
+export function volumeProfile(context: Context, place: Place): void {
+  const { camera, data, group, palette } = place;
+  const rows = new Map<number, [number, number]>();
+  const from = firstSince(data.trades, camera.fromMs * 1000);
+  const high = Math.max(2, Math.ceil(3 / camera.spot.pixelsPerRow));
+  for (let nth = from; nth < data.trades.length; nth++) {
+    const trade = data.trades[nth];
+    if (trade.t_us > camera.spot.rightMs * 1000) break;
+    const row = Math.floor(trade.price / group / high);
+    const sums = rows.get(row) ?? [0, 0];
+    sums[trade.side === 0 ? 0 : 1] += Number(trade.size);
+    rows.set(row, sums);
+  }
+  const most = Math.max(1, ...[...rows.values()].map(([buys, sells]) => buys + sells));
+  context.globalAlpha = 0.7;
+  for (const [row, [buys, sells]] of rows) {
+    const y = camera.y((row + 1) * high);
+    const tall = Math.max(1, high * camera.spot.pixelsPerRow - 1);
+    const wide = (buys / most) * 110;
+    context.fillStyle = palette.bid;
+    context.fillRect(0, y, wide, tall);
+    context.fillStyle = palette.ask;
+    context.fillRect(wide, y, (sells / most) * 110, tall);
+  }
+  context.globalAlpha = 1;
+}

@@ -1,0 +1,126 @@
+/** A market's data as the pictures read it; never through React. */
+import type { Large, Marker } from "../wire/messages";
+import type { GapTold, LadderLevel, QueueTold, TradeTold, Update } from "../worker/decoder";
+import { ingest } from "./ingest";
+import { units } from "./numbers";
+import { Pyramid } from "./pyramid";
+
+export const TRADES_KEPT = 20_000;
+export const LARGE_KEPT = 4_000;
+const MARKERS_KEPT = 1_000;
+const GAPS_KEPT = 500;
+
+export interface LargeOrder {
+  told: Large;
+  price: number;
+  size: number;
+  sizeFirst: number;
+  filled: number;
+  openedMs: number;
+  endedMs: number | null;
+  /** Its price changed: drawn where it stood, too. */
+  moves: { ms: number; price: number }[];
+}
+
+export class MarketData {
+  readonly pyramid = new Pyramid();
+  ladder: { bids: LadderLevel[]; asks: LadderLevel[] } = { bids: [], asks: [] };
+  queue = new Map<string, QueueTold>();
+  trades: TradeTold[] = [];
+  large = new Map<string, LargeOrder>();
+  markers: Marker[] = [];
+  gaps: GapTold[] = [];
+  priceScale = 0;
+  sizeScale = 0;
+  /** Newest time of a frame, microseconds. */
+  t_us = 0;
+  /** Signed volume taken, a point a second: buys less sells since the page looks. */
+  cvd: { ms: number; value: number }[] = [];
+  imbalances: { ms: number; value: number }[] = [];
+
+  clear(): void {
+    this.pyramid.clear();
+    this.ladder = { bids: [], asks: [] };
+    this.queue.clear();
+    this.trades = [];
+    this.large.clear();
+    this.markers = [];
+    this.gaps = [];
+    this.cvd = [];
+    this.imbalances = [];
+    this.t_us = 0;
+  }
+
+  take(update: Update): void {
+    ingest(this.pyramid, update);
+    this.t_us = Math.max(this.t_us, update.t_us);
+    if (update.ladder) {
+      this.ladder = update.ladder;
+      this.imbalance();
+    }
+    if (update.queue) {
+      this.queue = new Map(update.queue.map((level) => [`${level.side}:${level.price}`, level]));
+    }
+    for (const trade of update.trades) this.trade(trade);
+    if (this.trades.length > TRADES_KEPT * 1.2) this.trades = this.trades.slice(-TRADES_KEPT);
+    if (update.gaps.length) this.gaps = [...this.gaps, ...update.gaps].slice(-GAPS_KEPT);
+  }
+
+  takeLarge(told: Large): void {
+    const price = units(told.price, this.priceScale);
+    const before = this.large.get(told.order_id);
+    const moves = before?.moves ?? [];
+    if (before && before.price !== price) moves.push({ ms: this.t_us / 1000, price: before.price });
+    this.large.delete(told.order_id);
+    this.large.set(told.order_id, {
+      told,
+      price,
+      size: units(told.size, this.sizeScale),
+      sizeFirst: units(told.size_first, this.sizeScale),
+      filled: units(told.filled, this.sizeScale),
+      openedMs: Date.parse(told.opened),
+      endedMs: told.ended ? Date.parse(told.ended) : null,
+      moves,
+    });
+    if (this.large.size > LARGE_KEPT) {
+      for (const [id, order] of this.large) {
+        if (order.endedMs !== null) {
+          this.large.delete(id);
+          break;
+        }
+      }
+    }
+  }
+
+  takeMarker(told: Marker): void {
+    this.markers = [...this.markers, told].slice(-MARKERS_KEPT);
+  }
+
+  private trade(trade: TradeTold): void {
+    this.trades.push(trade);
+    if (trade.side > 1) return;
+    const ms = Math.floor(trade.t_us / 1e6) * 1000;
+    const signed = (trade.side === 0 ? 1 : -1) * Number(trade.size);
+    const newest = this.cvd.at(-1);
+    if (newest && newest.ms === ms) newest.value += signed;
+    else push(this.cvd, { ms, value: (newest?.value ?? 0) + signed });
+  }
+
+  /** Of what rests on the ten best prices of each side, −1 (asks only) to 1. */
+  private imbalance(): void {
+    const sum = (levels: LadderLevel[]): number =>
+      levels.slice(0, 10).reduce((total, level) => total + Number(level.size), 0);
+    const [bids, asks] = [sum(this.ladder.bids), sum(this.ladder.asks)];
+    const ms = Math.floor(this.t_us / 1e6) * 1000;
+    if (bids + asks === 0 || ms === 0) return;
+    const value = (bids - asks) / (bids + asks);
+    const newest = this.imbalances.at(-1);
+    if (newest && newest.ms === ms) newest.value = value;
+    else push(this.imbalances, { ms, value });
+  }
+}
+
+function push<T>(points: T[], point: T): void {
+  points.push(point);
+  if (points.length > 8_000) points.splice(0, 1_000);
+}

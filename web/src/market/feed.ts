@@ -1,0 +1,201 @@
+/** Between the worker, the pictures and the chrome. */
+import type { Told } from "../wire/messages";
+import type { FromWorker, OpenWish, ToWorker } from "../worker/protocol";
+import { MarketData } from "./data";
+import { type Listed, NOTHING, useLive } from "./state";
+import { useSettings } from "./settings";
+
+const API = "api/v1/orderbook-heatmap";
+/** The chrome changes at most so often. */
+const TURN_MS = 250;
+const ALERTS_KEPT = 500;
+
+export function address(path: string): string {
+  return new URL(`${API}/${path}`, document.baseURI).href;
+}
+
+export class Feed {
+  readonly data = new MarketData();
+  /** Called after anything came that a picture shows. */
+  readonly drawn = new Set<() => void>();
+  wish: OpenWish | null = null;
+  private turning = false;
+  private waitedUntil = 0;
+
+  constructor(private readonly worker: Worker) {
+    worker.onmessage = (event: MessageEvent<FromWorker>) => this.heard(event.data);
+    const url = new URL(address("page/ws"));
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    this.tell({ do: "connect", url: url.href });
+    document.addEventListener("visibilitychange", () =>
+      this.tell({ do: "visible", visible: document.visibilityState === "visible" }),
+    );
+  }
+
+  tell(message: ToWorker): void {
+    this.worker.postMessage(message);
+  }
+
+  open(wish: OpenWish): void {
+    const other = this.wish?.exchange !== wish.exchange || this.wish?.symbol !== wish.symbol;
+    this.wish = wish;
+    if (other) {
+      this.data.clear();
+      useLive.setState({ opened: null, status: null, heardAt: 0, selected: null, refused: "", lag: NaN });
+    }
+    useLive.setState({ refused: "" });
+    this.tell({ do: "open", wish });
+  }
+
+  reopen(change: Partial<OpenWish>): void {
+    if (this.wish) this.open({ ...this.wish, ...change });
+  }
+
+  send(request: Record<string, unknown>): void {
+    this.tell({ do: "send", request });
+  }
+
+  /** Selects an order everywhere and asks for it. */
+  select(order: { handle?: number; orderId?: string } | null): void {
+    if (!order) {
+      useLive.setState({ selected: null });
+      return;
+    }
+    const { handle, orderId } = order;
+    useLive.setState({ selected: { handle: handle ?? null, orderId: orderId ?? null, told: null, askedAt: Date.now() } });
+    this.send(orderId === undefined ? { op: "order", handle } : { op: "order", order_id: orderId });
+    this.drawAgain();
+  }
+
+  async list(): Promise<void> {
+    try {
+      const answer = await fetch(address("level3/streams"));
+      if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+      useLive.setState({ markets: listed(await answer.json()), marketsError: "" });
+    } catch (error) {
+      useLive.setState({ marketsError: (error as Error).message });
+    }
+  }
+
+  drawAgain(): void {
+    for (const draw of this.drawn) draw();
+  }
+
+  private heard(message: FromWorker): void {
+    switch (message.say) {
+      case "connection":
+        useLive.setState({ connection: message.state });
+        break;
+      case "meter":
+        useLive.setState({ meter: message.meter });
+        break;
+      case "contrast":
+        this.contrast(message.contrast);
+        break;
+      case "clear":
+        this.data.clear();
+        break;
+      case "told":
+        this.told(message.told);
+        break;
+      case "update": {
+        const { data } = this;
+        data.take(message.update);
+        if (message.update.columns.length) {
+          const now = Date.now();
+          const newest = message.update.columns.at(-1)!;
+          useLive.setState({ heardAt: now, lag: now - (newest.bucket + 1) * 100 });
+        }
+        this.turn();
+        this.drawAgain();
+      }
+    }
+  }
+
+  private told(told: Told): void {
+    switch (told.op) {
+      case "opened":
+        this.data.priceScale = told.price_scale;
+        this.data.sizeScale = told.size_scale;
+        useLive.setState({ opened: told, refused: "" });
+        break;
+      case "status":
+        useLive.setState({ status: told });
+        break;
+      case "large":
+        this.data.takeLarge(told);
+        this.turn();
+        this.drawAgain();
+        break;
+      case "marker":
+        this.data.takeMarker(told);
+        this.turn();
+        break;
+      case "alert":
+        useLive.setState(({ alerts }) => ({ alerts: [told, ...alerts.filter(({ id }) => id !== told.id)].slice(0, ALERTS_KEPT) }));
+        break;
+      case "order": {
+        const { selected } = useLive.getState();
+        const meant = selected && (selected.orderId === null ? selected.handle === told.handle : selected.orderId === told.order_id);
+        if (meant) useLive.setState({ selected: { ...selected, told, orderId: told.order_id ?? selected.orderId } });
+        break;
+      }
+      case "clock":
+        useLive.setState({ clock: told });
+        break;
+      case "refused":
+        useLive.setState({ refused: told.detail });
+    }
+  }
+
+  /** Contrast follows what is seen only where it is clearly wrong: colours must not pump. */
+  private contrast([low, high]: [number, number]): void {
+    const settings = useSettings.getState();
+    if (!settings.autoContrast) return;
+    if (Math.abs(low - settings.low) > 6 || Math.abs(high - settings.high) > 8) settings.set({ low, high });
+  }
+
+  private turn(): void {
+    if (this.turning) return;
+    this.turning = true;
+    const wait = Math.max(0, this.waitedUntil + TURN_MS - Date.now());
+    setTimeout(() => {
+      this.turning = false;
+      this.waitedUntil = Date.now();
+      const { ladder, pyramid } = this.data;
+      const slot = pyramid.base.newest < 0 ? -1 : pyramid.base.slot(pyramid.base.newest);
+      useLive.setState(({ turn }) => ({
+        turn: turn + 1,
+        bid: ladder.bids[0]?.price ?? NaN,
+        ask: ladder.asks[0]?.price ?? NaN,
+        last: slot < 0 ? NaN : pyramid.base.lasts[slot],
+      }));
+    }, wait);
+  }
+}
+
+interface StreamTold {
+  symbol: string;
+  exchanges?: string[];
+  exchange?: string;
+  is_active?: boolean;
+  simulated?: boolean;
+  state?: string;
+}
+
+export function listed(answer: { streams?: StreamTold[] }): Listed[] {
+  const found = (answer.streams ?? []).flatMap((stream) =>
+    (stream.exchanges ?? [stream.exchange ?? ""]).map((exchange) => ({
+      exchange,
+      symbol: stream.symbol,
+      active: stream.is_active === true,
+      simulated: stream.simulated === true,
+      state: stream.state ?? "",
+    })),
+  );
+  return found.sort((a, b) => Number(b.active) - Number(a.active) || a.symbol.localeCompare(b.symbol));
+}
+
+export function forget(): void {
+  useLive.setState(NOTHING);
+}

@@ -1,0 +1,62 @@
+/** The same columns on several levels of detail, each the maximum over its buckets. */
+import { GAP_CODE } from "../wire/frames";
+import { type Column, Ring } from "./ring";
+
+export const LEVELS_MS = [100, 200, 500, 1_000, 2_000, 5_000, 15_000, 60_000] as const;
+export const ROWS = 1024;
+const SLOTS = [4096, 2048, 2048, 2048, 2048, 2048, 2048, 2048];
+
+export class Pyramid {
+  readonly rings: readonly Ring[];
+  /** Told (level, slot) of everything that was written. */
+  changed: (level: number, slot: number) => void = () => {};
+  cleared: () => void = () => {};
+
+  constructor(rows = ROWS, slots: readonly number[] = SLOTS) {
+    this.rings = LEVELS_MS.map((bucketMs, level) => new Ring(bucketMs, slots[level], rows));
+  }
+
+  get base(): Ring {
+    return this.rings[0];
+  }
+
+  clear(): void {
+    for (const ring of this.rings) ring.clear();
+    this.cleared();
+  }
+
+  /** A column of a level; every coarser level that its bucket divides takes it in. */
+  put(level: number, column: Column): void {
+    const fine = LEVELS_MS[level];
+    const slot = this.rings[level].put(column);
+    if (slot >= 0) this.changed(level, slot);
+    for (let coarse = level + 1; coarse < LEVELS_MS.length; coarse++) {
+      const wide = LEVELS_MS[coarse];
+      if (wide % fine !== 0) continue;
+      const bucket = Math.floor((column.bucket * fine) / wide);
+      const merged = this.rings[coarse].merge({ ...column, bucket });
+      if (merged >= 0) this.changed(coarse, merged);
+    }
+  }
+
+  /** Buckets of the finest level that nobody received, from `from` to before `to`. */
+  gap(from: number, to: number): void {
+    const { rows, slots } = this.base;
+    const codes = new Uint8Array(rows).fill(GAP_CODE);
+    const newest = this.base.newest;
+    const base = newest >= 0 ? this.base.bases[this.base.slot(newest)] : 0;
+    for (let bucket = Math.max(from, to - slots); bucket < to; bucket++) {
+      this.put(0, { bucket, base, codes, bid: NaN, ask: NaN, last: NaN });
+    }
+  }
+
+  /** The finest level whose buckets are no narrower than a third of a pixel. */
+  static levelFor(msPerPixel: number): number {
+    let level = 0;
+    while (level + 1 < LEVELS_MS.length && LEVELS_MS[level] * MOST_TAPS < msPerPixel * 1.001) level++;
+    return level;
+  }
+}
+
+/** Buckets that one pixel may look at. */
+export const MOST_TAPS = 3;

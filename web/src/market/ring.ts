@@ -1,0 +1,128 @@
+/** Columns of size codes in a ring: one row of memory a time bucket, laid out as the texture is. */
+
+export const NOTHING_KNOWN = -1;
+
+export interface Column {
+  /** Number of the bucket since 1970. */
+  bucket: number;
+  /** Row of `codes[0]`. */
+  base: number;
+  codes: Uint8Array;
+  /** In price units; NaN where there is none. */
+  bid: number;
+  ask: number;
+  last: number;
+}
+
+/** `a mod b` that is never negative; exact for whole numbers below 2^53. */
+export function modulo(a: number, b: number): number {
+  return ((a % b) + b) % b;
+}
+
+export class Ring {
+  readonly codes: Uint8Array;
+  /** Bucket of each slot, −1: empty. */
+  readonly buckets: Float64Array;
+  readonly bases: Float64Array;
+  readonly bids: Float64Array;
+  readonly asks: Float64Array;
+  readonly lasts: Float64Array;
+  newest = -1;
+  oldest = -1;
+  /** A bucket and a row near those that are held: what a texture's 32 bits count from. */
+  bucketOrigin = 0;
+  rowOrigin = 0;
+
+  constructor(
+    readonly bucketMs: number,
+    readonly slots: number,
+    readonly rows: number,
+  ) {
+    this.codes = new Uint8Array(slots * rows);
+    this.buckets = new Float64Array(slots).fill(-1);
+    this.bases = new Float64Array(slots);
+    this.bids = new Float64Array(slots).fill(NaN);
+    this.asks = new Float64Array(slots).fill(NaN);
+    this.lasts = new Float64Array(slots).fill(NaN);
+  }
+
+  slot(bucket: number): number {
+    return modulo(bucket, this.slots);
+  }
+
+  has(bucket: number): boolean {
+    return this.buckets[this.slot(bucket)] === bucket;
+  }
+
+  clear(): void {
+    this.buckets.fill(-1);
+    this.newest = this.oldest = -1;
+  }
+
+  /** The slot it was written to, −1 where a newer one stands there. */
+  put(column: Column): number {
+    const slot = this.claim(column);
+    if (slot < 0) return slot;
+    const { rows } = this;
+    const at = slot * rows;
+    const first = modulo(column.base, rows);
+    const tail = Math.min(column.codes.length, rows - first);
+    if (column.codes.length < rows) this.codes.fill(0, at, at + rows);
+    this.codes.set(column.codes.subarray(0, tail), at + first);
+    this.codes.set(column.codes.subarray(tail), at);
+    this.bases[slot] = column.base;
+    this.bids[slot] = column.bid;
+    this.asks[slot] = column.ask;
+    this.lasts[slot] = column.last;
+    return slot;
+  }
+
+  /** Joins a column of a finer ring: the largest of each row, the widest spread. */
+  merge(column: Column): number {
+    const slot = this.slot(column.bucket);
+    if (this.buckets[slot] !== column.bucket) return this.put(column);
+    const { rows, codes } = this;
+    const at = slot * rows;
+    const before = this.bases[slot];
+    for (let nth = 0; nth < column.codes.length; nth++) {
+      const row = column.base + nth;
+      const place = at + modulo(row, rows);
+      const code = column.codes[nth];
+      const known = row >= before && row < before + rows;
+      if (!known || code > codes[place]) codes[place] = code;
+    }
+    this.bases[slot] = column.base;
+    this.bids[slot] = lesser(this.bids[slot], column.bid);
+    this.asks[slot] = -lesser(-this.asks[slot], -column.ask);
+    this.lasts[slot] = column.last;
+    return slot;
+  }
+
+  /** 0 to 255, or NOTHING_KNOWN. */
+  sample(bucket: number, row: number): number {
+    const slot = this.slot(bucket);
+    if (this.buckets[slot] !== bucket) return NOTHING_KNOWN;
+    const base = this.bases[slot];
+    if (row < base || row >= base + this.rows) return NOTHING_KNOWN;
+    return this.codes[slot * this.rows + modulo(row, this.rows)];
+  }
+
+  private claim(column: Column): number {
+    const slot = this.slot(column.bucket);
+    if (this.buckets[slot] > column.bucket) return -1;
+    if (this.newest < 0) {
+      this.bucketOrigin = Math.floor(column.bucket / this.slots) * this.slots;
+      this.rowOrigin = Math.floor(column.base / this.rows) * this.rows;
+      this.oldest = column.bucket;
+    }
+    this.buckets[slot] = column.bucket;
+    this.newest = Math.max(this.newest, column.bucket);
+    this.oldest = Math.max(Math.min(this.oldest, column.bucket), this.newest - this.slots + 1);
+    return slot;
+  }
+}
+
+function lesser(a: number, b: number): number {
+  if (Number.isNaN(a)) return b;
+  return b < a ? b : a;
+}

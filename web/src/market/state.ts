@@ -1,0 +1,84 @@
+/** What the chrome around the pictures shows of a market: changes a few times a second. */
+import { create } from "zustand";
+import type { Alert, Clock, Opened, OrderTold, Status } from "../wire/messages";
+import type { ConnectionState } from "../worker/connection";
+import type { Meter } from "../worker/protocol";
+
+export interface Listed {
+  exchange: string;
+  symbol: string;
+  active: boolean;
+  simulated: boolean;
+  state: string;
+}
+
+export type Selected =
+  | { handle: number | null; orderId: string | null; told: OrderTold | null; askedAt: number };
+
+export interface LiveState {
+  markets: Listed[] | null;
+  marketsError: string;
+  connection: ConnectionState;
+  opened: Opened | null;
+  status: Status | null;
+  refused: string;
+  meter: Meter | null;
+  clock: Clock | null;
+  /** `Date.now()` at the newest data frame, 0: none yet. */
+  heardAt: number;
+  /** Milliseconds between a bucket's end and its arrival here. */
+  lag: number;
+  selected: Selected | null;
+  alerts: Alert[];
+  frozen: boolean;
+  /** Grows with trades and large orders, a few times a second. */
+  turn: number;
+  bid: number;
+  ask: number;
+  last: number;
+}
+
+export const NOTHING: LiveState = {
+  markets: null,
+  marketsError: "",
+  connection: "connecting",
+  opened: null,
+  status: null,
+  refused: "",
+  meter: null,
+  clock: null,
+  heardAt: 0,
+  lag: NaN,
+  selected: null,
+  alerts: [],
+  frozen: false,
+  turn: 0,
+  bid: NaN,
+  ask: NaN,
+  last: NaN,
+};
+
+export const useLive = create<LiveState>()(() => NOTHING);
+
+/** After so long without a frame a live market is stale. */
+export const STALE_MS = 2_000;
+
+export type Health = "loading" | "live" | "replay" | "gap" | "stale" | "stopped" | "error" | "offline";
+
+const GAPS = ["CONNECTING", "SYNCING", "RESYNCING"];
+const ENDED = ["STOPPED", "FAILED"];
+
+/** From frames first: a fresh one always says more than what was told about them. */
+export function healthOf(state: LiveState, now: number): Health {
+  if (!state.opened) {
+    if (state.refused) return "error";
+    return state.connection === "waiting" && state.heardAt === 0 ? "offline" : "loading";
+  }
+  const fresh = now - state.heardAt < STALE_MS;
+  if (!fresh) return state.heardAt === 0 ? "loading" : "stale";
+  if (state.opened.source === "replay") return "replay";
+  const told = state.status?.state ?? "LIVE";
+  if (told === "LIVE") return "live";
+  if (ENDED.includes(told)) return "stopped";
+  return GAPS.includes(told) ? "gap" : "stale";
+}

@@ -1,0 +1,201 @@
+import type { Chart } from "../heat/chart";
+import { rowOf } from "../heat/marks";
+import type { LargeOrder } from "../market/data";
+import type { Feed } from "../market/feed";
+import { clock, exact, span } from "../market/numbers";
+import { TABS, type Tab, useSettings } from "../market/settings";
+import { useLive } from "../market/state";
+import type { Alert } from "../wire/messages";
+
+const ROWS = 150;
+
+interface Props {
+  feed: Feed;
+  chart: () => Chart | null;
+}
+
+export function Tabs({ feed, chart }: Props) {
+  const { tab, set } = useSettings();
+  return (
+    <section className="panel tabs" aria-label="Alerts, orders and trades">
+      <div role="tablist" aria-label="Lists" onKeyDown={(event) => {
+        const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+        if (step === undefined) return;
+        const next = TABS[(TABS.indexOf(tab) + step + TABS.length) % TABS.length];
+        set({ tab: next });
+        document.getElementById(`tab-${next}`)?.focus();
+      }}>
+        {TABS.map((name) => (
+          <button key={name} type="button" role="tab" id={`tab-${name}`} aria-controls="tab-panel" aria-selected={tab === name} tabIndex={tab === name ? 0 : -1} onClick={() => set({ tab: name })}>{name}</button>
+        ))}
+      </div>
+      <div className="list" role="tabpanel" id="tab-panel" aria-labelledby={`tab-${tab}`} tabIndex={0}>
+        <List tab={tab} feed={feed} chart={chart} />
+      </div>
+    </section>
+  );
+}
+
+function List({ tab, feed, chart }: Props & { tab: Tab }) {
+  useLive((state) => state.turn);
+  switch (tab) {
+    case "Alerts":
+      return <Alerts feed={feed} chart={chart} />;
+    case "Large orders":
+      return <LargeOrders feed={feed} chart={chart} />;
+    case "Trades":
+      return <Trades feed={feed} />;
+    case "Order":
+      return <Order feed={feed} chart={chart} />;
+  }
+}
+
+function Empty({ children }: { children: React.ReactNode }) {
+  return <p className="empty">{children}</p>;
+}
+
+function Alerts({ feed, chart }: Props) {
+  const { alerts, opened } = useLive();
+  if (!alerts.length) {
+    return <Empty>No alert yet. Alerts come from rules that the server keeps; a server without rules sends none.</Empty>;
+  }
+  const go = (alert: Alert): void => {
+    if (alert.price != null && opened && chart()) {
+      chart()!.camera.centre(Date.parse(alert.t), rowOf(Math.round(Number(alert.price) * 10 ** opened.price_scale), opened.group));
+      chart()!.moved();
+    }
+  };
+  return (
+    <ul>
+      {alerts.slice(0, ROWS).map((alert) => (
+        <li key={alert.id}>
+          <button type="button" className="row" onClick={() => go(alert)} disabled={alert.price == null || alert.symbol !== feed.wish?.symbol}>
+            <span className="kind">{alert.rule}</span><time>{clock(Date.parse(alert.t))}</time>
+            <span className="words">{alert.text}</span>
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+const ENDS: Record<string, string> = { cut: "cut by a gap", evicted: "left the window" };
+
+export function fateOf(order: LargeOrder): string {
+  if (order.endedMs === null) return order.filled > 0 ? "partly filled" : "rests";
+  const { ending, reason } = order.told;
+  if (ending && ENDS[ending]) return ENDS[ending];
+  if (reason) return order.filled > 0 && !reason.startsWith("fill") ? `${reason}, partly filled` : reason;
+  return "ended";
+}
+
+function LargeOrders({ feed, chart }: Props) {
+  const { opened, selected } = useLive();
+  const orders = [...feed.data.large.values()].reverse().slice(0, ROWS);
+  const threshold = opened ? exact(opened.large, opened.size_scale) : "";
+  if (!orders.length) return <Empty>No large order yet{threshold && `: ${threshold} or more`}.</Empty>;
+  const now = feed.data.t_us / 1000;
+  const go = (order: LargeOrder): void => {
+    feed.select({ orderId: order.told.order_id });
+    const shown = chart();
+    if (!shown || !opened) return;
+    shown.camera.remember();
+    shown.camera.followPrice = "off";
+    shown.camera.spot.row = rowOf(order.price, opened.group, order.told.side);
+    if (order.endedMs !== null && order.endedMs < shown.camera.fromMs) shown.camera.centre(order.endedMs, shown.camera.spot.row);
+    shown.moved();
+  };
+  return (
+    <>
+      <p className="caption">{threshold} or more, newest change first</p>
+      <table>
+        <thead><tr><th scope="col">side</th><th scope="col" className="n">price</th><th scope="col" className="n">size</th><th scope="col" className="n">age</th><th scope="col">fate</th></tr></thead>
+        <tbody>
+          {orders.map((order) => (
+            <tr key={order.told.order_id} className={selected?.orderId === order.told.order_id ? "chosen" : ""} onClick={() => go(order)}>
+              <td><button type="button" className={`side ${order.told.side}`} aria-label={`${order.told.side} of ${order.told.size} at ${order.told.price}`}>{order.told.side === "bid" ? "▲ bid" : "▼ ask"}</button></td>
+              <td className="n">{exact(order.price, feed.data.priceScale)}</td>
+              <td className="n">{exact(order.endedMs === null ? order.size : order.sizeFirst, feed.data.sizeScale, 4)}</td>
+              <td className="n">{age((order.endedMs ?? now) - order.openedMs)}{order.told.left_truncated ? "+" : ""}</td>
+              <td className={order.endedMs === null ? "" : "over-with"}>{fateOf(order)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </>
+  );
+}
+
+function age(ms: number): string {
+  const s = Math.max(0, ms / 1000);
+  if (s < 60) return `${s.toFixed(s < 10 ? 1 : 0)} s`;
+  return s < 3600 ? `${Math.floor(s / 60)} min` : `${(s / 3600).toFixed(1)} h`;
+}
+
+function Trades({ feed }: { feed: Feed }) {
+  const trades = feed.data.trades.slice(-ROWS).reverse();
+  if (!trades.length) return <Empty>No trade since this page looks.</Empty>;
+  const { priceScale, sizeScale } = feed.data;
+  return (
+    <table>
+      <thead><tr><th scope="col">time</th><th scope="col">taker</th><th scope="col" className="n">price</th><th scope="col" className="n">size</th></tr></thead>
+      <tbody>
+        {trades.map((trade, nth) => (
+          <tr key={feed.data.trades.length - nth}>
+            <td>{clock(trade.t_us / 1000, 1)}</td>
+            <td className={["bid", "ask", ""][trade.side]}>{["▲ buy", "▼ sell", "–"][trade.side]}</td>
+            <td className="n">{exact(trade.price, priceScale)}</td>
+            <td className="n">{exact(trade.size, sizeScale)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Order({ feed, chart }: Props) {
+  const { selected } = useLive();
+  if (!selected) return <Empty>No order chosen. Click a large order in the chart, or a segment of a queue in the ladder.</Empty>;
+  const told = selected.told;
+  const known = selected.orderId === null ? undefined : feed.data.large.get(selected.orderId)?.told;
+  const order = { ...known, ...(told?.side ? told : {}) };
+  const rows: [string, React.ReactNode][] = [["id", <code key="id">{selected.orderId ?? (told ? "" : "…")}</code>]];
+  const put = (name: string, value: React.ReactNode): void => {
+    if (value !== undefined && value !== null && value !== "") rows.push([name, value]);
+  };
+  put("side", order.side);
+  put("price", order.price);
+  put("first price", order.price_first === order.price ? null : order.price_first);
+  put("size now", order.size);
+  put("size at birth", order.size_first);
+  put("filled", order.filled);
+  put("fills", order.fills);
+  put("amendments", order.amendments);
+  put("orders ahead", order.orders_ahead);
+  put("size ahead", order.size_ahead);
+  put("ahead at birth", order.orders_ahead_first);
+  put("opened", order.opened && `${clock(Date.parse(order.opened), 3)}${order.left_truncated ? " or before" : ""}`);
+  put("ended", order.ended && clock(Date.parse(order.ended), 3));
+  put("lived", order.opened && span((order.ended ? Date.parse(order.ended) : feed.data.t_us / 1000) - Date.parse(order.opened)));
+  put("reason", order.reason);
+  put("era", order.era);
+  return (
+    <>
+      {told?.detail && <p className="caption">{told.detail}</p>}
+      <dl>{rows.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
+      <p className="actions">
+        <button type="button" onClick={() => feed.select({ orderId: selected.orderId ?? undefined, handle: selected.handle ?? undefined })}>Ask again</button>
+        <button type="button" disabled={!order.price} onClick={() => {
+          const { opened } = useLive.getState();
+          const shown = chart();
+          if (!shown || !opened || !order.price) return;
+          shown.camera.remember();
+          shown.camera.followPrice = "off";
+          shown.camera.spot.row = rowOf(Math.round(Number(order.price) * 10 ** opened.price_scale), opened.group);
+          shown.moved();
+        }}>Show its price</button>
+        <button type="button" onClick={() => feed.select(null)}>Deselect</button>
+      </p>
+    </>
+  );
+}

@@ -1,0 +1,117 @@
+/** What the page is told in JSON.  Members that a server does not have yet are optional here. */
+
+export interface Opened {
+  op: "opened";
+  stream: number;
+  exchange: string;
+  symbol: string;
+  source: "live" | "replay";
+  simulated: boolean;
+  era: number;
+  price_scale: number;
+  size_scale: number;
+  /** Price units a row. */
+  group: number;
+  groups: number[];
+  min_size: number;
+  large: number;
+  bucket_ms: number;
+  rows: number;
+  code_offset: number;
+  steps_per_octave: number;
+  code_unit: number;
+  epoch: number;
+  first?: string;
+  last?: string;
+}
+
+export interface Status {
+  op: "status";
+  stream: number;
+  state: string;
+  reason?: string;
+  era?: number;
+  sequence?: number;
+  age_ms?: number;
+  events_per_second?: number;
+  latency_ms?: number | null;
+  gaps?: number;
+  resyncs?: number;
+  audit?: string | null;
+  conflated?: number;
+  sent_bytes?: number;
+  orders?: number;
+  t?: string;
+}
+
+export interface Large {
+  op: "large";
+  stream: number;
+  order_id: string;
+  handle: number;
+  side: "bid" | "ask";
+  price: string;
+  size: string;
+  size_first: string;
+  filled: string;
+  fills?: number;
+  amendments?: number;
+  opened: string;
+  ended?: string | null;
+  reason?: string | null;
+  ending?: string | null;
+  left_truncated?: boolean;
+  out_of_window?: boolean;
+  era: number;
+}
+
+export interface OrderTold extends Partial<Omit<Large, "op">> {
+  op: "order";
+  stream: number;
+  detail?: string;
+  orders_ahead?: number | null;
+  orders_ahead_first?: number | null;
+  size_ahead?: string | null;
+  price_first?: string | null;
+}
+
+export interface Marker {
+  op: "marker";
+  stream: number;
+  kind: string;
+  t: string;
+  price: string;
+  side: "bid" | "ask";
+  score?: number;
+  order_ids?: string[];
+  text: string;
+  inferred: boolean;
+}
+
+export interface Alert {
+  op: "alert";
+  id: string | number;
+  rule: string;
+  exchange: string;
+  symbol: string;
+  t: string;
+  price?: string | null;
+  side?: string | null;
+  text: string;
+}
+
+export interface Clock {
+  op: "clock";
+  t: string;
+  speed: number;
+  playing: boolean;
+  ended: boolean;
+}
+
+export interface Refused {
+  op: "refused";
+  stream?: number;
+  detail: string;
+}
+
+export type Told = Opened | Status | Large | OrderTold | Marker | Alert | Clock | Refused;

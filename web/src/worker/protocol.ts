@@ -1,0 +1,42 @@
+/** What page and worker say to each other. */
+import type { Told } from "../wire/messages";
+import type { ConnectionState } from "./connection";
+import type { Update } from "./decoder";
+import type { Window } from "./histogram";
+
+export interface OpenWish {
+  exchange: string;
+  symbol: string;
+  source: "live" | "replay";
+  at?: string;
+  group?: number;
+  min_size?: string;
+  large?: string;
+}
+
+export type ToWorker =
+  | { do: "connect"; url: string }
+  | { do: "open"; wish: OpenWish }
+  | { do: "send"; request: Record<string, unknown> }
+  | { do: "visible"; visible: boolean }
+  | { do: "window"; window: Window }
+  | { do: "retry" };
+
+/** What the worker counts itself. */
+export interface Meter {
+  frames: number;
+  bytes: number;
+  /** Of the last second. */
+  bytesPerSecond: number;
+  columnsPerSecond: number;
+  lost: number;
+  reconnects: number;
+}
+
+export type FromWorker =
+  | { say: "connection"; state: ConnectionState }
+  | { say: "told"; told: Told }
+  | { say: "update"; update: Update }
+  | { say: "contrast"; contrast: [number, number] }
+  | { say: "meter"; meter: Meter }
+  | { say: "clear" };

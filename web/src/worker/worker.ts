@@ -1,0 +1,141 @@
+/// <reference lib="webworker" />
+/** Socket, decoding and levels of detail, away from the page's thread. */
+import { ingest } from "../market/ingest";
+import { LEVELS_MS, Pyramid } from "../market/pyramid";
+import { decode } from "../wire/frames";
+import type { Told } from "../wire/messages";
+import { Connection } from "./connection";
+import { Decoder } from "./decoder";
+import { contrastOf, type Window } from "./histogram";
+import type { FromWorker, Meter, OpenWish, ToWorker } from "./protocol";
+
+declare const self: DedicatedWorkerGlobalScope;
+
+const STREAM = 1;
+const ACK_MS = 250;
+const CONTRAST_MS = 500;
+/** Updates are given to the page at most so often. */
+const FLUSH_MS = 40;
+
+const pyramid = new Pyramid();
+let decoder = new Decoder();
+let connection: Connection | null = null;
+let wish: OpenWish | null = null;
+let shown = "";
+let visible = true;
+let window: Window | null = null;
+let acknowledged = -1;
+let flushing: ReturnType<typeof setTimeout> | undefined;
+const meter: Meter = { frames: 0, bytes: 0, bytesPerSecond: 0, columnsPerSecond: 0, lost: 0, reconnects: -1 };
+let secondBytes = 0;
+let secondColumns = 0;
+
+function say(message: FromWorker, transfer: Transferable[] = []): void {
+  self.postMessage(message, transfer);
+}
+
+function open(): void {
+  if (!wish) return;
+  decoder.follows.reset();
+  acknowledged = -1;
+  connection?.send({ op: "open", stream: STREAM, ...wish });
+  if (!visible) connection?.send({ op: "pause", stream: STREAM });
+}
+
+function heard(data: string | ArrayBuffer): void {
+  if (typeof data === "string") {
+    meter.bytes += data.length;
+    secondBytes += data.length;
+    const told = JSON.parse(data) as Told;
+    if (told.op === "opened") began(`${told.exchange} ${told.symbol} ${told.source} ${told.group} ${told.min_size} ${told.code_unit}`);
+    say({ say: "told", told });
+    return;
+  }
+  meter.bytes += data.byteLength;
+  secondBytes += data.byteLength;
+  try {
+    const { header, content } = decode(new Uint8Array(data));
+    if (header.stream !== STREAM) return;
+    const outcome = decoder.take(header, content);
+    if (outcome === "ask key") connection?.send({ op: "key", stream: STREAM });
+  } catch (error) {
+    console.warn(String(error));
+    connection?.send({ op: "key", stream: STREAM });
+  }
+  meter.frames++;
+  flushing ??= setTimeout(flush, FLUSH_MS);
+}
+
+/** Another picture begins: what stands on another scale of prices or sizes is void. */
+function began(name: string): void {
+  if (name === shown) return;
+  shown = name;
+  pyramid.clear();
+  const { follows } = decoder;
+  decoder = new Decoder();
+  Object.assign(decoder.follows, follows);
+  say({ say: "clear" });
+}
+
+function flush(): void {
+  flushing = undefined;
+  const update = decoder.flush();
+  if (!update) return;
+  ingest(pyramid, update);
+  secondColumns += update.columns.length;
+  say({ say: "update", update });
+}
+
+function contrast(): void {
+  if (!window || window.level >= LEVELS_MS.length) return;
+  const found = contrastOf(pyramid, window);
+  if (found) say({ say: "contrast", contrast: found });
+}
+
+setInterval(() => {
+  const { seq } = decoder.follows;
+  if (seq >= 0 && seq !== acknowledged) {
+    acknowledged = seq;
+    connection?.send({ op: "ack", stream: STREAM, seq });
+  }
+}, ACK_MS);
+setInterval(contrast, CONTRAST_MS);
+setInterval(() => {
+  meter.bytesPerSecond = secondBytes;
+  meter.columnsPerSecond = secondColumns;
+  meter.lost = decoder.follows.lost;
+  secondBytes = secondColumns = 0;
+  say({ say: "meter", meter: { ...meter } });
+}, 1_000);
+
+self.onmessage = (event: MessageEvent<ToWorker>) => {
+  const asked = event.data;
+  switch (asked.do) {
+    case "connect":
+      connection?.close();
+      connection = new Connection(asked.url, heard, (state) => {
+        if (state === "open") {
+          meter.reconnects++;
+          open();
+        }
+        say({ say: "connection", state });
+      });
+      break;
+    case "open":
+      wish = asked.wish;
+      open();
+      break;
+    case "send":
+      connection?.send({ stream: STREAM, ...asked.request });
+      break;
+    case "visible":
+      visible = asked.visible;
+      connection?.send({ op: visible ? "resume" : "pause", stream: STREAM });
+      break;
+    case "window":
+      window = asked.window;
+      break;
+    case "retry":
+      connection?.retry();
+  }
+};

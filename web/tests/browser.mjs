@@ -1,0 +1,259 @@
+/** A real browser on a real server: node tests/browser.mjs ADDRESS.
+ *
+ * One line of JSON a promise: {name, ok, said}.  `{"ask": "kill"}` and `{"ask": "start"}` are for whoever
+ * runs the server; a line on stdin says that it is done. */
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { cpus, loadavg } from "node:os";
+import { createInterface } from "node:readline";
+import { browser, open } from "../scripts/browser.mjs";
+
+const [address] = process.argv.slice(2);
+/** How much longer things take while others compute on this machine, too. */
+const crowd = Math.max(1, loadavg()[0] / cpus().length);
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const chromium = await browser();
+const context = await chromium.newContext({ viewport: { width: 1280, height: 720 } });
+const errors = [];
+
+async function promise(name, keep) {
+  try {
+    console.log(JSON.stringify({ name, ok: true, said: (await keep()) ?? "" }));
+  } catch (error) {
+    console.log(JSON.stringify({ name, ok: false, said: String(error.message ?? error) }));
+  }
+}
+
+async function ask(what) {
+  console.log(JSON.stringify({ ask: what }));
+  await lines.next();
+}
+
+function expect(condition, said) {
+  if (!condition) throw new Error(said);
+}
+
+let page;
+const health = () => page.getAttribute(".stage", "data-health");
+const camera = () => page.evaluate(() => ({ ...window.ordertape.chart.camera.spot, follow: window.ordertape.chart.camera.followTime }));
+
+await promise("a live book within 3 s", async () => {
+  const took = [];
+  for (let nth = 0; nth < 3; nth++) {
+    await page?.close();
+    const began = Date.now();
+    page = await open(context, address);
+    await page.waitForFunction(() => window.ordertape.feed.data.ladder.bids.length > 5);
+    took.push(Date.now() - began);
+    if (took.at(-1) < 3_000) break;
+  }
+  expect(Math.min(...took) < 3_000 * crowd, `it took ${took} ms at ${crowd.toFixed(1)} times the load of a full machine`);
+  return `${Math.min(...took)} ms, load ${crowd.toFixed(1)}`;
+});
+page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+page.on("pageerror", (error) => errors.push(error.message));
+
+await promise("the market is named live and simulated", async () => {
+  await page.waitForFunction(() => document.querySelector(".badge.live"), null, { timeout: 10_000 });
+  const badges = await page.textContent(".badges");
+  expect(/LIVE/.test(badges) && /SIMULATED/.test(badges), badges);
+});
+
+/** Draws a market of its own by WebGL and by hand; the share of pixels that differ. */
+const compare = () => page.evaluate(async () => {
+  const { Pyramid, drawWebGl, paint } = window.ordertape;
+  const pyramid = new Pyramid();
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [300, 160];
+  const renderer = drawWebGl(canvas, pyramid);
+  pyramid.changed = (level, slot) => renderer.changed(level, slot);
+  const begin = 17_953_641_000;
+  const put = (bucket) => {
+    const base = 9_000_000_000 + Math.floor((bucket - begin) / 700) * 37;
+    const codes = new Uint8Array(1024).map((_, row) => ((bucket >> 3) * 31 + row * 17 + ((row * row) % 13)) % 254);
+    pyramid.put(0, { bucket, base, codes, bid: base + 500, ask: base + 510, last: base + 505 });
+  };
+  for (let bucket = begin; bucket < begin + 5_200; bucket++) put(bucket);
+  pyramid.gap(begin + 5_100, begin + 5_110);
+  const end = (begin + 5_200) * 100;
+  const views = {
+    "one to one": { level: 0, fromMs: end - 30_000, msPerPixel: 100, rowsPerPixel: 1 },
+    "zoomed in": { level: 0, fromMs: end - 15_030, msPerPixel: 33, rowsPerPixel: 0.17 },
+    "zoomed out": { level: 2, fromMs: end - 390_000, msPerPixel: 1_300, rowsPerPixel: 2.3 },
+    "across the wrap of the ring": { level: 0, fromMs: (Math.floor(end / 100 / 4096) * 4096 - 150) * 100, msPerPixel: 100, rowsPerPixel: 1 },
+    "across a shift of prices": { level: 0, fromMs: (begin + 4_900 - 150) * 100, msPerPixel: 100, rowsPerPixel: 1.5 },
+  };
+  const found = {};
+  for (const map of ["heat", "split"]) {
+    const look = { map, theme: "dark", low: 30, high: 200, dim: 1 };
+    for (const [name, some] of Object.entries(views)) {
+      const view = { topRow: 9_000_000_000 + 260.4 + 560, group: 1, ...some };
+      renderer.draw(view, look);
+      const copy = document.createElement("canvas");
+      [copy.width, copy.height] = [canvas.width, canvas.height];
+      const brush = copy.getContext("2d");
+      brush.drawImage(canvas, 0, 0);
+      const drawn = brush.getImageData(0, 0, copy.width, copy.height).data;
+      const meant = new Uint8ClampedArray(drawn.length);
+      paint(meant, copy.width, copy.height, pyramid, view, look);
+      let differ = 0;
+      const colours = new Set();
+      for (let at = 0; at < drawn.length; at += 4) {
+        colours.add((meant[at] << 16) | (meant[at + 1] << 8) | meant[at + 2]);
+        differ += [0, 1, 2].some((part) => Math.abs(drawn[at + part] - meant[at + part]) > 1);
+      }
+      found[`${map}, ${name}`] = [differ, colours.size];
+    }
+  }
+  return found;
+});
+
+await promise("its pixels are those of a renderer without WebGL", async () => {
+  const found = await compare();
+  for (const [name, [differ, colours]] of Object.entries(found)) {
+    expect(differ === 0 && colours > 20, `${name}: ${differ} pixels differ, ${colours} colours`);
+  }
+  return `${Object.keys(found).length} pictures`;
+});
+
+await promise("the live heatmap is drawn, and as without WebGL", async () => {
+  const found = await page.evaluate(() => {
+    const { chart, settings, paint, feed, live } = window.ordertape;
+    live.setState({ frozen: true });
+    const heat = document.querySelector("canvas.heat");
+    const { map, theme, low, high, dim } = settings.getState();
+    const look = { map, theme, low, high, dim };
+    chart.renderer.draw(chart.view(), look);
+    const copy = document.createElement("canvas");
+    [copy.width, copy.height] = [heat.width, heat.height];
+    const brush = copy.getContext("2d");
+    brush.drawImage(heat, 0, 0);
+    const drawn = brush.getImageData(0, 0, copy.width, copy.height).data;
+    const meant = new Uint8ClampedArray(drawn.length);
+    paint(meant, copy.width, copy.height, feed.data.pyramid, chart.view(), look);
+    live.setState({ frozen: false });
+    const colours = new Set();
+    let differ = 0;
+    for (let at = 0; at < drawn.length; at += 4) {
+      colours.add((drawn[at] << 16) | (drawn[at + 1] << 8) | drawn[at + 2]);
+      differ += [0, 1, 2].some((part) => Math.abs(drawn[at + part] - meant[at + part]) > 1);
+    }
+    return { differ, colours: colours.size };
+  });
+  expect(found.colours > 10 && found.differ === 0, JSON.stringify(found));
+});
+
+await promise("keys do what the help says", async () => {
+  const settings = () => page.evaluate(() => window.ordertape.settings.getState());
+  await page.keyboard.press("k");
+  expect((await settings()).map === "viridis", "k");
+  await page.keyboard.press("?");
+  expect(await page.isVisible("dialog kbd"), "?");
+  await page.keyboard.press("Escape");
+  await page.waitForFunction(() => !document.querySelector("dialog[open]"));
+  const before = await camera();
+  await page.keyboard.press("Shift+ArrowUp");
+  const after = await camera();
+  expect(Math.abs(after.row - before.row - 10) < 0.01, `${before.row} to ${after.row}`);
+  await page.keyboard.press("ArrowLeft");
+  expect(!(await camera()).follow, "following on");
+  await page.keyboard.press("l");
+  expect((await camera()).follow, "not following");
+  await page.keyboard.press(" ");
+  expect(await page.isVisible("text=FROZEN"), "not frozen");
+  await page.keyboard.press(" ");
+});
+
+await promise("dragging pans, the wheel zooms where it stands, a box can be left again", async () => {
+  await page.mouse.move(300, 200);
+  const before = await camera();
+  await page.mouse.wheel(0, 240);
+  await page.waitForFunction((was) => window.ordertape.chart.camera.spot.msPerPixel > was, before.msPerPixel);
+  await page.mouse.down();
+  await page.mouse.move(340, 200, { steps: 4 });
+  await page.mouse.up();
+  const panned = await camera();
+  expect(!panned.follow, "still following");
+  await page.keyboard.down("Shift");
+  await page.mouse.move(200, 150);
+  await page.mouse.down();
+  await page.mouse.move(420, 300, { steps: 4 });
+  await page.mouse.up();
+  await page.keyboard.up("Shift");
+  expect((await camera()).msPerPixel < panned.msPerPixel, "no closer");
+  await page.keyboard.press("Control+z");
+  expect(Math.abs((await camera()).msPerPixel - panned.msPerPixel) < 1e-6, "not back");
+  await page.keyboard.press("z");
+});
+
+await promise("an order id made of HTML does nothing", async () => {
+  await page.evaluate(() => {
+    const { feed, settings } = window.ordertape;
+    const order_id = '<img src=x onerror="window.hurt = 1"><b id="hurt">';
+    feed.data.takeLarge({ op: "large", stream: 1, order_id, handle: 1, side: "bid", price: "1", size: "1", size_first: "1", filled: "0", opened: "2026-01-01T00:00:00Z", era: 1 });
+    settings.getState().set({ tab: "Order", drawer: true });
+    feed.select({ orderId: order_id });
+  });
+  await page.waitForFunction(() => document.querySelector("#tab-panel")?.textContent.includes("<img src=x"));
+  expect(await page.evaluate(() => !window.hurt && !document.querySelector("#hurt, #tab-panel img")), "it was taken as HTML");
+  await page.evaluate(() => window.ordertape.feed.select(null));
+});
+
+await promise("another group of prices is another picture", async () => {
+  const before = await page.evaluate(() => window.ordertape.live.getState().opened.group);
+  await page.keyboard.press(">");
+  await page.waitForFunction((was) => window.ordertape.live.getState().opened.group > was && window.ordertape.feed.data.pyramid.base.newest > 0, before);
+});
+
+await promise("axe finds no serious violation", async () => {
+  await page.evaluate(axe);
+  for (const theme of ["dark", "light"]) {
+    await page.evaluate((theme) => window.ordertape.settings.getState().set({ theme, tab: "Large orders" }), theme);
+    const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+    const serious = found.violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+    expect(serious.length === 0, serious.map(({ id, nodes }) => `${theme} ${id}: ${nodes[0].html} ${nodes[0].failureSummary}`).join("; "));
+  }
+  await page.evaluate(() => window.ordertape.settings.getState().set({ theme: "dark" }));
+});
+
+await promise("a lost context comes back with all of its columns", async () => {
+  await page.evaluate(async () => {
+    const { renderer } = window.ordertape.chart;
+    const extension = renderer.gl.getExtension("WEBGL_lose_context");
+    extension.loseContext();
+    await new Promise((done) => setTimeout(done, 50));
+    extension.restoreContext();
+  });
+  await page.waitForFunction(() => !window.ordertape.chart.renderer.lost);
+  const frames = await page.evaluate(() => window.ordertape.chart.frames);
+  await page.waitForFunction((was) => window.ordertape.chart.frames > was + 1, frames);
+  const colours = await page.evaluate(() => {
+    const heat = document.querySelector("canvas.heat");
+    const copy = document.createElement("canvas");
+    [copy.width, copy.height] = [heat.width, heat.height];
+    copy.getContext("2d").drawImage(heat, 0, 0);
+    return new Set(new Uint32Array(copy.getContext("2d").getImageData(0, 0, copy.width, copy.height).data.buffer)).size;
+  });
+  expect(colours > 5, `${colours} colours`);
+});
+
+await promise("no error was told and no policy broken", async () => {
+  expect(errors.length === 0, errors.join("; "));
+});
+
+await promise("a server that is gone makes it stale, and it recovers alone", async () => {
+  await ask("kill");
+  await page.waitForFunction(() => document.querySelector(".stage").dataset.health === "stale", null, { timeout: 15_000 });
+  expect(/Nothing new for/.test(await page.textContent(".over")), "no age");
+  await ask("start");
+  await page.waitForFunction(() => document.querySelector(".stage").dataset.health === "live", null, { timeout: 45_000 });
+  const hatched = await page.evaluate(() => {
+    const { base } = window.ordertape.feed.data.pyramid;
+    return Array.from({ length: 300 }, (_, back) => base.sample(base.newest - back, base.bases[base.slot(base.newest)])).includes(255);
+  });
+  expect(hatched, `the time without a server is not shown as unknown: ${await health()}`);
+});
+
+await chromium.close();
+process.exit(0);

@@ -1,0 +1,101 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { Follows } from "../src/wire/follows";
+import { decode, FrameError, type Content } from "../src/wire/frames";
+import { add, Cursor, narrow, subtract } from "../src/wire/numbers";
+
+const GOLDEN = join(import.meta.dirname, "../../tests/golden/page");
+const NULL = "-9223372036854775808";
+
+/** As the server's own test writes them: numbers beyond 2^53 as texts. */
+function asTold(content: Content): Record<string, unknown> {
+  const number = (value: unknown): unknown => (value === null ? NULL : typeof value === "bigint" ? String(value) : value);
+  const { type: _, ...rest } = content as unknown as Record<string, unknown>;
+  if (content.type === "HeatKey") rest.codes = [...content.codes];
+  if (content.type === "HeatDelta") {
+    rest.codes = [];
+    for (let nth = 0; nth < content.changed.length; nth += 2) (rest.codes as unknown[]).push(content.changed.slice(nth, nth + 2));
+    delete rest.changed;
+  }
+  if (content.type === "Queue") {
+    rest.levels = content.levels.map((level) => ({ ...level, shown: level.shown.map(({ handle, size }) => [handle, size]) }));
+  }
+  return JSON.parse(JSON.stringify(rest, (_key, value) => number(value)));
+}
+
+describe("frames", () => {
+  const names = readdirSync(GOLDEN).filter((name) => name.endsWith(".bin"));
+
+  it("has bytes to agree on", () => expect(names.length).toBeGreaterThanOrEqual(9));
+
+  it.each(names)("reads %s as the server meant it", (name) => {
+    const meant = JSON.parse(readFileSync(join(GOLDEN, name.replace(".bin", ".json")), "utf8"));
+    const { header, content } = decode(new Uint8Array(readFileSync(join(GOLDEN, name))));
+    expect(content.type).toBe(meant.type);
+    expect(header).toEqual(meant.header);
+    expect(asTold(content)).toEqual(meant.content);
+  });
+
+  it.each(names)("refuses %s cut anywhere before its end, or reads a shorter one", (name) => {
+    const whole = new Uint8Array(readFileSync(join(GOLDEN, name)));
+    for (let length = 0; length < whole.length; length++) {
+      try {
+        decode(whole.subarray(0, length));
+      } catch (error) {
+        expect(error).toBeInstanceOf(FrameError);
+      }
+    }
+  });
+
+  it("refuses another version in one sentence", () => {
+    const frame = new Uint8Array(24);
+    frame[0] = 9;
+    expect(() => decode(frame)).toThrow("expected a frame of version 1, found 9, type 0");
+  });
+});
+
+describe("numbers", () => {
+  it("stay exact beyond 2^53", () => {
+    expect(add(Number.MAX_SAFE_INTEGER, 2)).toBe(9007199254740993n);
+    expect(subtract(9007199254740993n, 2)).toBe(Number.MAX_SAFE_INTEGER);
+    expect(narrow(-5n)).toBe(-5);
+  });
+
+  it("reads zigzags of both signs and all lengths", () => {
+    for (const value of [0n, -1n, 1n, 63n, -64n, 300n, -(2n ** 40n), 2n ** 53n + 1n, -(2n ** 62n)]) {
+      let rest = value < 0n ? -value * 2n - 1n : value * 2n;
+      const bytes: number[] = [];
+      do {
+        bytes.push(Number(rest & 127n) | (rest > 127n ? 128 : 0));
+        rest >>= 7n;
+      } while (rest > 0n);
+      expect(BigInt(new Cursor(new Uint8Array(bytes)).zigzag())).toBe(value);
+    }
+  });
+
+  it("refuses a number that never ends", () => {
+    expect(() => new Cursor(new Uint8Array(12).fill(0xff)).varint()).toThrow(RangeError);
+  });
+});
+
+describe("what follows what", () => {
+  const header = (epoch: number, seq: number, flags = 0) => ({ stream: 1, epoch, seq, flags, t_us: 1 });
+
+  it("takes frames in order and asks once where one is missing", () => {
+    const follows = new Follows();
+    expect(follows.judge(header(1, 0, 1))).toBe("begin");
+    expect(follows.judge(header(1, 1))).toBe("take");
+    expect(follows.judge(header(1, 3))).toBe("lost");
+    expect(follows.judge(header(1, 4))).toBe("old");
+    expect(follows.judge(header(2, 0, 1))).toBe("begin");
+    expect(follows.judge(header(1, 5))).toBe("old");
+    expect(follows.judge(header(2, 1))).toBe("take");
+  });
+
+  it("begins no epoch in its middle", () => {
+    const follows = new Follows();
+    expect(follows.judge(header(4, 7))).toBe("lost");
+    expect(follows.judge(header(5, 0, 1))).toBe("begin");
+  });
+});
