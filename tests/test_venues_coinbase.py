@@ -402,8 +402,14 @@ def test_a_snapshot_that_is_ahead_of_the_stream_waits_for_it() -> None:
     fetch = life.asked()
     ahead = [text for _ in range(30) for text in venue.step()]
     life.answer(fetch, venue.rest())
+    life.send(*ahead[:-1])
+    life.tick()
+    assert life.events == []
+    life.send(ahead[-1])
+    life.tick()
+    while life.session.busy:
+        life.tick()
     assert life.equal
-    life.send(*ahead)
     life.send(*venue.step())
     assert life.equal
     assert [outcome for outcome in life.outcomes if outcome.fault] == []
@@ -495,6 +501,24 @@ def test_an_answer_without_a_book_is_asked_for_again(status: int, body: Any) -> 
     assert action is Action.NOTE
     assert reason.startswith("no snapshot: ")
     assert life.tick(limits.snapshot_retry_ms_min) is not None
+
+
+def test_a_snapshot_of_another_count_never_becomes_the_book() -> None:
+    """The venue counts anew and answers with a book of before: every message would be late."""
+    life = Life(orders=20)
+    life.send(life.venue.heartbeat())
+    was = life.venue.sequence
+    life.venue.sequence = was + 1_000_000
+    before = life.venue.rest()
+    life.venue.sequence = was
+    life.answer(life.asked(), before)
+    for _ in range(50):
+        life.send(*life.venue.step(), life.venue.heartbeat())
+        life.tick(limits.snapshot_ahead_ms_max // 20)
+    assert life.events == []
+    assert life.session.counters["snapshots that no message reached"] == 1
+    life.answer(ASKED, life.venue.rest())
+    assert life.equal
 
 
 def test_answers_that_keep_failing_end_the_connection() -> None:

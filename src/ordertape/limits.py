@@ -133,6 +133,9 @@ sync_slice_rows: Final = 4_096
 sync_slice_messages: Final = 1_000
 """Messages that waited for a snapshot that a stream takes at once.
 Policy: the next follow at the next tick."""
+snapshot_ahead_ms_max: Final = 5_000
+"""How long a whole book over REST waits for the stream to reach it.  Policy: another is asked for.
+"""
 snapshot_retry_ms_min: Final = 500
 snapshot_retry_ms_max: Final = 8_000
 """Waits before a snapshot is asked for again, doubled from min to max.  Policy: ask."""

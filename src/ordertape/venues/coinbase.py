@@ -109,6 +109,8 @@ class CoinbaseSession:
         self._queue.begin(needed)
         self._phase, self._follows = Phase.WAITING, False
         self._rows: EventBatch | None = None
+        self._ahead: tuple[CoinbaseSnapshot, int] | None = None
+        """A book that the messages have not reached, and ns when it came."""
         self.busy = False
         self._end_audit()
 
@@ -225,6 +227,8 @@ class CoinbaseSession:
             return self.flush() if self._audit is None else self._audited(self._audit.step())
         if self._phase is Phase.FILLING:
             return self._fill()
+        if self._ahead is not None:
+            return self._adopt_reached(*self._ahead, now)
         return self._requests.ask(now) if self._queue.needed is not None else None
 
     def request_headers(self, fetch: Fetch, now: int, /) -> dict[str, str]:
@@ -252,6 +256,12 @@ class CoinbaseSession:
                 self.counters["queues begun anew"] += 1
                 self._queue.begin(None)
             return None
+        if self._queue.last is None or self._queue.last < snapshot.sequence:
+            # It may be of another count, whose number the venue's messages never reach: they would
+            # all pass for late.
+            self._ahead = self._ahead or (snapshot, now)
+            return None
+        self._ahead = None
         self._requests.done()
         self._queue.drop_through(snapshot.sequence)
         try:
@@ -261,6 +271,17 @@ class CoinbaseSession:
         self.next_seq = self._rows.last_seq + 1
         self._phase, self.busy, self._at = Phase.FILLING, True, 0
         return self._fill()
+
+    def _adopt_reached(self, snapshot: CoinbaseSnapshot, since: int, now: int) -> Outcome | None:
+        """Where the messages, or what a heartbeat says of them, have come to it by now."""
+        if self._queue.last is not None and self._queue.last >= snapshot.sequence:
+            self._ahead = None
+            return self._adopt(snapshot, now)
+        if now - since > limits.snapshot_ahead_ms_max * NS_PER_MILLISECOND:
+            self._ahead = None
+            self.counters["snapshots that no message reached"] += 1
+            self._requests.postpone(now)
+        return None
 
     def _fill(self) -> Outcome:
         """The next orders of the snapshot, then the next messages behind it."""
