@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from ordertape import cli
 from ordertape._engine import EventBatch
 from ordertape.models import iso_from_ns
+from ordertape.numbers import plain
 from ordertape.page.codec import HeatDelta, HeatKey, decode
 from ordertape.page.player import Player, ReplayedMarket
 from ordertape.page.scene import Asked, Posted, Reader
@@ -294,3 +296,30 @@ def test_a_page_replays_a_recording_and_seeks_in_it(served: Served) -> None:
         ):
             socket.send(json.dumps(wrong))
             assert words in heard(socket, "refused")["detail"]
+
+
+def test_a_replay_in_a_pipe_ends_with_the_book_at_the_tapes_end(
+    tmp_path: Path, batches: list[EventBatch], capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin = iso_from_ns(START + 38 * NS_PER_SECOND)
+    wish = ["replay", "bitfinex", "A/USD", "--from", begin, "--speed", "20"]
+    assert cli.run([*wish, "--data", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    bid, ask = (plain(best) for best in naive_book(batches).best() if best is not None)
+    assert "REPLAY" in lines[-1]
+    assert f"seq {batches[-1].last_seq}" in lines[-1]
+    assert f"bid {bid} ask {ask}" in lines[-1]
+
+
+def test_a_replay_from_no_time_or_at_no_speed_is_refused_in_a_sentence(
+    tmp_path: Path, batches: list[EventBatch], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert batches
+    for wrong, words in (
+        (["--from", "noon"], "expected a time"),
+        (["--from", "2023-11-14", "--speed", "0"], "speed"),
+        ([], "--from"),
+    ):
+        wish = ["replay", "bitfinex", "A/USD", *wrong, "--data", str(tmp_path)]
+        assert cli.run(wish) == 2
+        assert words in capsys.readouterr().err

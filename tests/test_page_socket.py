@@ -64,7 +64,8 @@ def test_a_live_market_is_drawn_bucket_by_bucket_without_a_hole(served: Served) 
             following += 1
             shown.take_content(header.t_us, content, bool(header.flags & KEY))
             if isinstance(content, HeatKey | HeatDelta):
-                begins.append(header.t_us)
+                if header.t_us not in begins:  # the first came before it was over
+                    begins.append(header.t_us)
                 ask(socket, op="ack", stream=1, seq=header.seq)
     assert [b - a for a, b in pairwise(begins)] == [BUCKET_US] * 14
     assert all(shown.columns.values())

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 
+from ordertape import limits
 from ordertape._engine import EventBatch, Heat, Lifecycles, OrderBook
+from ordertape.page.codec import Gap, decode
 from ordertape.page.codes import Codes, codes_for
 from ordertape.page.followed import FollowedBook
 from ordertape.page.handles import Handles
 from ordertape.page.heat import BUCKET_NS
+from ordertape.page.scene import Asked, Posted, Reader, Scene, Spot
+from ordertape.page.socket import PageStream
 from ordertape.page.view import View, Wish
+from ordertape.tape.history import History
 from support.page import PlainPage
 from support.tape import Market
 
@@ -181,3 +188,31 @@ def test_codes_rise_with_sizes_and_keep_nothing_apart() -> None:
     assert coded == sorted(coded)
     assert coded[3] - coded[2] == 12
     assert coded[-1] == 254
+
+
+def test_no_more_views_are_drawn_than_the_limit_says() -> None:
+    watched = Watched(Wish(1))
+    scene = Scene(Spot("bitfinex", "BTC/USD", "live"), watched.followed.book, History())
+    posted: list[Posted] = []
+    readers = [Reader(Asked(group=n), posted.append) for n in range(1, limits.page_views_max + 2)]
+    for reader in readers:
+        scene.join(reader)
+    assert [reader.wish is None for reader in readers] == [False] * limits.page_views_max + [True]
+    assert b'"refused"' in posted[-1].outs[0].body
+    scene.leave(readers[0])
+    scene.join(readers[-1])
+    assert readers[-1].wish is not None
+    for reader in readers:
+        scene.leave(reader)
+    assert scene.readers == 0
+
+
+def test_a_slow_page_loses_no_gap_and_no_answer() -> None:
+    stream = PageStream(1, asyncio.Event())
+    watched = Watched(Wish(1))
+    gap = watched.view.gap(1_000, 2_000, "sequence jumped")
+    stream.post(Posted([*watched.view.keys(watched.now), gap]))
+    stream.leave_out()
+    kept = [decode(message)[1] for message in stream.take() if isinstance(message, bytes)]
+    assert kept == [Gap(1, 2, "sequence jumped")]
+    assert stream.conflated == 3

@@ -26,6 +26,7 @@ from ordertape.commands import (
     importing,
     keys,
     reading,
+    replaying,
     serving,
     simulating,
     status,
@@ -53,6 +54,7 @@ app.command(cls=WordedCommand)(collecting.collect)
 app.add_typer(importing.app, name="import")
 app.command(cls=WordedCommand)(reading.book)
 app.command(cls=WordedCommand)(reading.watch)
+app.command(cls=WordedCommand)(replaying.replay)
 app.command(cls=WordedCommand)(reading.verify)
 app.command(cls=WordedCommand)(exporting.export)
 app.add_typer(archiving.app, name="archive")

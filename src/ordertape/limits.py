@@ -589,6 +589,9 @@ Policy: closed with code 1008.
 """
 page_request_bytes_max: Final = 4_096
 """One message from a page.  Policy: refused in a sentence."""
+page_views_max: Final = 16
+"""Ways of looking at one market (group, least size, what is large) that are drawn at once: each
+costs something an event.  Policy: another one is refused in a sentence."""
 page_streams_max: Final = 8
 """Markets that one page's socket shows.  Policy: refused in a sentence."""
 page_waiting_bytes_max: Final = 512 * 2**10

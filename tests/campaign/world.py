@@ -182,12 +182,13 @@ class World:
         self.wire = _Wire(self, number)
         self.wire.open()
 
-    def _again(self) -> None:
+    def _again(self, least_ms: int = 0) -> None:
         if self.stream.settled(self.clock()):
             self.backoff.reset()
-        self.at(self.now + int(self.backoff.next_seconds() * SECOND) + MS, self._connect)
+        wait = max(int(self.backoff.next_seconds() * SECOND), least_ms * MS)
+        self.at(self.now + wait + MS, self._connect)
 
-    def lost(self, reason: str) -> None:
+    def lost(self, reason: str, least_ms: int = 0) -> None:
         """The connection ended, whoever ended it."""
         wire, self.wire = self.wire, None
         if wire is None:
@@ -198,7 +199,7 @@ class World:
         wire.connection.close()
         self.stream.on_close(reason, self.clock())
         if not self.ended:
-            self._again()
+            self._again(least_ms)
 
     def _tick(self) -> None:
         if self.wire is not None:
@@ -220,7 +221,7 @@ class World:
             self._fetch(step.fetch)
         if step.wish is not None:
             self.ended = step.wish is Wish.END
-            self.lost(step.reason)
+            self.lost(step.reason, step.wait_ms)
 
     # REST -----------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ordertape import limits
 from ordertape._engine import NULL, Effects, EventBatch, OrderBook, Rows
 from ordertape.models import iso_from_ns
 from ordertape.page.followed import FollowedBook
@@ -149,6 +150,9 @@ class Scene:
         """The reader is told what it sees, then everything that stands, then what changes."""
         wish = self._wish(reader.asked)
         if wish not in self._views:
+            if len(self._views) >= limits.page_views_max:
+                reader.post(Posted([_refused(self.now)]))
+                return
             view = View(self.followed, self.handles, wish, self.now)
             self._views[wish] = (view, [])
         view, readers = self._views[wish]
@@ -204,7 +208,8 @@ class Scene:
         large = self._units(asked.large)
         if large is None:
             sizes = np.asarray(self.followed.lives.alive().column("size"))
-            large = int(np.quantile(sizes, LARGE_QUANTILE)) if len(sizes) else 1
+            # A power of two: who comes a little later is to share the view.
+            large = 1 << int(np.quantile(sizes, LARGE_QUANTILE)).bit_length() if len(sizes) else 1
         least = self._units(asked.min_size) or 0
         return Wish(asked.group or self._group(), least, max(1, large), asked.level)
 
@@ -252,6 +257,12 @@ class Scene:
             "steps_per_octave": view.codes.steps_per_octave,
             "code_unit": view.codes.unit,
         }
+
+
+def _refused(now: int) -> Out:
+    most = limits.page_views_max
+    detail = f"expected a view like one of the {most} that others look at: no more are drawn"
+    return text_out("control", {"op": "refused", "detail": detail}, now // 1000)
 
 
 def _post(readers: list[Reader], outs: list[Out]) -> None:

@@ -20,6 +20,8 @@ __all__ = ["Message", "PageStream", "PageTooSlow"]
 Message: TypeAlias = bytes | str
 LEFT_OUT = frozenset({"heat", "ladder", "queue"})
 """Channels that a key frame makes whole again."""
+ALWAYS = frozenset({"control", "status"})
+"""What every page is told, whatever it wanted and however slow it is: answers, gaps, states."""
 
 
 class PageTooSlow(Exception):
@@ -42,7 +44,7 @@ class PageStream:
     conflated: int = 0
     """Frames that were left out."""
     sent_bytes: int = 0
-    _waiting: deque[tuple[Out, int]] = field(default_factory=deque)
+    _waiting: deque[Out] = field(default_factory=deque)
     _bytes: int = 0
     _texts: int = 0
     _unapplied: deque[tuple[int, int, float]] = field(default_factory=deque)
@@ -61,8 +63,8 @@ class PageStream:
         self.due.set()
 
     def _put(self, out: Out) -> None:
-        told = self.channels is not None and out.channel not in self.channels
-        if told and out.channel not in ("control", "status"):
+        wanted = self.channels is None or out.channel in self.channels
+        if not wanted and out.channel not in ALWAYS:
             return
         if out.channel in LEFT_OUT:
             if self.paused or self.needs_key:
@@ -71,11 +73,11 @@ class PageStream:
             if self._bytes > limits.page_waiting_bytes_max and not out.is_key:
                 self.leave_out()
                 return
-        elif self.paused and out.channel not in ("control", "status"):
-            return
-        else:
+        elif out.channel not in ALWAYS:
+            if self.paused:
+                return
             self._texts += 1
-        self._waiting.append((out, self.epoch))
+        self._waiting.append(out)
         if self._texts > limits.page_waiting_texts_max:
             self._drop_oldest_text()
 
@@ -85,17 +87,17 @@ class PageStream:
         self.needs_key = True
 
     def _forget(self, *, count: bool) -> None:
-        kept: deque[tuple[Out, int]] = deque()
-        for out, epoch in self._waiting:
+        kept: deque[Out] = deque()
+        for out in self._waiting:
             if out.channel in LEFT_OUT:
                 self.conflated += count
             else:
-                kept.append((out, epoch))
+                kept.append(out)
         self._waiting, self._bytes = kept, 0
 
     def _drop_oldest_text(self) -> None:
-        for nth, (out, _) in enumerate(self._waiting):
-            if out.channel not in LEFT_OUT:
+        for nth, out in enumerate(self._waiting):
+            if out.channel not in LEFT_OUT | ALWAYS:
                 del self._waiting[nth]
                 self._texts -= 1
                 self.conflated += 1
@@ -121,8 +123,7 @@ class PageStream:
         """What is to be sent now."""
         messages: list[Message] = []
         while self._waiting:
-            out, _ = self._waiting.popleft()
-            messages.append(self._message(out))
+            messages.append(self._message(self._waiting.popleft()))
         self._bytes = self._texts = 0
         self.sent_bytes += sum(map(len, messages))
         return messages

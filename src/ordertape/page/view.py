@@ -106,7 +106,7 @@ class View:
 
     def gap(self, from_ns: int, to_ns: int | None, reason: str) -> Out:
         content = Gap(from_ns // 1000, 0 if to_ns is None else to_ns // 1000, reason)
-        return _out("heat", content, from_ns // 1000, False)
+        return _out("control", content, from_ns // 1000, False)  # no key frame tells it again
 
     def _scales(self) -> tuple[int, int]:
         book = self.followed.book

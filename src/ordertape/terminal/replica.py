@@ -34,6 +34,8 @@ class Replica:
         self.history = History()
         self.faults = 0
         self.failure: Exception | None = None
+        self.replayed_at: str | None = None
+        """ISO 8601; None where it is followed live."""
         self._recent: collections.deque[EventBatch] = collections.deque(
             maxlen=limits.view_events_shown
         )
@@ -57,6 +59,10 @@ class Replica:
         report = read_report(self.folder.root)
         return report if report is not None and report.fresh else None
 
+    def now(self) -> int:
+        """The time that is shown (ns)."""
+        return time.time_ns()
+
     def events(self, count: int) -> list[dict[str, Any]]:
         """The last events, newest first; hold ``lock``."""
         rows: list[dict[str, Any]] = []
@@ -72,7 +78,7 @@ class Replica:
 
         Nothing as long as no whole second was seen: of the first one only a part was.
         """
-        now = time.time_ns() // NS_PER_SECOND
+        now = self.now() // NS_PER_SECOND
         if self._since is None or self._since + 1 >= now:
             return {}
         span = range(max(now - limits.view_rate_seconds, self._since + 1), now)
@@ -123,6 +129,9 @@ class Replica:
         if self.book is None:
             self.book = OrderBook(codec=item.codec)
         self.faults += self.book.apply(item).faults
+        self._count(item)
+
+    def _count(self, item: EventBatch) -> None:
         self._recent.append(item)
         second = item.last_ts_recv // NS_PER_SECOND
         counts = self._per_second.setdefault(second, [0] * 8)

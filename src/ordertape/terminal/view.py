@@ -26,7 +26,9 @@ def view_of(replica: Replica) -> View:
         book = replica.book
         bids, asks = book.depth(limits.view_levels_shown) if book is not None else ([], [])
         state, reason = replica.history.state, replica.history.reason
-        if report is None and state not in ("", "STOPPED", "FAILED"):
+        if replica.replayed_at is not None:
+            state, reason = "REPLAY", replica.replayed_at
+        elif report is None and state not in ("", "STOPPED", "FAILED"):
             # Its collector was killed before it could say so on the tape.
             state, reason = "STOPPED", "nobody collects it now"
         elif report is not None and (state == report.state or (not state and _bookless(report))):

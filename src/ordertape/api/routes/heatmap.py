@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -83,7 +84,7 @@ def _tile(
     newest = lookup.events(seq, seq)
     until = newest[-1].last_ts_recv + 1 if newest else 0
     scales = (newest[-1].price_scale, newest[-1].size_scale) if newest else (0, 0)
-    least = 0 if min_size is None else -int(-min_size.scaleb(scales[1]) // 1)
+    least = 0 if min_size is None else math.ceil(min_size.scaleb(scales[1]))
     if least >= 2**63:
         raise SettingRefused(f"min_size: expected a size that can rest, found {min_size}")
     wish = TileWish(*asked, least, scales)
