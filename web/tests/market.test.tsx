@@ -107,7 +107,7 @@ describe("health", () => {
     expect(healthOf({ ...state, connection: "waiting" }, 1_500)).toBe("live");
     expect(healthOf(state, 4_000)).toBe("stale");
     expect(healthOf({ ...NOTHING, refused: "no" }, 0)).toBe("error");
-    expect(healthOf({ ...state, opened: { ...OPENED, source: "replay" } }, 1_100)).toBe("replay");
+    expect(healthOf({ ...state, connection: "open", opened: { ...OPENED, source: "replay" } }, 9_100)).toBe("replay");
   });
 });
 

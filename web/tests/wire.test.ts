@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Follows } from "../src/wire/follows";
 import { decode, FrameError, type Content } from "../src/wire/frames";
+import { readTile } from "../src/wire/tiles";
 import { add, Cursor, narrow, subtract } from "../src/wire/numbers";
 
 const GOLDEN = join(import.meta.dirname, "../../tests/golden/page");
@@ -97,5 +98,28 @@ describe("what follows what", () => {
     const follows = new Follows();
     expect(follows.judge(header(4, 7))).toBe("lost");
     expect(follows.judge(header(5, 0, 1))).toBe("begin");
+  });
+});
+
+describe("tiles", () => {
+  it("are cut to the window and brought to the scale of the picture", () => {
+    const [columns, rows] = [4, 3];
+    const bytes = new Uint8Array(48 + columns * (24 + rows));
+    const view = new DataView(bytes.buffer);
+    bytes[0] = 1;
+    view.setUint16(2, columns, true);
+    view.setUint32(4, rows, true);
+    view.setBigInt64(8, 100n, true);
+    view.setFloat32(32, 80, true);
+    view.setFloat32(36, 12, true);
+    view.setBigInt64(40, 128n, true);
+    for (let nth = 0; nth < 3 * columns; nth++) view.setBigInt64(48 + 8 * nth, nth === 1 ? -(2n ** 63n) : BigInt(nth), true);
+    bytes.set([255, 255, 255, 7, 0, 9, 255, 255, 255, 1, 2, 3], 48 + 24 * columns);
+    const found = readTile(bytes, 10, { code_unit: 64 }, 101);
+    expect(found.map(({ bucket }) => bucket)).toEqual([5121, 5122, 5123]);
+    expect([...found[0].codes.subarray(0, 3)]).toEqual([0, 21, 0]);
+    expect(new Set(found[1].codes)).toEqual(new Set([255]));
+    expect(found[0].bid).toBeNaN();
+    expect(found[2].ask).toBe(7);
   });
 });

@@ -95,6 +95,10 @@ export class Feed {
       case "clear":
         this.data.clear();
         break;
+      case "past":
+        for (const column of message.columns) this.data.pyramid.past(message.level, column);
+        this.drawAgain();
+        break;
       case "told":
         this.told(message.told);
         break;
@@ -104,7 +108,8 @@ export class Feed {
         if (message.update.columns.length) {
           const now = Date.now();
           const newest = message.update.columns.at(-1)!;
-          useLive.setState({ heardAt: now, lag: now - (newest.bucket + 1) * 100 });
+          const live = useLive.getState().opened?.source !== "replay";
+          useLive.setState({ heardAt: now, lag: live ? now - (newest.bucket + 1) * 100 : NaN });
         }
         this.turn();
         this.drawAgain();

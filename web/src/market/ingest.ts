@@ -7,8 +7,8 @@ const BUCKET_US = 100_000;
 export function ingest(pyramid: Pyramid, update: Update): void {
   for (const column of update.columns) {
     const newest = pyramid.base.newest;
-    if (newest >= 0 && column.bucket > newest + 1) pyramid.gap(newest + 1, column.bucket);
-    pyramid.put(0, column);
+    if (column.level === 0 && newest >= 0 && column.bucket > newest + 1) pyramid.gap(newest + 1, column.bucket);
+    pyramid.put(column.level, column);
   }
   for (const gap of update.gaps) {
     const to = gap.to_us || update.t_us;

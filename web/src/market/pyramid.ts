@@ -39,6 +39,15 @@ export class Pyramid {
     }
   }
 
+  /** A column out of the recording: it fills what this page did not see, and changes nothing that it did. */
+  past(level: number, column: Column): void {
+    const ring = this.rings[level];
+    const row = column.base + (column.codes.length >> 1);
+    if (level === 0 && ring.has(column.bucket) && ring.sample(column.bucket, row) !== GAP_CODE) return;
+    if (level > 0 && ring.newest === column.bucket) return;
+    this.put(level, column);
+  }
+
   /** Buckets of the finest level that nobody received, from `from` to before `to`. */
   gap(from: number, to: number): void {
     const { rows, slots } = this.base;

@@ -74,9 +74,10 @@ export function healthOf(state: LiveState, now: number): Health {
     if (state.refused) return "error";
     return state.connection === "waiting" && state.heardAt === 0 ? "offline" : "loading";
   }
+  // A replay that stands sends nothing and is well.
+  if (state.opened.source === "replay" && state.connection === "open") return "replay";
   const fresh = now - state.heardAt < STALE_MS;
   if (!fresh) return state.heardAt === 0 ? "loading" : "stale";
-  if (state.opened.source === "replay") return "replay";
   const told = state.status?.state ?? "LIVE";
   if (told === "LIVE") return "live";
   if (ENDED.includes(told)) return "stopped";

@@ -2,10 +2,12 @@
 import { KEY, type Content, type Header, type Level } from "../wire/frames";
 import { Follows } from "../wire/follows";
 import { subtract, type Whole } from "../wire/numbers";
+import { LEVELS_MS } from "../market/pyramid";
 import type { Column } from "../market/ring";
 
 export const FLOW_WINDOW_US = 10_000_000;
-const BUCKET_US = 100_000;
+/** Levels of the pyramid that the levels of detail of frames are. */
+export const LEVEL_OF_LOD = [0, 3, 5, 7];
 
 export interface LadderLevel {
   price: number;
@@ -41,7 +43,7 @@ export interface GapTold {
 export interface Update {
   /** Everything before it is void. */
   begin: boolean;
-  columns: Column[];
+  columns: (Column & { level: number })[];
   ladder: { bids: LadderLevel[]; asks: LadderLevel[] } | null;
   queue: QueueTold[] | null;
   trades: TradeTold[];
@@ -61,6 +63,7 @@ export class Decoder {
   frames = 0;
   private codes = new Uint8Array(0);
   private base = 0;
+  private level = 0;
   private sides: [Map<number, Level>, Map<number, Level>] = [new Map(), new Map()];
   private queues = new Map<string, QueueTold>();
   private flows = new Map<number, Flow[]>();
@@ -109,6 +112,7 @@ export class Decoder {
     switch (content.type) {
       case "HeatKey":
         this.base = content.base_row;
+        this.level = LEVEL_OF_LOD[content.lod] ?? 0;
         this.codes = content.codes.slice();
         this.column(header, content);
         break;
@@ -156,7 +160,8 @@ export class Decoder {
   private column(header: Header, told: { bid: Whole | null; ask: Whole | null; last: Whole | null }): void {
     if (header.t_us === 0 || this.openGap !== null) return;
     this.due.columns.push({
-      bucket: Math.floor(header.t_us / BUCKET_US),
+      level: this.level,
+      bucket: Math.floor(header.t_us / 1_000 / LEVELS_MS[this.level]),
       base: this.base,
       codes: this.codes,
       bid: told.bid === null ? NaN : Number(told.bid),

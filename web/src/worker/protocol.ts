@@ -1,4 +1,5 @@
 /** What page and worker say to each other. */
+import type { Column } from "../market/ring";
 import type { Told } from "../wire/messages";
 import type { ConnectionState } from "./connection";
 import type { Update } from "./decoder";
@@ -37,6 +38,7 @@ export type FromWorker =
   | { say: "connection"; state: ConnectionState }
   | { say: "told"; told: Told }
   | { say: "update"; update: Update }
+  | { say: "past"; level: number; columns: Column[] }
   | { say: "contrast"; contrast: [number, number] }
   | { say: "meter"; meter: Meter }
   | { say: "clear" };

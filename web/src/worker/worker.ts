@@ -3,9 +3,10 @@
 import { ingest } from "../market/ingest";
 import { LEVELS_MS, Pyramid } from "../market/pyramid";
 import { decode } from "../wire/frames";
-import type { Told } from "../wire/messages";
+import type { Opened, Told } from "../wire/messages";
+import { fetchTile, tilesBefore } from "../wire/tiles";
 import { Connection } from "./connection";
-import { Decoder } from "./decoder";
+import { Decoder, LEVEL_OF_LOD } from "./decoder";
 import { contrastOf, type Window } from "./histogram";
 import type { FromWorker, Meter, OpenWish, ToWorker } from "./protocol";
 
@@ -22,6 +23,10 @@ let decoder = new Decoder();
 let connection: Connection | null = null;
 let wish: OpenWish | null = null;
 let shown = "";
+let opened: Opened | null = null;
+let wantsPast = false;
+/** Where tiles are asked for. */
+let tiles = "";
 let visible = true;
 let window: Window | null = null;
 let acknowledged = -1;
@@ -47,7 +52,12 @@ function heard(data: string | ArrayBuffer): void {
     meter.bytes += data.length;
     secondBytes += data.length;
     const told = JSON.parse(data) as Told;
-    if (told.op === "opened") began(`${told.exchange} ${told.symbol} ${told.source} ${told.group} ${told.min_size} ${told.code_unit}`);
+    if (told.op === "opened") {
+      const anew = told.source === "replay" ? told.epoch : "";
+      began(`${told.exchange} ${told.symbol} ${told.source} ${told.group} ${told.min_size} ${told.code_unit} ${anew}`);
+      opened = told;
+      wantsPast = true;
+    }
     say({ say: "told", told });
     return;
   }
@@ -83,7 +93,25 @@ function flush(): void {
   if (!update) return;
   ingest(pyramid, update);
   secondColumns += update.columns.length;
+  if (wantsPast && pyramid.base.newest >= 0) void past();
   say({ say: "update", update });
+}
+
+/** Fills in from the recording what lies before the first column. */
+async function past(): Promise<void> {
+  wantsPast = false;
+  const [told, name] = [opened, shown];
+  if (!told) return;
+  const newest = pyramid.base.newest * 100;
+  const base = pyramid.base.bases[pyramid.base.slot(pyramid.base.newest)];
+  for (const { lod, index } of tilesBefore(newest)) {
+    const columns = await fetchTile(tiles, told, lod, index, base).catch(() => []);
+    if (name !== shown) return;
+    const level = LEVEL_OF_LOD[lod];
+    const before = columns.filter((column) => column.bucket * LEVELS_MS[level] <= newest);
+    for (const column of before) pyramid.past(level, column);
+    say({ say: "past", level, columns: before });
+  }
 }
 
 function contrast(): void {
@@ -113,6 +141,7 @@ self.onmessage = (event: MessageEvent<ToWorker>) => {
   switch (asked.do) {
     case "connect":
       connection?.close();
+      tiles = asked.url.replace(/^ws/, "http").replace(/page\/ws$/, "heatmap/");
       connection = new Connection(asked.url, heard, (state) => {
         if (state === "open") {
           meter.reconnects++;

@@ -1,0 +1,63 @@
+/** Columns out of the recording, 512 at a time, as caches keep them. */
+import { ROWS } from "../market/pyramid";
+import type { Column } from "../market/ring";
+import { GAP_CODE } from "./frames";
+import type { Opened } from "./messages";
+import { Cursor } from "./numbers";
+
+export const TILE_COLUMNS = 512;
+const BUCKETS_MS = [100, 1_000, 5_000, 60_000];
+const HEAD_BYTES = 48;
+
+/** What a page asks for when it begins: some minutes finely, the last hour roughly; the newest first. */
+export function tilesBefore(ms: number): { lod: number; index: number }[] {
+  const counts: [number, number][] = [[0, 3], [1, 2], [2, 1]];
+  return counts.flatMap(([lod, count]) => {
+    const newest = Math.floor(ms / BUCKETS_MS[lod] / TILE_COLUMNS);
+    return Array.from({ length: count }, (_, back) => ({ lod, index: newest - back }));
+  });
+}
+
+export async function fetchTile(root: string, opened: Opened, lod: number, index: number, base: number): Promise<Column[]> {
+  const market = `${encodeURIComponent(opened.exchange)}/${opened.symbol.split("/").map(encodeURIComponent).join("/")}`;
+  const least = opened.min_size ? `&min_size=${opened.min_size / 10 ** opened.size_scale}` : "";
+  const answer = await fetch(`${root}${market}/tile?lod=${lod}&group=${opened.group}&index=${index}${least}`);
+  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+  return readTile(new Uint8Array(await answer.arrayBuffer()), index, opened, base);
+}
+
+/** Columns of a tile cut to a window of rows from `base`, on the scale of sizes of `opened`.  Those that
+ * nothing is known of are left out before the first and behind the last that something is. */
+export function readTile(bytes: Uint8Array, index: number, opened: { code_unit: number }, base: number): Column[] {
+  const head = new Cursor(bytes);
+  if (head.u8() !== 1) throw new RangeError("expected a tile of version 1");
+  head.u8();
+  const count = head.u16();
+  const rows = head.u32();
+  const low = Number(head.i64());
+  head.at = 40;
+  const unit = Number(head.i64());
+  head.at = 32;
+  head.f32();
+  const shift = Math.round(head.f32() * Math.log2(unit / opened.code_unit));
+  if (bytes.length !== HEAD_BYTES + count * (24 + rows)) throw new RangeError("expected another size of tile");
+  const prices = new DataView(bytes.buffer, bytes.byteOffset + HEAD_BYTES);
+  const price = (kind: number, nth: number): number => {
+    const value = prices.getBigInt64((kind * count + nth) * 8, true);
+    return value === -(2n ** 63n) ? NaN : Number(value);
+  };
+  const columns: Column[] = [];
+  const known: boolean[] = [];
+  for (let nth = 0; nth < count; nth++) {
+    const at = HEAD_BYTES + count * 24 + nth * rows;
+    const codes = new Uint8Array(ROWS);
+    for (let row = Math.max(base, low); row < Math.min(base + ROWS, low + rows); row++) {
+      const code = bytes[at + row - low];
+      codes[row - base] = code === 0 || code === GAP_CODE ? code : Math.min(254, Math.max(1, code + shift));
+    }
+    known.push(rows > 0 && bytes[at] !== GAP_CODE);
+    if (!known[nth]) codes.fill(GAP_CODE);
+    columns.push({ bucket: index * TILE_COLUMNS + nth, base, codes, bid: price(0, nth), ask: price(1, nth), last: price(2, nth) });
+  }
+  return columns.slice(Math.max(0, known.indexOf(true)), known.lastIndexOf(true) + 1);
+}
