@@ -13,6 +13,8 @@ import type { FromWorker, Meter, OpenWish, ToWorker } from "./protocol";
 declare const self: DedicatedWorkerGlobalScope;
 
 const STREAM = 1;
+/** What goes for all replayed streams and names none. */
+const OF_CLOCK = new Set(["play", "stop", "seek"]);
 const ACK_MS = 250;
 const CONTRAST_MS = 500;
 /** Updates are given to the page at most so often. */
@@ -155,7 +157,7 @@ self.onmessage = (event: MessageEvent<ToWorker>) => {
       open();
       break;
     case "send":
-      connection?.send({ stream: STREAM, ...asked.request });
+      connection?.send(OF_CLOCK.has(String(asked.request.op)) ? asked.request : { stream: STREAM, ...asked.request });
       break;
     case "visible":
       visible = asked.visible;
