@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ordertape.errors import TapeCorrupt
 from ordertape.roles.status import StreamReport, write_report
 from ordertape.stream.integrity import Integrity
 from ordertape.tape.folder import MarketFolder
@@ -124,7 +125,7 @@ def test_what_breaks_a_replica_ends_the_view(tmp_path: Path) -> None:
     replica = Replica(tmp_path, "bitfinex", "A/B")
     replica.start()
     wait_for(lambda: replica.failure is not None, "its failure")
-    with pytest.raises(Exception, match="expected a file of our archive"):
+    with pytest.raises(TapeCorrupt, match="expected a"):
         show(replica, threading.Event(), console=Console(file=io.StringIO(), force_terminal=True))
     replica.stop()
 

@@ -11,7 +11,6 @@ import pytest
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.events import EventKind, Flag, Reason
-from ordertape.venues import venue_of
 from ordertape.venues.coinbase import CoinbaseSession
 from ordertape.venues.session import Action, Fetch, Outcome, chained
 from support.coinbase import BUY, PRODUCT, SELL, START_NS, PlainCoinbase
@@ -585,7 +584,7 @@ def test_a_clock_that_is_refused_is_asked_about_again_but_seldom() -> None:
         assert outcome.fault.wait_ms == 30_000
 
 
-# Answers and symbols ------------------------------------------------------------------------------
+# Answers ------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("text", "action"),
     [
@@ -600,15 +599,3 @@ def test_a_clock_that_is_refused_is_asked_about_again_but_seldom() -> None:
 )  # fmt: skip
 def test_what_the_venue_refuses_ends_or_renews_the_connection(text: str, action: Action) -> None:
     assert fault(Life().send(text))[0] is action
-
-
-@pytest.mark.parametrize("text", ["BTC-USD", "btc-usd", "BTC/USD", "BTC:USD", "BTCUSD"])
-def test_every_usual_form_of_a_symbol_is_ours(text: str) -> None:
-    assert venue_of("coinbase").resolve(text) == "BTC-USD"
-
-
-def test_the_product_list_leaves_out_what_is_delisted() -> None:
-    text = (
-        b'[{"id":"BTC-USD","status":"online","post_only":false},{"id":"X-USD","status":"delisted"}]'
-    )
-    assert venue_of("coinbase").read_products(text) == {"BTC-USD"}

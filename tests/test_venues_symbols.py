@@ -110,3 +110,15 @@ def test_the_row_of_a_venue_says_something_in_every_column() -> None:
     row = BITFINEX.capability.as_dict()
     assert row["exchange"] == "bitfinex"
     assert all(row.values())
+
+
+@pytest.mark.parametrize("text", ["BTC-USD", "btc-usd", "BTC/USD", "BTC:USD", "BTCUSD"])
+def test_every_usual_form_of_a_coinbase_symbol_is_ours(text: str) -> None:
+    assert venue_of("coinbase").resolve(text) == "BTC-USD"
+
+
+def test_the_list_of_products_leaves_out_what_is_delisted() -> None:
+    text = (
+        b'[{"id":"BTC-USD","status":"online","post_only":false},{"id":"X-USD","status":"delisted"}]'
+    )
+    assert venue_of("coinbase").read_products(text) == {"BTC-USD"}

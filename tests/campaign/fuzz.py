@@ -157,9 +157,10 @@ class Fuzz(ABC):
 
     @property
     def holds(self) -> bool:
-        """Whether a book stands, or is being taken over."""
-        state = self.stream.state
-        return state in (StreamState.LIVE, StreamState.STALE) or self.stream.session.busy
+        """Whether a book stands, is being taken over, or waits until the messages reach it."""
+        state, session = self.stream.state, self.stream.session
+        waits = getattr(session, "_ahead", None) is not None
+        return state in (StreamState.LIVE, StreamState.STALE) or session.busy or waits
 
     def _arrive(self, text: bytes, spoilt: bool) -> None:
         stream, was_live, held = self.stream, self.stream.state is StreamState.LIVE, self.holds
@@ -341,7 +342,7 @@ class _Coinbase(Fuzz):
             except ValueError as error:
                 status, made = 0, str(error)
         step = self.stream.on_answer(fetch, status, {}, made, self.now)
-        if self.stream.session.busy or self.stream.state is StreamState.LIVE:
+        if self.holds:
             self.judge.adopt(body)
         if self.stream.state is StreamState.LIVE:
             self._look(body, False, None)
