@@ -584,7 +584,6 @@ def test_a_clock_that_is_refused_is_asked_about_again_but_seldom() -> None:
         assert outcome.fault.wait_ms == 30_000
 
 
-# Answers ------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("text", "action"),
     [
