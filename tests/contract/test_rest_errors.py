@@ -19,13 +19,13 @@ ROUTES = {
 }
 
 
-def test_the_page_shows_streams_state_best_prices_gaps_and_links_to_docs(server: Served) -> None:
+def test_the_plain_page_shows_streams_state_best_prices_gaps_and_links_to_docs(server: Served) -> None:
     best = server.answer(f"/snapshot/bitfinex/{LIVE}", depth=1)["statistics"]["best_bid"]
     row = re.compile(rf"bitfinex {LIVE}</td><td[^>]*>LIVE</td><td[^>]*>(\d+)[.\d]*</td>")
     shown: list[httpx.Response] = []
 
     def priced() -> bool:
-        shown.append(httpx.get(server.address))
+        shown.append(httpx.get(f"{server.address}/plain"))
         return row.search(shown[-1].text) is not None
 
     wait_for(priced, "a row with prices")
