@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ordertape import cli
-from ordertape.commands import reading
+from ordertape.commands import status as status_command
 from ordertape.tape.folder import MarketFolder
 from support.tape import Market, write_journal
 
@@ -163,7 +163,7 @@ def test_a_defect_of_ours_is_one_sentence_and_its_traceback_is_in_the_log(
     def defect(*_: object) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(reading, "markets", defect)
+    monkeypatch.setattr(status_command, "markets", defect)
     status, _, err = run(capsys, "status")
     assert status == 1
     assert "unexpected ZeroDivisionError: division by zero" in err

@@ -119,7 +119,7 @@ def test_serve_never_starts_a_demonstration_again_and_tells_a_second_one_where_i
         server.send(signal.SIGTERM)
         server.wait_gone()
     with running(data, "serve") as server:
-        address = said_until(server, "\n").strip()
+        address = said_until(server, "http://").splitlines()[-1]
         told = server.wait_up()["streams"]
         assert {s["symbol"]: s["state"] for s in told} == {DEMO: "STOPPED", "BTC-USD": "STOPPED"}
         second = run("serve", "--data", str(data), "--port", "1")  # the port does not matter then
@@ -168,11 +168,11 @@ def test_a_database_that_can_t_be_reached_is_said_in_the_terminal_on_the_page_an
     command = ("ordertape", "serve", "--port", "0", "--data", str(data))
     with launched(data, wrong, command=command, path=f"{API}/streams") as server:
         said = said_until(server, "once it answers")
-        assert said.startswith("http://127.0.0.1:")
+        assert "\nhttp://127.0.0.1:" in f"\n{said}"
         assert "PostgreSQL at 127.0.0.1:9" in said
         server.wait_up()
         wait_for(lambda: read_told(data) is not None, "the keeper's word")
-        page = urllib.request.urlopen(f"{server._address}/", timeout=30).read().decode()
+        page = urllib.request.urlopen(f"{server._address}/plain", timeout=30).read().decode()
         assert "<p>database: waiting (PostgreSQL at 127.0.0.1:9" in page
         status = run("status", "--data", str(data)).stdout
         assert "database: waiting (PostgreSQL at 127.0.0.1:9" in status

@@ -56,8 +56,9 @@ def test_make_run_sets_up_and_starts_the_demonstration_at_its_port() -> None:
 
 @pytest.mark.contract("make test")
 def test_make_test_sets_up_and_runs_every_test() -> None:
-    engine, python = would_run("test")
+    engine, *page, python = would_run("test")
     assert engine.startswith("cargo test --manifest-path engine/Cargo.toml ")
+    assert page == ["scripts/web test", "scripts/web browser"]
     assert python == ".venv/bin/python -m pytest"
 
 

@@ -19,7 +19,7 @@ ROUTES = {
 }
 
 
-def test_the_plain_page_shows_streams_state_best_prices_gaps_and_links_to_docs(server: Served) -> None:
+def test_the_plain_page_shows_streams_best_prices_gaps_and_links_to_docs(server: Served) -> None:
     best = server.answer(f"/snapshot/bitfinex/{LIVE}", depth=1)["statistics"]["best_bid"]
     row = re.compile(rf"bitfinex {LIVE}</td><td[^>]*>LIVE</td><td[^>]*>(\d+)[.\d]*</td>")
     shown: list[httpx.Response] = []
