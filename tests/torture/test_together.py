@@ -1,6 +1,6 @@
 """``kill -9`` of API, database, collector and keeper together: exact tapes, rows once, LIVE again.
 
-``make test`` does it once (tests/test_durability_database_together.py).
+``make torture`` alone does it: once takes half a minute.
 """
 
 from __future__ import annotations
