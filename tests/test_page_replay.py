@@ -261,6 +261,16 @@ def heard(socket: ClientConnection, op: str) -> dict[str, Any]:
             return found
 
 
+def heard_both(socket: ClientConnection, *ops: str) -> list[dict[str, Any]]:
+    """The next text of each kind, in whatever order they come."""
+    found: dict[str, dict[str, Any]] = {}
+    while len(found) < len(ops):
+        message = socket.recv(timeout=20)
+        if isinstance(message, str) and (told := json.loads(message))["op"] in ops:
+            found.setdefault(told["op"], told)
+    return [found[op] for op in ops]
+
+
 def test_a_page_replays_a_recording_and_seeks_in_it(served: Served) -> None:
     middle = served.batches[800].last_ts_recv
     with page(served) as socket:
@@ -271,10 +281,10 @@ def test_a_page_replays_a_recording_and_seeks_in_it(served: Served) -> None:
         socket.send(json.dumps({"op": "play", "speed": 1}))
         assert "expected an open replay" in heard(socket, "refused")["detail"]
         socket.send(json.dumps({**wish, "at": iso_from_ns(middle)}))
-        opened = heard(socket, "opened")
+        opened, clock = heard_both(socket, "opened", "clock")
         assert (opened["source"], opened["stream"]) == ("replay", 3)
         assert parse_time(opened["last"]) == served.batches[-1].last_ts_recv
-        assert heard(socket, "clock")["t"] == iso_from_ns(middle)
+        assert clock["t"] == iso_from_ns(middle)
         socket.send(json.dumps({"op": "play", "speed": 2}))
         shown, columns = PlainPage(), 0
         while columns < 5:

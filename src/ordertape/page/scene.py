@@ -208,8 +208,9 @@ class Scene:
         large = self._units(asked.large)
         if large is None:
             sizes = np.asarray(self.followed.lives.alive().column("size"))
-            # A power of two: who comes a little later is to share the view.
-            large = 1 << int(np.quantile(sizes, LARGE_QUANTILE)).bit_length() if len(sizes) else 1
+            # Down to a power of two: who comes a little later is to share the view.
+            usual = int(np.quantile(sizes, LARGE_QUANTILE)) if len(sizes) else 1
+            large = 1 << max(0, usual.bit_length() - 1)
         least = self._units(asked.min_size) or 0
         return Wish(asked.group or self._group(), least, max(1, large), asked.level)
 
