@@ -81,6 +81,10 @@ class Life:
         return self
 
     @property
+    def book_scales(self) -> tuple[int | None, int | None]:
+        return self.session.book.price_scale, self.session.book.size_scale
+
+    @property
     def equal(self) -> bool:
         self.session.book.check()
         book = self.session.book
@@ -292,6 +296,18 @@ def test_a_number_of_more_digits_grows_the_scales() -> None:
     assert life.equal
 
 
+def test_a_message_alone_takes_no_digits_that_other_numbers_need() -> None:
+    life = Life(orders=4).synced()
+    scales = life.book_scales
+    odd = life.venue.open(BUY, "19999", "1")
+    told = life.send(odd[-1].replace('"1"', '"1e-17"').replace("1002", "1001"))
+    assert "more digits than leave the book room" in fault(told)[1]
+    assert life.book_scales == scales
+    life.send(life.venue.heartbeat())
+    life.answer(life.asked(), life.venue.rest())
+    assert life.equal
+
+
 def test_thousands_of_steps_leave_the_venues_book() -> None:
     life = Life(seed=7, orders=50).synced()
     for _ in range(3000):
@@ -412,6 +428,26 @@ def test_a_snapshot_that_is_ahead_of_the_stream_waits_for_it() -> None:
     life.send(*venue.step())
     assert life.equal
     assert [outcome for outcome in life.outcomes if outcome.fault] == []
+
+
+def test_a_snapshot_does_not_cover_an_unreadable_message_of_unknown_number() -> None:
+    life = Life(orders=20)
+    venue = life.venue
+    life.send(venue.heartbeat())
+    fetch = life.asked()
+    lost, unreadable = (venue.rows()[at][2] for at in (0, 1))
+    venue.cancel(lost)
+    life.answer(fetch, venue.rest())
+    assert life.events == []
+    life.send(venue.cancel(unreadable)[0][:-20])
+    assert life.tick() is None
+    life.send(*venue.open(BUY, "19997", "1"))
+    assert life.events == [], "the snapshot is older than what could not be read"
+    outcome = life.tick(limits.snapshot_retry_ms_min)
+    while outcome is None or outcome.fetch is None:
+        outcome = life.tick(limits.snapshot_retry_ms_min)
+    life.answer(outcome.fetch, venue.rest())
+    assert life.equal
 
 
 def test_a_snapshot_older_than_the_first_message_is_asked_for_again() -> None:

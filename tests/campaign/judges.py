@@ -249,7 +249,9 @@ class CoinbaseJudge:
         for text in kept:
             last = self.last
             with suppress(Unreadable):
-                self._message(read(text))
+                message = read(text)
+                if not isinstance(message, Twice):  # that is no message: its number is not known
+                    self._message(message)
             if not self.books:  # it can't stand there: the stream says so itself
                 self.last = last
 

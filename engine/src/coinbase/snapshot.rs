@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::batch::{Columns, Row};
 use crate::book::Book;
 use crate::coinbase::feed::Fault;
-use crate::coinbase::numbers::rescaled;
+use crate::coinbase::numbers::{rescaled, scales_of};
 use crate::coinbase::time;
 use crate::events::*;
 use crate::ids::{Codec, Id};
@@ -188,10 +188,6 @@ impl Snapshot {
         book.ts_recv = ts_recv;
         Ok(columns)
     }
-}
-
-fn scales_of(book: &Book) -> (u8, u8) {
-    (book.price_scale.unwrap_or(0), book.size_scale.unwrap_or(0))
 }
 
 fn read_side(

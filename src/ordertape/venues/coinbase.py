@@ -169,10 +169,11 @@ class CoinbaseSession:
             self._begin(None)
             self._keep(text, ts_recv)
             return Outcome(fault=Fault(Action.RESYNC, sentence, missing=True))
-        # Whatever it was, the next book holds it.
-        self._begin(self.feed.last + 1)
         if what == _UNREADABLE:
+            # Its number is not known: the next book must reach the message that comes after it.
+            self._begin(None)
             return self._unreadable(sentence, text)
+        self._begin(self.feed.last + 1)  # the next book holds it
         reason = f"the book is not the venue's: {sentence}"
         return Outcome(fault=Fault(Action.RESYNC, reason, was_wrong=True))
 
@@ -187,8 +188,7 @@ class CoinbaseSession:
         elif what == _CONTROL:
             return self._on_control(text)
         elif what == _UNREADABLE:
-            if self._queue.last is not None:
-                self._queue.begin(self._queue.last + 1)
+            self._queue.begin(None)
             whole = False
         if whole or self._phase is Phase.WAITING:
             return None if what != _UNREADABLE else self._unreadable(sentence, text, Action.NOTE)
@@ -250,7 +250,7 @@ class CoinbaseSession:
 
     def _adopt(self, snapshot: CoinbaseSnapshot, now: int) -> Outcome | None:
         """The book begins with the snapshot, where it reaches the messages kept."""
-        if self._queue.needed is None or snapshot.sequence < self._queue.needed:
+        if self._queue.needed is not None and snapshot.sequence < self._queue.needed:
             self._requests.too_old(now)
             if self._queue.contradicted:  # what follows is enough to begin from
                 self.counters["queues begun anew"] += 1
