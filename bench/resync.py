@@ -23,9 +23,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,15 @@ def collected(folder: Path, venue: str, url: str, rest_url: str, opened: ExitSta
     return Collected(stream, connection, seen)
 
 
+def _stands_again(side: Collected, resyncs_before: int) -> bool:
+    return side.stream.resyncs > resyncs_before and _stands(side)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - a stream tells no one of its states
+        await asyncio.sleep(0.005)
+
+
 async def measure(
     venues: list[Any], sides: list[Collected], resyncs: int, seconds: float
 ) -> dict[str, Any]:
@@ -160,8 +170,7 @@ async def measure(
     first, second = sides
     try:
         async with asyncio.timeout(60):
-            while not all(_stands(side) for side in sides):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+            await _until(lambda: all(_stands(side) for side in sides))
         orders = len(first.stream.book)
         await asyncio.sleep(1)
         begun = time.time_ns()
@@ -172,8 +181,7 @@ async def measure(
             venues[0].stdin.write(b"\n")
             venues[0].stdin.flush()
             async with asyncio.timeout(60):
-                while first.stream.resyncs == before or not _stands(first):  # noqa: ASYNC110
-                    await asyncio.sleep(0.005)
+                await _until(partial(_stands_again, first, before))
             await asyncio.sleep(_PAUSE_SECONDS)
     finally:
         stop.set()

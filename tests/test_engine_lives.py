@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -177,12 +178,16 @@ def test_every_order_has_one_row_that_tells_its_life(seed: int) -> None:
     found.append(lives.drain(part[-1].ts + 2 * HOLD_NS))
     rows = [(row["opened"], row) for table in found for row in as_rows(table)]
     expected = [(life.opened, as_row(order_id, life)) for order_id, life in plain.ended]
-    key = lambda pair: (pair[0], pair[1]["order_id"], pair[1]["ended"])  # noqa: E731
-    assert sorted(rows, key=key) == sorted(expected, key=key)
+    assert sorted(rows, key=_opened_and_ended) == sorted(expected, key=_opened_and_ended)
     alive = [as_row(order_id, life) for order_id, life in plain.alive.items()]
-    by_id = lambda row: row["order_id"]  # noqa: E731
+    by_id = itemgetter("order_id")
     assert sorted(as_rows(lives.alive()), key=by_id) == sorted(alive, key=by_id)
     assert len(lives) == len(plain.alive)
+
+
+def _opened_and_ended(pair: tuple[int, dict[str, Any]]) -> tuple[Any, ...]:
+    opened, row = pair
+    return opened, row["order_id"], row["ended"]
 
 
 NAMES = ("side", "price_first", "price", "size_first", "size", "opened", "filled", "fills",

@@ -138,7 +138,7 @@ def unit(path: Path) -> configparser.ConfigParser:
             super().__setitem__(name, value)
 
     parser = configparser.ConfigParser(dict_type=Several, strict=False, interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.optionxform = str  # type: ignore[assignment,method-assign] # as configparser says
     parser.read(path)
     return parser
 

@@ -6,6 +6,7 @@ import gzip
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,9 +44,9 @@ class Recorded:
         write_journal(folder, self.batches[half:])
         self.end = self.batches[-1].last_ts_recv
 
-    def tile(self, wish: TileWish, **known: object) -> Tile:
+    def tile(self, wish: TileWish, **known: Any) -> Tile:
         known = {"gaps": [], "until": self.end + 1, **known}
-        return make_tile(self.data, *TAPE, wish, **known)  # type: ignore[arg-type]
+        return make_tile(self.data, *TAPE, wish, **known)
 
 
 def plain_columns(

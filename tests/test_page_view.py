@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,8 +41,8 @@ class Watched:
         self.view = View(self.followed, self.handles, wish, self.now)
         self.page = PlainPage()
 
-    def _applied(self, *told: object) -> None:
-        self.view.applied(*told)  # type: ignore[arg-type]
+    def _applied(self, *told: Any) -> None:
+        self.view.applied(*told)
 
     def tick(self) -> None:
         """A tenth of a second of the market, then a look at it."""
@@ -104,7 +106,7 @@ def test_columns_are_the_most_that_rested_in_every_bucket(group: int) -> None:
         assert codes == expected(t_us * 1000 // BUCKET_NS[0])
 
 
-def buckets(batches: list[EventBatch], group: int, codes: Codes):  # type: ignore[no-untyped-def]
+def buckets(batches: list[EventBatch], group: int, codes: Codes) -> Callable[[int], dict[int, int]]:
     """bucket → row → code, made from every event since the first."""
     book, lives = OrderBook(), Lifecycles(hold_ns=0, evicted_max=0)
     heat = Heat(group, price_scale=batches[0].price_scale, size_scale=batches[0].size_scale)

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ordertape._engine import EventBatch
 from ordertape.errors import OrdertapeError, TapeCorrupt
 from ordertape.tape.archive import Archiver
 from ordertape.tape.archive_files import last_file
@@ -110,8 +111,8 @@ def _judge(folder: MarketFolder, rows: list[dict[str, Any]], book: str) -> list[
         for item in TapeReader(folder.data, "demo", "X/Y").items():
             if isinstance(item, Mark):
                 gaps += [item] if item.kind == "gap" else []
-            else:
-                read += rows_of([item])  # type: ignore[list-item]
+            elif isinstance(item, EventBatch):
+                read += rows_of([item])
     except TapeCorrupt:
         refused = True
     wrong += [f"read {row}" for row in read if true.get((row["seq"], row["order_id"])) != row][:2]

@@ -80,5 +80,5 @@ def mailbox_of(outlet: KeptOutlet, bytes_max: int | None = None) -> Mailbox:
 async def until(condition: Callable[[], bool]) -> None:
     """Bounded; what it waits for has no event of its own."""
     async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110
+        while not condition():  # noqa: ASYNC110 - an outlet has no event for every condition
             await asyncio.sleep(0.001)

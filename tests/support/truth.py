@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from ordertape._engine import NULL, EventBatch, OrderBook
 from ordertape.events import EventKind, Flag
@@ -59,7 +59,7 @@ class Truth:
                     # A trade of a hidden order is two messages that are made before either is sent.
                     said[_number(text)] = (time.time_ns(), text)
 
-            product.readers.append(Reader())  # type: ignore[arg-type]
+            product.readers.append(cast("Any", Reader()))
             self._ready.set()
             await self._stop.wait()
 

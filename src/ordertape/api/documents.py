@@ -174,7 +174,7 @@ def show_examples(app: FastAPI) -> None:
         return app.openapi_schema
 
     # As FastAPI's own documents extend a schema: there is no hook for it.
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI extends it
 
 
 def _show(path: str, answers: dict[str, Any]) -> None:

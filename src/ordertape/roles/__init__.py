@@ -14,7 +14,7 @@ def _load_structlog() -> None:
         return
     sys.modules["rich"] = None  # type: ignore[assignment]  # as if there were none
     try:
-        import structlog  # noqa: F401
+        import structlog  # noqa: F401 - loaded, not used
     finally:
         del sys.modules["rich"]
 

@@ -50,7 +50,7 @@ def describe_access(app: FastAPI) -> None:
         return app.openapi_schema
 
     # As FastAPI's own documents extend a schema: there is no hook for it.
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI extends it
 
 
 def _describe(path: str, method: str, route: dict[str, Any]) -> None:

@@ -96,7 +96,7 @@ class PatientH11(H11Protocol):
         self._unsent, self._unsent_since = 0, 0.0
         self._look: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn
         super().connection_made(transport)
         if self._is_one_too_many():
             transport.abort()
