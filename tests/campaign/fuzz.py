@@ -27,6 +27,7 @@ from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import Mark
 from ordertape.tape.verify import verify
+from ordertape.venues.coinbase import Phase
 from ordertape.venues.registry import venue_of
 from ordertape.venues.session import Fetch
 from support.bitfinex import START_MS, NaiveVenue
@@ -46,8 +47,8 @@ WINDOW = 25
 """Orders a side, or about so."""
 CALM = 60
 """Texts without a book before nothing more is spoilt, and time goes by faster."""
-PATIENCE_NS = 120 * 1_000_000_000
-"""So long after it was LIVE it is LIVE again."""
+PATIENCE_NS = (limits.maintenance_ms_max + 30_000) * 1_000_000
+"""So long after it was LIVE it is LIVE again, also where a spoilt text told of a pause."""
 MEMORY_BYTES = 96 * 2**20
 """What a try may add to the process: texts of some megabytes among them."""
 
@@ -119,6 +120,9 @@ class Fuzz(ABC):
     def said(self) -> None:  # noqa: B027 - most venues have nothing
         """A text was said: what else is due."""
 
+    def heard(self) -> None:  # noqa: B027 - most venues have nothing
+        """The stream took something in: what the judge has to know."""
+
     # The way --------------------------------------------------------------------------------------
 
     def run(self) -> list[str]:
@@ -171,6 +175,7 @@ class Fuzz(ABC):
         self.spoilt += spoilt
         self._tainted |= spoilt
         sent = [stream.on_frame(text, self.now), stream.flush(), stream.tick(self.now)]
+        self.heard()
         self._judge(text, spoilt, was_live, may_live, checksum)
         if held and not self.holds:
             self.judge.lost(text)
@@ -305,6 +310,8 @@ class _Coinbase(Fuzz):
         self.judge: CoinbaseJudge = CoinbaseJudge(PRODUCT)
         self._later: tuple[int, Fetch, bytes] | None = None
         """An answer on its way: after so many texts."""
+        self._body, self._waited = b"", True
+        """The newest answer, and whether the stream waited for its book until now."""
 
     def texts(self) -> list[str]:
         if len(self.venue.where) > 3 * WINDOW:
@@ -326,6 +333,13 @@ class _Coinbase(Fuzz):
             self._later = (len(self.outbox) + self.draw.choice((0, 0, 3, 9)), step.fetch, body)
         return []
 
+    def heard(self) -> None:
+        session: Any = self.stream.session
+        waits = session._phase is Phase.WAITING
+        if self._waited and not waits:
+            self.judge.adopt(self._body, [text for _, text, _ in session._queue.messages])
+        self._waited = waits
+
     def said(self) -> None:
         if self._later is None:
             return
@@ -342,8 +356,8 @@ class _Coinbase(Fuzz):
             except ValueError as error:
                 status, made = 0, str(error)
         step = self.stream.on_answer(fetch, status, {}, made, self.now)
-        if self.holds:
-            self.judge.adopt(body)
+        self._body = body
+        self.heard()
         if self.stream.state is StreamState.LIVE:
             self._look(body, False, None)
         if step is not None:

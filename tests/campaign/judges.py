@@ -100,6 +100,8 @@ class BitfinexJudge:
         self.channel: int | None = None
         self.books: list[dict[int, tuple[Decimal, Decimal]]] | None = None
         self.pending = 0
+        self.early: set[int] = set()
+        """Channels that spoke before the venue named them: what they said may be the book."""
         self.blind = False
         """It can't tell any more: what was asked of the venue, or granted, is in doubt."""
 
@@ -127,6 +129,7 @@ class BitfinexJudge:
         elif message["event"] == "subscribed" and message.get("channel") == "book":
             self.channel = whole(message["chanId"])
             self.books = None
+            self.blind |= self.channel in self.early
 
     def _array(self, message: Any) -> tuple[bool, int | None]:
         if not isinstance(message, list) or len(message) < 2:
@@ -141,6 +144,7 @@ class BitfinexJudge:
             return False, None
         self.expected = number + 1
         if channel != self.channel:
+            self.early.add(channel)
             return True, None
         if type(payload) is str:
             if payload == "cs":
@@ -224,16 +228,17 @@ class CoinbaseJudge:
     def opened(self) -> None:
         self.last: int | None = None
         self.books: list[tuple[Rows, Rows]] | None = None
-        self.kept: list[bytes] = []
         self.blind = False
 
-    def lost(self, text: bytes) -> None:
-        """The stream gave its book up; what showed it may belong to the next."""
+    def lost(self, _: bytes) -> None:
+        """The stream gave its book up."""
         self.opened()
-        self.kept.append(text)
 
-    def adopt(self, body: bytes) -> None:
-        """The whole book over REST is the venue's book at its number; what was kept follows it."""
+    def adopt(self, body: bytes, kept: list[bytes]) -> None:
+        """The whole book over REST is the venue's book at its number; what was kept follows it.
+
+        Of what came while no book stood the stream may keep what it likes: a message that it lost
+        there shows as a gap in their numbers."""
         self.books = None
         try:
             message = read(body)
@@ -245,20 +250,16 @@ class CoinbaseJudge:
             self.last, self.books = whole(message["sequence"]), [book]
         except (Unreadable, LookupError, TypeError):
             return
-        kept, self.kept = self.kept, []
         for text in kept:
             last = self.last
             with suppress(Unreadable):
-                message = read(text)
-                if not isinstance(message, Twice):  # that is no message: its number is not known
-                    self._message(message)
+                self._message(read(text))
             if not self.books:  # it can't stand there: the stream says so itself
                 self.last = last
 
     def hear(self, text: bytes, spoilt: bool) -> tuple[bool, int | None]:
         """(whether a book may stand LIVE after it, None)."""
         if self.books is None or self.last is None:
-            self.kept.append(text)
             return True, None
         try:
             return self._message(read(text)), None
