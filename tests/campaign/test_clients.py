@@ -79,9 +79,9 @@ async def test_cryptofeed_reads_raw_books_in_sequence() -> None:
     windows it led to are looked for among those that were published."""
     python = await environment("cryptofeed", *CRYPTOFEED_COINBASE, "websockets==13.1")
     async with SimulatedBitfinex(7, ("BTC-USD",), 1_000, keep_states=10_000) as server:
-        found = await run(python, "cryptofeed_reader.py", server.url, "tBTCUSD", "500")
+        found = await run(python, "cryptofeed_reader.py", server.url, "tBTCUSD", "2000")
         published = {digest(state) for state in server.states("tBTCUSD", 100)}
-    assert len(found["digests"]) == 500
+    assert len(found["digests"]) == 2_000
     assert len(published & set(found["digests"])) >= 20
     assert found["trades"] >= 1
 
