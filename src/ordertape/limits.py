@@ -273,9 +273,13 @@ database_leftover_ms_max: Final = 20_000
 """For what a killed server left running to end.  Policy: it is ended."""
 database_connect_timeout_ms: Final = 10_000
 """To reach a server and be let in.  Policy: it counts as away."""
-database_lock_timeout_ms: Final = 2_000
-"""To wait for a lock that stops readers (partitions, views).
+database_lock_timeout_ms: Final = 500
+"""To wait for a lock that stops readers (partitions, views); less than the second after which
+PostgreSQL looks for deadlocks, so that a change gives way and nobody's statement is ended.
 Policy: given up, tried next round."""
+database_drop_tries: Final = 20
+"""Waits of that length for tables that are to be dropped and are in use.
+Policy: refused, nothing was dropped."""
 database_page_ms_max: Final = 2_000
 """A reader's query for one page, or for gaps: it finds them by an index and looks at
 ``page_scan_rows_max`` rows at the most.  Policy: it is canceled."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
+from ordertape.database.changes import changing
 from ordertape.database.copy import Needs
 from ordertape.database.partitions import make_table
 from ordertape.database.rows import Generation, generations_of
@@ -63,7 +64,7 @@ def next_generation(
     before: Generation | None,
 ) -> Generation:
     """A new generation, with its table, that holds what the one before held and what is needed."""
-    with connection.transaction():
+    with changing(connection):
         row = connection.execute(
             "INSERT INTO generations "
             "(market, from_seq, price_scale, size_scale, order_form, trade_form) "

@@ -16,6 +16,7 @@ from psycopg import sql
 
 from ordertape import limits
 from ordertape.crash_points import crash_point
+from ordertape.database.changes import HELD, changing
 from ordertape.database.rows import Generation, event_table, generations_of
 from ordertape.database.schema import OURS
 
@@ -71,21 +72,26 @@ def ensure_leaf(connection: psycopg.Connection, leaf: Leaf, *, order_index: bool
 
     Rows may be copied into it either way; they are seen once it is attached.
     """
-    if not _exists(connection, leaf):
+    if _is_attached(connection, leaf) is None:
         _make(connection, leaf, order_index=order_index)
         crash_point("follower.leaf_made")
     return attach(connection, leaf)
 
 
-def _exists(connection: psycopg.Connection, leaf: Leaf) -> bool:
-    found = connection.execute("SELECT to_regclass(%s)", (leaf.name,)).fetchone()
-    return found is not None and found[0] is not None
+def _is_attached(connection: psycopg.Connection, leaf: Leaf) -> bool | None:
+    """None where there is no such leaf."""
+    found = connection.execute(
+        "SELECT relispartition FROM pg_class WHERE oid = to_regclass(%s)", (leaf.name,)
+    ).fetchone()
+    return found[0] if found is not None else None
 
 
 def _make(connection: psycopg.Connection, leaf: Leaf, *, order_index: bool) -> None:
     name, parent = sql.Identifier(leaf.name), sql.Identifier(f"events_{leaf.generation}")
     start, end = leaf.bounds
-    with connection.transaction():
+    with changing(connection):
+        if _is_attached(connection, leaf) is not None:  # somebody whose turn was before ours
+            return
         connection.execute(
             sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING STORAGE)").format(
                 name, parent
@@ -107,24 +113,23 @@ def _make(connection: psycopg.Connection, leaf: Leaf, *, order_index: bool) -> N
 
 
 def attach(connection: psycopg.Connection, leaf: Leaf) -> bool:
-    """Whether the leaf is attached now."""
-    attached = connection.execute(
-        "SELECT relispartition FROM pg_class WHERE oid = %s::regclass", (leaf.name,)
-    ).fetchone()
-    if attached is not None and attached[0]:
+    """Whether the leaf is attached now; a missing one is not."""
+    if _is_attached(connection, leaf):
         return True
     start, end = leaf.bounds
     name, parent = sql.Identifier(leaf.name), sql.Identifier(f"events_{leaf.generation}")
     try:
-        with connection.transaction():
-            _give_up_soon(connection)
+        with changing(connection):
+            # Somebody whose turn was before ours may have attached or dropped it.
+            if (attached := _is_attached(connection, leaf)) is not False:
+                return attached is True
             connection.execute(
                 sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
                     parent, name, sql.Literal(start), sql.Literal(end)
                 )
             )
             connection.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT day").format(name))
-    except psycopg.errors.LockNotAvailable:
+    except HELD:
         return False
     return True
 
@@ -151,10 +156,10 @@ def drop_before(connection: psycopg.Connection, generation: int, day: date) -> l
         if leaf.generation != generation or leaf.day >= day:
             continue
         try:
-            with connection.transaction():
-                _give_up_soon(connection)
-                connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(leaf.name)))
-        except psycopg.errors.LockNotAvailable:
+            with changing(connection):
+                name = sql.Identifier(leaf.name)
+                connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(name))
+        except HELD:
             continue
         dropped.append(leaf)
     return dropped
@@ -178,11 +183,6 @@ def make_ahead(connection: psycopg.Connection, *, order_index: bool) -> list[Lea
                 ensure_leaf(connection, leaf, order_index=order_index)
                 made.append(leaf)
     return made
-
-
-def _give_up_soon(connection: psycopg.Connection) -> None:
-    timeout = f"SET LOCAL lock_timeout = {limits.database_lock_timeout_ms}"
-    connection.execute(timeout.encode())
 
 
 def _comment(connection: psycopg.Connection, table: str, text: str) -> None:

@@ -14,6 +14,7 @@ import psycopg
 from psycopg import sql
 
 from ordertape._engine import EventBatch, IdCodec, parse_number
+from ordertape.database.changes import take_turn
 from ordertape.database.copy import FOOTER, HEADER, events_of, needs_of, rows_of
 from ordertape.database.markets import ensure_market, newest_generation, next_generation
 from ordertape.database.partitions import DAY_NS, Leaf, day_of, ensure_leaf
@@ -63,6 +64,8 @@ def save_orders(
         return 0
     exchange, symbol = orders[0].exchange, orders[0].symbol
     with connection.transaction():
+        # Leaves are made below: turn before tables.
+        take_turn(connection)
         market = _market(connection, exchange, symbol, data)
         # One saver of a market at a time, so that no sequence is looked for twice and saved twice.
         connection.execute("SELECT 1 FROM markets WHERE market = %s FOR UPDATE", (market,))

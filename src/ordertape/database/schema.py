@@ -9,8 +9,9 @@ import psycopg
 from psycopg import sql
 
 from ordertape import limits
+from ordertape.database.changes import HELD, changing, take_turn
 from ordertape.database.rows import Generation, generations_of, orders_view
-from ordertape.errors import SchemaRefused
+from ordertape.errors import DatabaseUnavailable, SchemaRefused
 
 __all__ = ["check", "create", "drop", "is_current", "renew_view", "require"]
 
@@ -120,7 +121,7 @@ def create(connection: psycopg.Connection, schema: str) -> list[str]:
     """
     applied = []
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"ordertape {schema}",))
+        take_turn(connection, schema)
         _refuse_foreign(connection, schema)
         if not _schema_exists(connection, schema):
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
@@ -239,17 +240,34 @@ def require(connection: psycopg.Connection, schema: str) -> None:
 def drop(connection: psycopg.Connection, schema: str) -> list[str]:
     """Drops what is ours, all or nothing, and the schema where nothing else is in it; the names.
 
-    Raises SchemaRefused where relations of our names are not ours.
+    Raises SchemaRefused where relations of our names are not ours, DatabaseUnavailable where
+    somebody does not let go of them.
     """
+    for _ in range(limits.database_drop_tries):
+        try:
+            return _drop(connection, schema)
+        except HELD:
+            continue  # after waiting for the lock itself
+    raise DatabaseUnavailable(
+        f"the tables in schema {schema} are in use and nothing was dropped: "
+        "stop what reads or writes them (pg_stat_activity names it) and try again"
+    )
+
+
+def _drop(connection: psycopg.Connection, schema: str) -> list[str]:
     dropped = []
-    with connection.transaction():
+    with changing(connection, schema):
         _refuse_foreign(connection, schema)
-        connection.execute(f"SET LOCAL lock_timeout = {limits.database_lock_timeout_ms}".encode())
         ours = [
             (name, kind)
             for name, kind, comment in connection.execute(_RELATIONS_THERE, (schema,))
             if comment.startswith(OURS)
         ]
+        ours.sort(key=_turn_of)
+        for name, kind in ours:
+            if kind in "rp":
+                lock = sql.SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE")
+                connection.execute(lock.format(sql.Identifier(schema, name)))
         for name, kind in sorted(ours, key=lambda entry: entry[1] != "v"):
             what = sql.SQL("VIEW" if kind == "v" else "TABLE")
             connection.execute(
@@ -268,6 +286,21 @@ def drop(connection: psycopg.Connection, schema: str) -> list[str]:
     return dropped
 
 
+_WRITTEN: Final = ("level3_gaps", "level3_snapshots", "cursors", "markets")
+"""In the order in which the follower and its maintenance come to them, after the events."""
+
+
+def _turn_of(relation: tuple[str, str]) -> tuple[int, str]:
+    """Where a (name, kind) stands in the order of locks: leaves of events, what they belong to,
+    what is written with them, the rest."""
+    name, kind = relation
+    if name in _WRITTEN:
+        return 2 + _WRITTEN.index(name), name
+    if not name.startswith("events_"):
+        return 2 + len(_WRITTEN), name
+    return int(kind == "p"), name
+
+
 # The view -----------------------------------------------------------------------------------------
 
 
@@ -276,11 +309,10 @@ def renew_view(connection: psycopg.Connection) -> bool:
     if _view_is_current(connection):
         return True
     try:
-        with connection.transaction():
-            timeout = f"SET LOCAL lock_timeout = {limits.database_lock_timeout_ms}"
-            connection.execute(timeout.encode())
-            _renew_view(connection)
-    except psycopg.errors.LockNotAvailable:
+        with changing(connection):
+            if not _view_is_current(connection):
+                _renew_view(connection)
+    except HELD:
         return False
     return True
 

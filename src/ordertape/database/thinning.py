@@ -12,6 +12,7 @@ from psycopg import sql
 
 from ordertape import limits
 from ordertape.crash_points import crash_point
+from ordertape.database.changes import HELD, changing
 from ordertape.database.partitions import (
     DAY_NS,
     attach,
@@ -134,16 +135,14 @@ def drop_old_days(connection: psycopg.Connection, *, days: int, now_ns: int | No
 
 def _drop_generation(connection: psycopg.Connection, number: int, table: str) -> None:
     """First out of the view, then the table; readers may delay either to the next round."""
-    timeout = f"SET LOCAL lock_timeout = {limits.database_lock_timeout_ms}"
     try:
-        with connection.transaction():
-            connection.execute(timeout.encode())
+        with changing(connection):
             connection.execute("DELETE FROM generations WHERE generation = %s", (number,))
             if renew_view(connection):
                 connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
             else:
                 raise psycopg.Rollback
-    except psycopg.errors.LockNotAvailable:
+    except HELD:
         return
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ordertape import limits
 from ordertape._engine import Effects, EventBatch, Heat, Lifecycles, OrderBook, Rows
+from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.rebuild import Replay
 
 __all__ = ["FollowedBook"]
@@ -20,6 +21,7 @@ class FollowedBook(Replay):
     ) -> None:
         super().__init__(book)
         self.heats: list[Heat] = []
+        self._codecs = MarketCodecs(book.codec)
         self._applied = applied
         self.lives = _lives(book.era)
         self._told_of(book, [])
@@ -51,6 +53,8 @@ class FollowedBook(Replay):
             (self.lives if lives is None else lives).take(rows, effects, same, heats)
 
     def _apply(self, part: EventBatch) -> int:
+        # Interned ids mean something with their dictionary alone, and readers have one each.
+        part = self._codecs.adopt(part)
         counters, effects = self.book.apply(part, effects=True)
         self.lives.take(part, effects, self.book, self.heats)
         self._applied(part, effects, self.lives.drain())

@@ -117,11 +117,13 @@ export function pause(feed: Feed): void {
   }
 }
 
-/** Keys that a field or an open dialogue needs are left to it. */
+/** Keys that a field, an open dialogue or a button that was reached by the keyboard needs are left to it.
+ *  Where a dialogue was closed, keys still go to its hidden button for a moment: those are the picture's. */
 export function onKey(context: Context, event: KeyboardEvent): void {
   const target = event.target as HTMLElement;
-  if (target.closest("input, select, textarea, dialog, [role=slider]")) return;
-  if (event.key === " " && target.closest("button, [role=tab]")) return;
+  if (target.closest("input, select, textarea, dialog[open], [role=slider]")) return;
+  const button = target.closest("dialog") ? null : target.closest("button, [role=tab]");
+  if (event.key === " " && button?.matches(":focus-visible")) return;
   if (event.key.startsWith("Arrow") && target.closest("[role=tab]")) return;
   const found = ACTS.find((act) => act.match(event));
   if (!found) return;

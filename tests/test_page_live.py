@@ -1,0 +1,79 @@
+"""A live market is followed as its tape grows, whatever its ids look like."""
+
+from __future__ import annotations
+
+import json
+import queue
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ordertape.page.live import LiveMarket
+from ordertape.page.scene import Asked, Posted, Reader
+from ordertape.tape.archive import Archiver
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.journal import JournalWriter
+from support.tape import Market
+
+STEP_NS = 2_000_000
+
+
+class Followed:
+    """A market whose tape this test writes, and what its reader is sent."""
+
+    def __init__(self, data: Path, codec: str) -> None:
+        self.market = Market(codec=codec, orders=40)
+        self.market.now = time.time_ns() - 10 * 10**9
+        self.folder = MarketFolder(data, "bitfinex", "A/USD")
+        self.told: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        with JournalWriter(self.folder) as journal:
+            for batch in self.market.messages(200, clear_every=100, step_ns=STEP_NS):
+                journal.append(batch)
+        archiver = Archiver(self.folder, file_rows_max=200, row_group_rows=70)
+        archiver.finish()
+        archiver.close()
+        self.journal = JournalWriter(self.folder)
+        self.append(50)
+        self.live = LiveMarket(data, "bitfinex", "A/USD")
+        self.live.start()
+        self.live.join(Reader(Asked(), self._posted))
+
+    def append(self, messages: int) -> None:
+        for batch in self.market.messages(messages, step_ns=STEP_NS):
+            self.journal.append(batch)
+
+    def _posted(self, posted: Posted) -> None:
+        for out in posted.outs:
+            if out.kind is None:
+                self.told.put(json.loads(out.body))
+
+    def status(self, sequence: int) -> dict[str, Any]:
+        """What is said once that event is shown."""
+        while True:
+            told = self.told.get(timeout=20)
+            if told["op"] != "status":
+                continue
+            assert "can't be read" not in told.get("reason", ""), told
+            if told["sequence"] >= sequence:
+                return told
+
+    def end(self) -> None:
+        self.live.stop()
+        self.journal.close()
+
+
+@pytest.fixture(params=["int", "uuid", "intern"])
+def followed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Followed]:
+    found = Followed(tmp_path, request.param)
+    yield found
+    found.end()
+
+
+def test_ids_of_any_kind_are_followed_as_the_tape_grows(followed: Followed) -> None:
+    for _ in range(2):
+        followed.append(100)
+        last = followed.market.next_seq - 1
+        assert followed.status(last)["orders"] == len(followed.market.book)
