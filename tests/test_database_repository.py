@@ -169,8 +169,12 @@ async def test_what_can_not_be_asked_is_said_in_one_sentence(
 async def test_a_query_that_takes_too_long_is_canceled_and_said(
     repository: L3Repository, database: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "database_page_ms_max", 20)
-    with connect(database) as opened, opened.transaction():
+    with (
+        monkeypatch.context() as hasty,
+        connect(database) as opened,
+        opened.transaction(),
+    ):
+        hasty.setattr(limits, "database_page_ms_max", 20)
         opened.execute("LOCK TABLE markets IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(DatabaseError, match="was canceled: ask for less"):
             await repository.get_orders(*MARKET)

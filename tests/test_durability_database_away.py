@@ -23,11 +23,7 @@ def test_a_database_that_was_away_is_caught_up_faster_than_events_come(
     assert away(own_server, "2 s", 1) == []
 
 
-MAKE_TORTURE = frozenset({"tables dropped while following", "partitions, retention and thinning"})
-"""Tried there alone: both can meet the follower in the middle of making a partition."""
-
-
-@pytest.mark.parametrize("case", [case for case in TROUBLES if case not in MAKE_TORTURE])
+@pytest.mark.parametrize("case", TROUBLES)
 def test_every_event_is_in_the_database_once_whatever_troubles_it(
     own_server: InstalledServer, case: str
 ) -> None:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ordertape._engine import NULL, EventBatch, Heat, Lifecycles, OrderBook, Rows
+from ordertape._engine import NULL, EventBatch, Heat, IdCodec, Lifecycles, OrderBook, Rows
 from ordertape.events import EventKind, Flag, Reason, Side
 from support.plain_lives import BUCKET_NS, PlainHeat, PlainLives, Told
+from support.tape import Market
 
 HOLD_NS = 1_000_000_000
 START = 1_790_000_000_000_000_000
@@ -270,3 +271,118 @@ def test_a_heat_grows_with_the_scales_of_its_book() -> None:
     lives.take(finer, book.apply(finer, effects=True)[1], book, [heat])
     assert heat.group == 1000
     assert columns_of(heat.resting()) == {"row": [10], "size": [120]}
+
+
+def table_of(rows: Rows) -> dict[str, Any]:
+    return {
+        name: np.asarray(rows.column(name)).view(np.uint8)
+        if name == "order_id"
+        else np.asarray(rows.column(name))
+        for name in rows.names
+    }
+
+
+def all_of(rows: Rows) -> list[dict[str, Any]]:
+    """Every column of every row, by the event that told it."""
+    columns = {name: columns_of(rows)[name] for name in rows.names if name != "order_id"}
+    listed = [
+        {"order_id": order_id, **{name: column[nth] for name, column in columns.items()}}
+        for nth, order_id in enumerate(rows.id_texts())
+    ]
+    return sorted(listed, key=lambda row: (row["told_seq"], row["opened_seq"], row["order_id"]))
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**32), evicted_max=st.sampled_from([0, 1, 3, 100]))
+def test_lives_go_on_elsewhere_as_they_would_have_here(seed: int, evicted_max: int) -> None:
+    dice, market = random.Random(seed), Market(seed=seed, orders=30)
+    book = OrderBook()
+    one = Lifecycles(hold_ns=5_000_000, evicted_max=evicted_max)
+    other = Lifecycles(hold_ns=5_000_000, evicted_max=evicted_max)
+    told: list[list[dict[str, Any]]] = [[], []]
+    for nth in range(150):
+        batch = market.message(clear=nth == 0 or dice.random() < 0.01)
+        _, effects = book.apply(batch, effects=True)
+        for lives, rows in ((one, told[0]), (other, told[1])):
+            lives.take(batch, effects, book)
+            rows += all_of(lives.drain())
+        if dice.random() < 0.2:
+            parts = [table_of(rows) for rows in (other.alive(), other.waiting())]
+            columns = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+            scales = (other.alive().price_scale, other.alive().size_scale)
+            now = (batch.last_seq, batch.last_ts_recv)
+            other = Lifecycles(hold_ns=5_000_000, evicted_max=evicted_max)
+            other.restore(columns, market.codec, era=one.era, scales=scales, now=now)
+    assert told[0]
+    assert told[0] == told[1]
+    assert all_of(one.alive()) == all_of(other.alive())
+    assert all_of(one.waiting()) == all_of(other.waiting())
+
+
+def test_an_order_that_comes_and_goes_pushes_no_other_out_of_mind() -> None:
+    book, lives = OrderBook(), Lifecycles(hold_ns=0, evicted_max=2)
+    told = [one(EventKind.OPEN, START), one(EventKind.EVICT, START)]
+    for _ in range(100):
+        told.append(one(EventKind.OPEN, START, 2, flags=Flag.REENTRY))
+        told.append(one(EventKind.EVICT, START, 2))
+    batch = batch_of(told, 1)
+    lives.take(batch, book.apply(batch, effects=True)[1], book)
+    assert len(lives.drain()) == 0
+    assert len(lives) == 2
+
+
+def test_a_life_is_told_by_the_event_that_ended_it_or_made_its_end_known() -> None:
+    book, lives = OrderBook(), Lifecycles(hold_ns=HOLD_NS, evicted_max=0)
+    told = [
+        one(EventKind.OPEN, START, 1),
+        one(EventKind.OPEN, START, 2),
+        one(EventKind.DONE, START + 1, 1)._replace(reason=Reason.UNKNOWN),
+        one(EventKind.DONE, START + 2, 2)._replace(reason=Reason.CANCELED),
+        one(EventKind.OPEN, START + 2 * HOLD_NS, 3),
+    ]
+    batch = batch_of(told, 1)
+    lives.take(batch, book.apply(batch, effects=True)[1], book)
+    rows = all_of(lives.drain())
+    assert [(row["order_id"], row["told_seq"], row["told"]) for row in rows] == [
+        ("2", 4, START + 2),
+        ("1", 5, START + 2 * HOLD_NS),
+    ]
+
+
+def test_lives_end_where_events_are_missing() -> None:
+    book, lives = OrderBook(), Lifecycles(hold_ns=0, evicted_max=0)
+    batch = batch_of([one(EventKind.OPEN, START)], 1)
+    lives.take(batch, book.apply(batch, effects=True)[1], book)
+    lives.cut((9, START + 7))
+    (row,) = all_of(lives.drain())
+    assert (row["ending"], row["ended_seq"], row["ended"]) == (2, 1, START)
+    assert (row["told_seq"], row["told"]) == (9, START + 7)
+    assert len(lives) == 0
+
+
+def test_lives_grow_with_the_scales_of_their_book() -> None:
+    book, lives = OrderBook(), Lifecycles(hold_ns=0, evicted_max=0)
+    batch = batch_of([one(EventKind.OPEN, START)], 1)
+    lives.take(batch, book.apply(batch, effects=True)[1], book)
+    finer = EventBatch.from_arrays(
+        kind=[1], side=[0], order_id=["2"], price=[10_050], size=[70], ts_event=[START], seq=[2],
+        flags=[2], price_scale=2, size_scale=1, codec="int",
+    )  # fmt: skip
+    lives.take(finer, book.apply(finer, effects=True)[1], book)
+    rows = lives.alive()
+    assert (rows.price_scale, rows.size_scale) == (2, 1)
+    assert [(r["price_first"], r["size_first"], r["bid_first"]) for r in all_of(rows)] == [
+        (10_000, 50, 10_000),
+        (10_050, 70, 10_050),
+    ]
+    small = OrderBook()
+    with pytest.raises(ValueError, match="larger than the book's"):
+        lives.take(batch, small.apply(batch, effects=True)[1], small)
+
+
+def test_columns_that_are_no_lives_are_refused() -> None:
+    lives = Lifecycles(hold_ns=0, evicted_max=0)
+    columns = table_of(lives.alive())
+    more = {**columns, "side": np.array([1], np.uint8)}
+    with pytest.raises(ValueError, match="side: expected 0 values, found 1"):
+        lives.restore(more, IdCodec("int"), era=0, scales=(0, 0), now=(0, 0))

@@ -53,12 +53,35 @@ pub struct Life {
     pub touch_last: [i64; 2],
     pub ahead_first: i64,
     pub ahead_last: i64,
-    evicted: bool,
+    /// The event by which its end became known, and when (ns).
+    pub told_seq: i64,
+    pub told: i64,
+    pub evicted: bool,
 }
 
 impl Life {
+    /// What it was at a smaller scale.
+    fn multiply(&mut self, price: i64, size: i64) {
+        let prices = [&mut self.price_first, &mut self.price];
+        let touches = self.touch_first.iter_mut().chain(&mut self.touch_last);
+        for value in prices.into_iter().chain(touches) {
+            *value = scaled(*value, price);
+        }
+        for value in [&mut self.size_first, &mut self.size, &mut self.filled] {
+            *value = scaled(*value, size);
+        }
+    }
+
     fn place(&self) -> Option<Place> {
         (!self.evicted && self.size > 0).then_some((self.side, self.price, self.size))
+    }
+}
+
+fn scaled(value: i64, factor: i64) -> i64 {
+    if value == NULL {
+        NULL
+    } else {
+        value.checked_mul(factor).unwrap_or(NULL)
     }
 }
 
@@ -91,6 +114,10 @@ pub struct Lives {
     waiting: VecDeque<(i64, Id)>,
     ended: Vec<Life>,
     pub era: i64,
+    /// Digits behind the point of prices and of sizes.
+    pub scales: (u8, u8),
+    /// The last event that was taken, and when it came (ns).
+    pub now: (i64, i64),
 }
 
 impl Lives {
@@ -107,6 +134,8 @@ impl Lives {
             waiting: VecDeque::new(),
             ended: Vec::new(),
             era: 0,
+            scales: (0, 0),
+            now: (0, 0),
         }
     }
 
@@ -118,26 +147,37 @@ impl Lives {
         self.len() == 0
     }
 
+    /// Takes over scales that are larger; false where they are smaller, and then nothing changes.
+    pub fn adopt(&mut self, scales: (u8, u8)) -> bool {
+        if scales == self.scales {
+            return true;
+        }
+        let known = self.lives.iter_mut().chain(&mut self.ended);
+        let known: Vec<&mut Life> = known.chain(self.held.values_mut()).collect();
+        if known.is_empty() {
+            self.scales = scales;
+            return true;
+        }
+        if scales.0 < self.scales.0 || scales.1 < self.scales.1 {
+            return false;
+        }
+        let price = power_of_ten(scales.0 - self.scales.0);
+        let size = power_of_ten(scales.1 - self.scales.1);
+        for life in known {
+            life.multiply(price, size);
+        }
+        self.scales = scales;
+        true
+    }
+
     /// Takes a batch that the book applied, with what it did; heats learn where orders rest.
-    pub fn take(
-        &mut self,
-        slice: &Slice,
-        effects: &Effects,
-        scales: (u8, u8),
-        heats: &mut [&mut Heat],
-    ) {
+    /// The scales are the book's.
+    pub fn take(&mut self, slice: &Slice, effects: &Effects, heats: &mut [&mut Heat]) {
         let columns = &*slice.columns;
         let factors = (
-            power_of_ten(scales.0.saturating_sub(columns.price_scale)),
-            power_of_ten(scales.1.saturating_sub(columns.size_scale)),
+            power_of_ten(self.scales.0.saturating_sub(columns.price_scale)),
+            power_of_ten(self.scales.1.saturating_sub(columns.size_scale)),
         );
-        let scaled = |value: i64, factor: i64| {
-            if value == NULL {
-                NULL
-            } else {
-                value.checked_mul(factor).unwrap_or(NULL)
-            }
-        };
         for (nth, at) in slice.range().enumerate() {
             let step = Step {
                 seq: columns.seq[at],
@@ -166,13 +206,14 @@ impl Lives {
     }
 
     fn step(&mut self, step: &Step, heats: &mut [&mut Heat]) {
+        self.now = (step.seq, step.ts);
         self.release(step.ts);
         if step.flags & LATE != 0 {
             self.explain(step);
             return;
         }
         if step.kind == CLEAR {
-            self.cut_all(step);
+            self.cut(step.seq, step.ts, (step.seq, step.ts));
             self.era += 1;
             for heat in heats.iter_mut() {
                 heat.clear();
@@ -251,6 +292,8 @@ impl Lives {
             touch_last: step.touch,
             ahead_first: step.ahead,
             ahead_last: step.ahead,
+            told_seq: NULL,
+            told: NULL,
             evicted: false,
         };
         let slot = match self.free.pop() {
@@ -323,25 +366,37 @@ impl Lives {
             (life.ended, life.ended_seq, life.touch_last) = (step.ts, step.seq, step.touch);
             self.evicted.push_back((step.id, step.seq));
         }
+        if self.evicted.len() > self.evicted_max.saturating_mul(4).saturating_add(64) {
+            // Most of it came back: what is forgotten is to depend on who is out of sight alone.
+            let mut evictions = std::mem::take(&mut self.evicted);
+            evictions.retain(|&eviction| self.out_of_sight(eviction).is_some());
+            self.evicted = evictions;
+        }
         while self.evicted_now > self.evicted_max
-            || self.evicted.len() > self.evicted_max.saturating_mul(4).saturating_add(64)
+            && let Some(eviction) = self.evicted.pop_front()
         {
-            let Some((id, seq)) = self.evicted.pop_front() else {
-                break;
-            };
-            let hash = hash_id(id);
-            let Some((slot, at)) = self
-                .table
-                .find(hash, |slot| self.lives[slot as usize].id == id)
-            else {
-                continue;
-            };
-            let life = &self.lives[slot as usize];
-            if life.evicted && life.ended_seq == seq {
+            if let Some((slot, at)) = self.out_of_sight(eviction) {
+                let life = &self.lives[slot as usize];
                 let (ts, reason) = (life.ended, life.reason);
-                self.end(slot, at, ts, seq, EVICTED, reason);
+                self.end(slot, at, ts, eviction.1, EVICTED, reason);
             }
         }
+    }
+
+    /// Slot and entry of an order that is out of sight since this event.
+    fn out_of_sight(&self, (id, seq): (Id, i64)) -> Option<(u32, usize)> {
+        let found = self
+            .table
+            .find(hash_id(id), |slot| self.lives[slot as usize].id == id);
+        found.filter(|&(slot, _)| {
+            let life = &self.lives[slot as usize];
+            life.evicted && life.ended_seq == seq
+        })
+    }
+
+    fn tell(&mut self, mut life: Life) {
+        (life.told_seq, life.told) = self.now;
+        self.ended.push(life);
     }
 
     fn entry(&self, id: Id) -> usize {
@@ -359,10 +414,10 @@ impl Lives {
         if ending == DONE_TOLD && reason == REASON_UNKNOWN && self.hold_ns > 0 {
             self.waiting.push_back((ts, life.id));
             if let Some(older) = self.held.insert(life.id, life) {
-                self.ended.push(older);
+                self.tell(older);
             }
         } else {
-            self.ended.push(life);
+            self.tell(life);
         }
     }
 
@@ -405,15 +460,21 @@ impl Lives {
                 return;
             }
             self.waiting.pop_front();
-            if self.held.get(&id).is_some_and(|life| life.ended == ended) {
-                self.ended.extend(self.held.remove(&id));
+            if self.held.get(&id).is_some_and(|life| life.ended == ended)
+                && let Some(life) = self.held.remove(&id)
+            {
+                self.tell(life);
             }
         }
     }
 
-    fn cut_all(&mut self, step: &Step) {
-        for (_, id) in self.waiting.drain(..) {
-            self.ended.extend(self.held.remove(&id));
+    /// What was alive is out of mind from an event on, which is told by another one.
+    pub fn cut(&mut self, seq: i64, ts: i64, told: (i64, i64)) {
+        self.now = told;
+        for (_, id) in std::mem::take(&mut self.waiting) {
+            if let Some(life) = self.held.remove(&id) {
+                self.tell(life);
+            }
         }
         let free: std::collections::HashSet<u32> = self.free.drain(..).collect();
         for (slot, mut life) in std::mem::take(&mut self.lives).into_iter().enumerate() {
@@ -423,9 +484,9 @@ impl Lives {
             if life.evicted {
                 life.ending = EVICTED;
             } else {
-                (life.ended, life.ended_seq, life.ending) = (step.ts, step.seq, CUT);
+                (life.ended, life.ended_seq, life.ending) = (ts, seq, CUT);
             }
-            self.ended.push(life);
+            self.tell(life);
         }
         self.table.clear();
         self.evicted.clear();
@@ -446,6 +507,43 @@ impl Lives {
             .filter(|(slot, _)| !free.contains(&(*slot as u32)))
             .map(|(_, life)| life.clone())
             .collect()
+    }
+
+    /// Those whose end still waits for a trade that may explain it, oldest first.
+    pub fn waiting(&self) -> Vec<Life> {
+        let mut held: Vec<Life> = self.held.values().cloned().collect();
+        held.sort_by_key(|life| (life.ended_seq, life.opened_seq));
+        held
+    }
+
+    /// Takes over what was alive and what waited elsewhere, in place of everything it knows.
+    pub fn restore(&mut self, lives: Vec<Life>) {
+        let (hold_ns, evicted_max) = (self.hold_ns, self.evicted_max);
+        *self = Self {
+            era: self.era,
+            scales: self.scales,
+            now: self.now,
+            ..Self::new(hold_ns, evicted_max)
+        };
+        let mut waiting: Vec<&Life> = lives.iter().filter(|life| life.ending != ALIVE).collect();
+        waiting.sort_by_key(|life| (life.ended_seq, life.opened_seq));
+        self.waiting = waiting.iter().map(|life| (life.ended, life.id)).collect();
+        let mut evicted = Vec::new();
+        for mut life in lives {
+            if life.ending != ALIVE {
+                self.held.insert(life.id, life);
+                continue;
+            }
+            life.evicted = life.flags & OUT_OF_SIGHT != 0;
+            if life.evicted {
+                evicted.push((life.id, life.ended_seq));
+            }
+            self.table.insert(hash_id(life.id), self.lives.len() as u32);
+            self.lives.push(life);
+        }
+        evicted.sort_by_key(|&(_, seq)| seq);
+        self.evicted_now = evicted.len();
+        self.evicted = evicted.into();
     }
 
     /// One that is alive, or whose end still waits for a trade that may explain it.

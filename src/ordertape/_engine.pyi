@@ -6,7 +6,7 @@ buffer protocol such as ``msgspec.Raw``), as ``Decimal``, or as ``int`` already 
 float.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias, final, overload
 
@@ -196,6 +196,10 @@ class Rows:
     def column(self, name: str) -> Column: ...
     def id_texts(self) -> list[str | None]: ...
     """The venue's own text of each ``order_id``."""
+    @property
+    def price_scale(self) -> int: ...
+    @property
+    def size_scale(self) -> int: ...
     def __len__(self) -> int: ...
 
 @final
@@ -245,12 +249,32 @@ class Lifecycles:
     told, 2 cut by a new era, 3 evicted; 0 alive), ``reason``, ``flags`` (1 stood in a snapshot, 2
     place assumed, 4 came back into the window, 8 is out of it), ``opened``, ``ended`` (ns of our
     clock), ``opened_seq``, ``ended_seq``, ``era``, ``price_first``, ``price``, ``size_first``,
-    ``size``
-    (what was left), ``filled``, ``fills``, ``amendments``, ``inferred`` (events that were
+    ``size`` (what was left), ``filled``, ``fills``, ``amendments``, ``inferred`` (events that were
     concluded), ``bid_first``, ``ask_first``, ``bid``, ``ask`` (the touch behind the first and the
-    last event), ``ahead_first``, ``ahead`` (orders ahead)."""
+    last event), ``ahead_first``, ``ahead`` (orders ahead), ``told_seq``, ``told`` (the event by
+    which the end became known, and its time)"""
     def alive(self) -> Rows: ...
-    """The same of those that go on; ``ended`` is NULL."""
+    """The same of those that go on; ``ended`` is NULL but where they are out of sight."""
+    def waiting(self) -> Rows: ...
+    """The same of those whose end still waits for a trade that may explain it."""
+    def cut(self, told: tuple[int, int]) -> None: ...
+    """Events are missing: everything ends with the last event taken.  ``told``: seq and time (ns)
+    of the first one behind the hole."""
+    def restore(
+        self,
+        columns: Mapping[str, Any],
+        codec: IdCodec,
+        *,
+        era: int,
+        scales: tuple[int, int],
+        now: tuple[int, int],
+    ) -> None: ...
+    """Takes over ``alive`` and ``waiting`` of another, as columns of these names, in place of all
+    it knows.  ``now``: seq and time (ns) of the last event that the other took.  ValueError."""
+    @property
+    def era(self) -> int: ...
+    @era.setter
+    def era(self, value: int) -> None: ...
     def get(self, order_id: _OrderId) -> Rows | None: ...
     """The one row of an order that is alive, or whose end still waits for an explanation."""
     @property

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::events::NULL;
 use crate::heat::{self, Finished};
 use crate::ids::{Codec, Id};
 use crate::lives::{Life, Lives};
 use crate::python::applied::Effects;
+use crate::python::arrays::{ids, integers};
 use crate::python::batch::EventBatch;
 use crate::python::book::OrderBook;
 use crate::python::codec::IdCodec;
@@ -47,6 +49,7 @@ impl Cells {
 pub struct Rows {
     columns: Arc<Vec<(&'static str, Cells)>>,
     codec: Option<Arc<Codec>>,
+    scales: (u8, u8),
 }
 
 #[pymethods]
@@ -67,6 +70,16 @@ impl Rows {
         ))
     }
 
+    #[getter]
+    fn price_scale(&self) -> u8 {
+        self.scales.0
+    }
+
+    #[getter]
+    fn size_scale(&self) -> u8 {
+        self.scales.1
+    }
+
     /// The venue's own text of each order's id.
     fn id_texts(&self) -> Vec<Option<String>> {
         let ids = self.columns.iter().find_map(|(_, cells)| match cells {
@@ -84,7 +97,7 @@ impl Rows {
     }
 }
 
-fn of_lives(lives: &[Life], codec: Option<Arc<Codec>>) -> Rows {
+fn of_lives(lives: &[Life], codec: Option<Arc<Codec>>, scales: (u8, u8)) -> Rows {
     let long = |get: fn(&Life) -> i64| Cells::Long(lives.iter().map(get).collect());
     let byte = |get: fn(&Life) -> u8| Cells::Byte(lives.iter().map(get).collect());
     let columns = vec![
@@ -118,11 +131,77 @@ fn of_lives(lives: &[Life], codec: Option<Arc<Codec>>) -> Rows {
         ("ask", long(|life| life.touch_last[1])),
         ("ahead_first", long(|life| life.ahead_first)),
         ("ahead", long(|life| life.ahead_last)),
+        ("told_seq", long(|life| life.told_seq)),
+        ("told", long(|life| life.told)),
     ];
     Rows {
         columns: Arc::new(columns),
         codec,
+        scales,
     }
+}
+
+/// The lives that were told as columns of these names.
+fn lives_of(columns: &Bound<'_, PyAny>, codec: &Codec) -> PyResult<Vec<Life>> {
+    let keys = ids("order_id", &columns.get_item("order_id")?, codec)?;
+    let rows = keys.len();
+    let long = |name: &str| -> PyResult<Vec<i64>> {
+        let values: Vec<i64> = integers(name, &columns.get_item(name)?)?;
+        if values.len() == rows {
+            return Ok(values);
+        }
+        Err(PyValueError::new_err(format!(
+            "{name}: expected {rows} values, found {}",
+            values.len()
+        )))
+    };
+    let byte = |name: &str| -> PyResult<Vec<u8>> { long(name)?.into_iter().map(narrow).collect() };
+    let (side, ending, reason) = (byte("side")?, byte("ending")?, byte("reason")?);
+    let flags: Vec<u16> = long("flags")?
+        .into_iter()
+        .map(narrow)
+        .collect::<PyResult<_>>()?;
+    let (opened, ended, era) = (long("opened")?, long("ended")?, long("era")?);
+    let (opened_seq, ended_seq) = (long("opened_seq")?, long("ended_seq")?);
+    let (price_first, price) = (long("price_first")?, long("price")?);
+    let (size_first, size) = (long("size_first")?, long("size")?);
+    let (filled, fills) = (long("filled")?, long("fills")?);
+    let (amendments, inferred) = (long("amendments")?, long("inferred")?);
+    let touch_first = [long("bid_first")?, long("ask_first")?];
+    let touch_last = [long("bid")?, long("ask")?];
+    let (ahead_first, ahead_last) = (long("ahead_first")?, long("ahead")?);
+    let lives = keys.into_iter().enumerate().map(|(n, id)| Life {
+        id,
+        side: side[n],
+        ending: ending[n],
+        reason: reason[n],
+        flags: flags[n],
+        opened: opened[n],
+        ended: ended[n],
+        opened_seq: opened_seq[n],
+        ended_seq: ended_seq[n],
+        era: era[n],
+        price_first: price_first[n],
+        price: price[n],
+        size_first: size_first[n],
+        size: size[n],
+        filled: filled[n],
+        fills: fills[n],
+        amendments: amendments[n],
+        inferred: inferred[n],
+        touch_first: touch_first.each_ref().map(|touch| touch[n]),
+        touch_last: touch_last.each_ref().map(|touch| touch[n]),
+        ahead_first: ahead_first[n],
+        ahead_last: ahead_last[n],
+        told_seq: NULL,
+        told: NULL,
+        evicted: false,
+    });
+    Ok(lives.collect())
+}
+
+fn narrow<T: TryFrom<i64>>(value: i64) -> PyResult<T> {
+    T::try_from(value).map_err(|_| PyValueError::new_err(format!("{value} is no code or flag")))
 }
 
 fn of_finished(finished: Finished) -> Rows {
@@ -137,6 +216,7 @@ fn of_finished(finished: Finished) -> Rows {
             ("size", Cells::Long(finished.size)),
         ]),
         codec: None,
+        scales: (0, 0),
     }
 }
 
@@ -197,6 +277,7 @@ impl Heat {
         Rows {
             columns: Arc::new(vec![("row", Cells::Long(row)), ("size", Cells::Long(size))]),
             codec: None,
+            scales: (0, 0),
         }
     }
 }
@@ -254,7 +335,12 @@ impl Lifecycles {
                 ));
             }
         }
-        self.lives.take(slice, &effects.0, scales, &mut heats);
+        if !self.lives.adopt(scales) {
+            return Err(PyValueError::new_err(
+                "the scales of the orders that are known are larger than the book's",
+            ));
+        }
+        self.lives.take(slice, &effects.0, &mut heats);
         if let Some(at) = slice.range().last() {
             self.ts = slice.columns.ts_recv[at];
         }
@@ -265,11 +351,37 @@ impl Lifecycles {
     #[pyo3(signature = (ts=None))]
     fn drain(&mut self, ts: Option<i64>) -> Rows {
         let ended = self.lives.drain(ts.unwrap_or(self.ts));
-        of_lives(&ended, self.codec.clone())
+        self.rows(&ended)
     }
 
     fn alive(&self) -> Rows {
-        of_lives(&self.lives.alive(), self.codec.clone())
+        self.rows(&self.lives.alive())
+    }
+
+    fn waiting(&self) -> Rows {
+        self.rows(&self.lives.waiting())
+    }
+
+    /// `told`: seq and time (ns) of the event by which it becomes known that no more is known.
+    fn cut(&mut self, told: (i64, i64)) {
+        let (seq, ts) = self.lives.now;
+        self.lives.cut(seq, ts, told);
+    }
+
+    #[pyo3(signature = (columns, codec, *, era, scales, now))]
+    fn restore(
+        &mut self,
+        columns: &Bound<'_, PyAny>,
+        codec: &IdCodec,
+        era: i64,
+        scales: (u8, u8),
+        now: (i64, i64),
+    ) -> PyResult<()> {
+        let lives = lives_of(columns, &codec.0)?;
+        (self.lives.era, self.lives.scales, self.lives.now) = (era, scales, now);
+        self.lives.restore(lives);
+        (self.codec, self.ts) = (Some(codec.0.clone()), now.1);
+        Ok(())
     }
 
     fn get(&self, order_id: &Bound<'_, PyAny>) -> PyResult<Option<Rows>> {
@@ -277,12 +389,22 @@ impl Lifecycles {
             return Ok(None);
         };
         let found = known_id(codec, order_id)?.and_then(|id| self.lives.get(id));
-        Ok(found.map(|life| of_lives(std::slice::from_ref(life), self.codec.clone())))
+        Ok(found.map(|life| self.rows(std::slice::from_ref(life))))
     }
 
     #[getter]
     fn codec(&self) -> Option<IdCodec> {
         self.codec.clone().map(IdCodec)
+    }
+
+    #[getter]
+    fn era(&self) -> i64 {
+        self.lives.era
+    }
+
+    #[setter]
+    fn set_era(&mut self, era: i64) {
+        self.lives.era = era;
     }
 
     fn __len__(&self) -> usize {
@@ -291,6 +413,10 @@ impl Lifecycles {
 }
 
 impl Lifecycles {
+    fn rows(&self, lives: &[Life]) -> Rows {
+        of_lives(lives, self.codec.clone(), self.lives.scales)
+    }
+
     /// Ids are told apart by their keys, which must stay those of one codec.
     fn know(&mut self, codec: &Arc<Codec>) -> PyResult<()> {
         if self.lives.is_empty() || self.codec.is_none() {
