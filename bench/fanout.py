@@ -86,7 +86,7 @@ def live(rate: int) -> Iterator[Served]:
         _begin(address, wish)
         while httpx.get(f"{address}{API}/status/{EXCHANGE}/{LIVE}").json()["state"] != "LIVE":
             time.sleep(0.05)
-        time.sleep(3)
+        time.sleep(3)  # what a start costs is none of the figures
         yield Served(address, process.pid)
 
 

@@ -51,8 +51,14 @@ SNAPSHOTS = {
 def sql(server: Served) -> Iterator[psycopg.Connection]:
     """A connection to a database that follows the live market, on no search path."""
     with connect(server.database()) as connection:
-        newest = f"SELECT * FROM {server.schema}.level3_snapshots ORDER BY timestamp DESC LIMIT 1"
-        wait_for(lambda: bool(connection.execute(newest.encode()).fetchall()), "a whole book")
+        table = f"{server.schema}.level3_snapshots"
+
+        def has_book() -> bool:
+            (there,) = connection.execute("SELECT to_regclass(%s)", (table,)).fetchone() or (None,)
+            first = f"SELECT 1 FROM {table} LIMIT 1"
+            return there is not None and bool(connection.execute(first.encode()).fetchall())
+
+        wait_for(has_book, "a whole book")
         connection.execute("SET search_path TO DEFAULT")
         yield connection
 

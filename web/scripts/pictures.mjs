@@ -15,9 +15,9 @@ async function take(name, [width, height], settings, act = async () => {}) {
   const page = await open(context, address, { quality: "full", ...settings });
   page.on("pageerror", (error) => console.error(error.message));
   page.on("console", (message) => message.type() === "error" && console.error(message.text()));
-  await page.waitForTimeout(Number(seconds) * 1000);
+  await page.waitForTimeout(Number(seconds) * 1000); // so much history the picture shows
   await act(page);
-  await page.waitForTimeout(700);
+  await page.waitForTimeout(700); // the filter of a stage fades for 0.2 s, and a frame follows
   await page.screenshot({ path: `${folder}/${full}.png`, timeout: 90_000 });
   console.log(`${folder}/${full}.png`);
   await context.close();
