@@ -39,6 +39,7 @@ FLOORS = {
     "analysis": 2,
     "broadcast": 2,
     "database": 2,
+    "lifecycles": 2,
     "page": 2,
     "simulator": 2,
     "tape": 2,

@@ -47,6 +47,15 @@ cold_footer_bytes_max: Final = 256 * 2**20
 cold_pause_s: Final = 60
 """Between two looks of the keeper for files that became old enough to be cold.  Policy: one file a
 round while there are some."""
+lives_row_group_rows: Final = 65_536
+"""Lives of orders in one row group of a file beside the archive."""
+lives_rows_kept: Final = 200_000
+"""Lives told since the archive's last file that the server keeps in mind, of one market.  Policy:
+the oldest are dropped, and read from the tape again where they are asked for."""
+lives_stride_events: Final = 16_000
+"""Events whose ended orders are put into one table: small tables cost more than their rows."""
+lives_logs_kept: Final = 8
+"""Markets whose lives the server keeps in mind.  Policy: the least used is dropped."""
 lookup_groups_kept: Final = 3
 """Decoded row groups a market that paging keeps.  Policy: the least used is dropped."""
 lookups_kept: Final = 64
