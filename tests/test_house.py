@@ -36,6 +36,7 @@ FLOORS = {
     "resources": 1,
     "settings": 1,
     "times": 1,
+    "alerts": 2,
     "analysis": 2,
     "broadcast": 2,
     "database": 2,
