@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,59 +9,22 @@ from typing import Any
 import pytest
 
 from ordertape import limits
-from ordertape.events import EventKind, Flag, Reason
+from ordertape.events import Reason
 from ordertape.lifecycles.files import folder_of, forget_before, stored_lives
 from ordertape.lifecycles.log import LivesLog, Wanted, read_lifecycles, store_next
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
-from ordertape.tape.marks import gap_mark
 from ordertape.tape.reader import TapeReader
+from support.recorded_lives import Unexplained, by_hand, write
 from support.tape import Market
-from support.tape_lives import TapeLives, rows_of_tables
+from support.tape_lives import rows_of_tables
 
 NAMES = ("simulated", "A/B")
-HOLD_NS = limits.attribution_horizon_ms * 1_000_000
 
 
-class Unexplained(Market):
-    """A market that does not say why some of its orders ended, and explains some of them later."""
-
-    def _event(self) -> None:
-        draw = self.random.random()
-        if draw > 0.15 or len(self.resting) < 4:
-            super()._event()
-            return
-        order = self.random.choice(sorted(self.resting))
-        side, price, size = self.resting.pop(order)
-        self._add(EventKind.DONE, order, side, price, size, reason=Reason.UNKNOWN)
-        if draw < 0.07:
-            late = {"flags": Flag.LATE | Flag.INFERRED}
-            self._add(EventKind.MATCH, order, side, price, self.random.choice((1, size)), **late)
-
-
-def write(folder: MarketFolder, market: Market, messages: int, seed: int = 1) -> None:
-    """A tape with eras, and gaps before some of them."""
-    dice = random.Random(seed)
-    with JournalWriter(folder) as writer:
-        doubt: int | None = None
-        for nth in range(messages):
-            clear = nth == 0 or dice.random() < 0.01
-            if clear and nth and dice.random() < 0.7:
-                doubt = market.now - dice.choice((0, 40_000_000))
-                writer.mark(gap_mark(market.next_seq - 1, doubt, None, "the line broke", era=1))
-            batch = market.message(clear=clear, step_ns=20_000_000 if dice.random() < 0.1 else None)
-            writer.append(batch)
-            if clear and doubt is not None:
-                healed = {"era": 1, "healed_by": batch.first_seq}
-                mark = gap_mark(batch.last_seq, doubt, market.now, "the line broke", **healed)
-                writer.mark(mark)
-                doubt = None
-
-
-def by_hand(folder: MarketFolder) -> TapeLives:
-    reader = TapeReader(folder.data, folder.exchange, folder.symbol)
-    return TapeLives(reader.items(), hold_ns=HOLD_NS)  # type: ignore[arg-type]
+def told(log: LivesLog, after: int = 0, wanted: Wanted | None = None) -> list[dict[str, Any]]:
+    return rows_of_tables(stretch.rows for stretch in log.stretches(after, wanted))
 
 
 def archive(folder: MarketFolder, **options: Any) -> None:
@@ -90,19 +52,19 @@ def test_what_is_stored_file_by_file_is_what_the_tape_tells(codec: str, tmp_path
     write(folder, market, 250)
     for _ in range(2):
         plain = by_hand(folder)
-        assert rows_of_tables(log.tables()) == plain.ended
+        assert told(log) == plain.ended
         archive(folder, file_rows_max=200, row_group_rows=70)
         files = 0
         while store_next(folder) is not None:
             files += 1
-            assert rows_of_tables(log.tables()) == plain.ended
-            assert rows_of_tables(LivesLog(folder).tables()) == plain.ended
+            assert told(log) == plain.ended
+            assert told(LivesLog(folder)) == plain.ended
             assert rows_of_tables([log.alive()]) == plain.alive
         assert files > 1
         assert rows_of_tables(read_lifecycles(tmp_path, *NAMES)) == plain.ended
         stored = stored_lives(folder)
-        told = rows_of_tables(table for file in stored.files for table in file.tables())
-        assert told == plain.ended
+        by_file = (table for file in stored.files for table in file.tables())
+        assert rows_of_tables(by_file) == plain.ended
         reader = TapeReader(tmp_path, *NAMES)
         market.continue_with(*[(b.codec, b.trade_codec) for b in reader.batches()][-1])
         with JournalWriter(folder) as writer:
@@ -124,7 +86,7 @@ def test_a_log_may_be_read_on_from_any_place(tmp_path: Path) -> None:
     last = plain.ended[-1]["told_seq"]
     for after in range(0, last + 2, 37):
         expected = [row for row in plain.ended if row["told_seq"] >= after]
-        assert rows_of_tables(log.tables(after)) == expected
+        assert told(log, after) == expected
 
 
 def test_what_is_not_kept_in_mind_is_read_from_the_tape_again(
@@ -138,7 +100,7 @@ def test_what_is_not_kept_in_mind_is_read_from_the_tape_again(
     assert len(plain.ended) > 200
     for after in (0, 1, plain.ended[50]["told_seq"], plain.ended[-20]["told_seq"]):
         expected = [row for row in plain.ended if row["told_seq"] >= after]
-        assert rows_of_tables(log.tables(after)) == expected
+        assert told(log, after) == expected
 
 
 def test_rows_are_chosen_by_time_id_size_and_reason(tmp_path: Path) -> None:
@@ -157,7 +119,7 @@ def test_rows_are_chosen_by_time_id_size_and_reason(tmp_path: Path) -> None:
     ):
         expected = [row for row in plain if fits(row)]
         assert 0 < len(expected) < len(plain)
-        assert rows_of_tables(log.tables(wanted=wanted)) == expected
+        assert told(log, wanted=wanted) == expected
 
 
 def test_events_that_are_missing_end_what_was_alive(tmp_path: Path) -> None:
@@ -194,10 +156,10 @@ def test_files_of_another_tape_or_damaged_ones_are_made_anew(tmp_path: Path) -> 
     state = next(folder_of(folder).glob("state-*"))
     state.write_bytes(state.read_bytes()[:-40])
     assert stored_lives(folder).seq == 0
-    assert rows_of_tables(LivesLog(folder).tables()) == plain
+    assert told(LivesLog(folder)) == plain
     assert store_next(folder) is not None
     assert stored_lives(folder).files
-    assert rows_of_tables(LivesLog(folder).tables()) == plain
+    assert told(LivesLog(folder)) == plain
 
 
 def test_a_tape_that_was_cut_begins_with_its_book(tmp_path: Path) -> None:

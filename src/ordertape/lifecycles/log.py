@@ -27,7 +27,7 @@ from ordertape.tape.history import history_of
 from ordertape.tape.reader import Item, TapeReader
 from ordertape.times import Time, parse_time
 
-__all__ = ["LivesLog", "Walking", "Wanted", "read_lifecycles", "store_next"]
+__all__ = ["LivesLog", "Stretch", "Walking", "Wanted", "read_lifecycles", "store_next"]
 
 pc: Final[Any] = pyarrow.compute
 pa: Final[Any] = pyarrow
@@ -42,6 +42,7 @@ class Wanted(NamedTuple):
     end: int | None = None
     order_id: str | None = None
     reason: int | None = None
+    ending: int | None = None
     min_size: Any = None
     """Of the first size, a Decimal."""
     by: str = "ended"
@@ -58,11 +59,20 @@ class Wanted(NamedTuple):
             conditions.append(pc.field("order_id") == self.order_id)
         if self.reason is not None:
             conditions.append(pc.field("reason") == self.reason)
+        if self.ending is not None:
+            conditions.append(pc.field("ending") == self.ending)
         if self.min_size is not None:
             conditions.append(pc.field("size_first") >= pa.scalar(self.min_size))
         for condition in conditions:
             table = table.filter(condition)
         return table
+
+
+class Stretch(NamedTuple):
+    """Rows of a log that are wanted, and the place of the last one that was looked at."""
+
+    rows: pyarrow.Table
+    last: tuple[int, int]
 
 
 class Walking:
@@ -153,10 +163,14 @@ class LivesLog:
         with self._lock:
             self._forget()
 
-    def tables(
+    def __del__(self) -> None:
+        # Whoever keeps several drops them without a word.
+        self._forget()
+
+    def stretches(
         self, after: int = 0, wanted: Wanted | None = None, leave: Leave = lambda: None
-    ) -> Iterator[pyarrow.Table]:
-        """What was told at or behind event ``after`` and is wanted, in order, a stretch a table.
+    ) -> Iterator[Stretch]:
+        """What was told at or behind event ``after`` and is wanted, in order.
 
         Raises UnknownMarket, TapeCorrupt, and what ``leave`` raises.
         """
@@ -170,12 +184,12 @@ class LivesLog:
             if file.last_seq >= after:
                 for table in file.tables(after, (wanted.start, wanted.end)):
                     leave()
-                    yield _behind(wanted.of(table), after)
+                    yield from _stretch(table, after, wanted)
         first = max(after, stored.seq + 1)
         again = self._walked_again(stored, kept_from, leave) if kept_from > first else ()
         for table in chain(again, kept):
             leave()
-            yield _behind(wanted.of(table), first)
+            yield from _stretch(table, first, wanted)
 
     def alive(self, leave: Leave = lambda: None) -> pyarrow.Table:
         """Orders that go on at the end of the tape, and those whose end is not settled yet, by
@@ -235,8 +249,11 @@ class LivesLog:
                 yield way.walk.told().filter(pc.field("told_seq") < until)
 
 
-def _behind(table: pyarrow.Table, after: int) -> pyarrow.Table:
-    return table.filter(pc.field("told_seq") >= after) if after else table
+def _stretch(table: pyarrow.Table, after: int, wanted: Wanted) -> Iterator[Stretch]:
+    table = table.filter(pc.field("told_seq") >= after) if after else table
+    if len(table):
+        last = tuple(table.column(name)[-1].as_py() for name in ("told_seq", "nth"))
+        yield Stretch(wanted.of(table), last)
 
 
 def _last(table: pyarrow.Table) -> int:
