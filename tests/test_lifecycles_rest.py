@@ -96,7 +96,7 @@ def shown(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("limit", [7, 1000])
+@pytest.mark.parametrize("limit", [23, 1000])
 def test_the_pages_together_are_every_order_that_ended(doors: Doors, limit: int) -> None:
     pages = list(doors.pages(limit=limit))
     assert all(page["count"] <= limit for page in pages)
@@ -105,7 +105,7 @@ def test_the_pages_together_are_every_order_that_ended(doors: Doors, limit: int)
     assert {"exchange", "symbol", "state", "era", "age_ms", "simulated"} <= pages[0].keys()
 
 
-@pytest.mark.parametrize("limit", [4, 1000])
+@pytest.mark.parametrize("limit", [11, 1000])
 def test_those_that_are_alive_come_when_asked_for(doors: Doors, limit: int) -> None:
     assert doors.rows(alive="true", limit=limit) == [shown(row) for row in doors.plain.alive]
 
