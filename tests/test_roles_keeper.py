@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from pathlib import Path
 
 from ordertape import limits
+from ordertape.lifecycles.files import stored_lives
 from ordertape.roles.children import Child
 from ordertape.roles.keeper import Keeper, prune
 from ordertape.tape.archive import Archiver
@@ -148,3 +150,23 @@ def test_a_small_archive_is_left_alone(tmp_path: Path) -> None:
     before = list_files(folder.archive)
     assert prune(folder, limits.demo_archive_bytes_max) == 0
     assert list_files(folder.archive) == before
+
+
+def test_a_keeper_stores_the_lives_of_orders_a_file_a_round_and_forgets_them_too(
+    tmp_path: Path,
+) -> None:
+    folder = MarketFolder(tmp_path, "bitfinex", "A/B")
+    record(folder, Market(orders=30), 200)
+    with closing(Archiver(folder, file_rows_max=100)) as archiver:
+        archiver.finish()
+    files = list_files(folder.archive)
+    assert len(files) > 2
+    keeper = Keeper(tmp_path)
+    for nth in range(len(files)):
+        keeper.round()
+        assert stored_lives(folder).seq == files[nth].last_seq
+    keeper.round()
+    assert len(stored_lives(folder).files) == len(files)
+    assert prune(folder, 0) > 0
+    left = list_files(folder.archive)
+    assert [file.first_seq for file in stored_lives(folder).files] == [left[0].first_seq]

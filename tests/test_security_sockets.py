@@ -8,9 +8,10 @@ import logging
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
@@ -25,10 +26,26 @@ from support.processes import wait_for
 from support.server import API
 
 
-@contextmanager
-def server(data: Path) -> Iterator[Guarded]:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sockets")
+
+
+@pytest.fixture(scope="module")
+def running(data: Path) -> Iterator[Guarded]:
+    """One server for all of them: each has keys and sockets of its own."""
     with guarded(data, RunningStreams([])) as found:
         yield found
+        found.client.close()
+
+
+@pytest.fixture
+def server(running: Guarded) -> Guarded:
+    """The server once nobody is connected any more."""
+    running.client.close()
+    running.client = httpx.Client(timeout=30)
+    wait_for(lambda: not running.server.server_state.connections, "the others' end")
+    return running
 
 
 def end_of(client: ClientConnection, timeout: float = 10) -> tuple[int, str]:
@@ -46,18 +63,18 @@ def hear_until(client: ClientConnection, deadline: float) -> None:
 
 
 @pytest.mark.parametrize("how", ["revoked", "expired"])
-def test_a_socket_ends_within_a_second_of_its_key(tmp_path: Path, how: str) -> None:
-    expires = time.time_ns() + 4_000_000_000 if how == "expired" else None
-    key = create_key(tmp_path, "desk", "read", expires)
-    other = create_key(tmp_path, "other", "read", None)
+def test_a_socket_ends_within_a_second_of_its_key(server: Guarded, data: Path, how: str) -> None:
+    assert server.get("/healthz").status_code == 200  # it is awake: the time below is the key's
+    expires = time.time_ns() + 2_000_000_000 if how == "expired" else None
+    key = create_key(data, how, "read", expires)
+    other = create_key(data, f"not-{how}", "read", None)
     with (
-        server(tmp_path) as found,
-        found.socket(additional_headers={"X-API-Key": key, **ELSEWHERE}) as ending,
-        found.socket(additional_headers={"X-API-Key": other, **ELSEWHERE}) as staying,
-        found.socket() as local,
+        server.socket(additional_headers={"X-API-Key": key, **ELSEWHERE}) as ending,
+        server.socket(additional_headers={"X-API-Key": other, **ELSEWHERE}) as staying,
+        server.socket() as local,
     ):
         if how == "revoked":
-            revoke_key(tmp_path, "desk")
+            revoke_key(data, how)
             over = time.monotonic()
         else:
             over = time.monotonic() + ((expires or 0) - time.time_ns()) / 1e9
@@ -71,41 +88,41 @@ def test_a_socket_ends_within_a_second_of_its_key(tmp_path: Path, how: str) -> N
         for other_socket in (staying, local):
             other_socket.ping().wait(10)
         with pytest.raises(InvalidStatus, match="401"):
-            found.socket(additional_headers={"X-API-Key": key, **ELSEWHERE})
+            server.socket(additional_headers={"X-API-Key": key, **ELSEWHERE})
 
 
-def test_many_sockets_of_one_key_end_within_a_second(tmp_path: Path) -> None:
-    key = create_key(tmp_path, "desk", "read", None)
-    with server(tmp_path) as found, ExitStack() as stack:
+def test_many_sockets_of_one_key_end_within_a_second(server: Guarded, data: Path) -> None:
+    key = create_key(data, "many", "read", None)
+    with ExitStack() as stack:
         sockets = [
-            stack.enter_context(found.socket(additional_headers={"X-API-Key": key}))
+            stack.enter_context(server.socket(additional_headers={"X-API-Key": key}))
             for _ in range(20)
         ]
-        revoke_key(tmp_path, "desk")
+        revoke_key(data, "many")
         over = time.monotonic()
         assert {end_of(each)[0] for each in sockets} == {1008}
         assert time.monotonic() - over <= 1
 
 
-def test_one_that_reads_nothing_is_cut_when_its_key_is_revoked(tmp_path: Path) -> None:
-    key = create_key(tmp_path, "desk", "read", None)
-    with server(tmp_path) as found, socket.create_connection(("127.0.0.1", found.port)) as deaf:
+def test_one_that_reads_nothing_is_cut_when_its_key_is_revoked(server: Guarded, data: Path) -> None:
+    key = create_key(data, "deaf", "read", None)
+    with socket.create_connection(("127.0.0.1", server.port)) as deaf:
         deaf.sendall(
             f"GET {API}/ws/BTC/USDT HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
             "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nX-API-Key: "
             f"{key}\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
         )
         assert deaf.recv(12) == b"HTTP/1.1 101"
-        connections = found.server.server_state.connections
+        connections = server.server.server_state.connections
         assert len(connections) == 1
-        revoke_key(tmp_path, "desk")
+        revoke_key(data, "deaf")
         began = time.monotonic()
         wait_for(lambda: not connections, "the cut")
         assert time.monotonic() - began < 3
 
 
-def test_a_client_that_talks_too_much_is_closed(tmp_path: Path) -> None:
-    with server(tmp_path) as found, found.socket() as talking, found.socket() as quiet:
+def test_a_client_that_talks_too_much_is_closed(server: Guarded) -> None:
+    with server.socket() as talking, server.socket() as quiet:
         for nth in range(limits.socket_messages_per_minute_max):
             talking.send(str(nth))
         quiet.ping().wait(10)
@@ -122,12 +139,14 @@ def send_on(client: socket.socket, frames: bytes) -> None:
         client.sendall(frames)
 
 
-def test_a_page_says_of_eight_markets_four_times_a_second_what_it_applied(tmp_path: Path) -> None:
+def test_a_page_says_of_eight_markets_four_times_a_second_what_it_applied(server: Guarded) -> None:
     asked = '{"op":"ack","stream":1,"seq":1}'
-    with server(tmp_path) as found, found.socket("/api/v1/orderbook-heatmap/page/ws") as page:
-        for _ in range(8 * 4 * 60):
-            page.send(asked)
-            assert "expected an open stream" in str(page.recv(timeout=10))
+    with server.socket("/api/v1/orderbook-heatmap/page/ws") as page:
+        for _ in range(4 * 60):
+            for _ in range(8):
+                page.send(asked)
+            for _ in range(8):
+                assert "expected an open stream" in str(page.recv(timeout=10))
         with contextlib.suppress(ConnectionClosed):
             for _ in range(10_000):
                 page.send(asked)
@@ -144,13 +163,12 @@ BEGINNING, PART = bytes((0x01, 0x80)) + bytes(4), bytes((0x00, 0x80)) + bytes(4)
     ("first", "frame"), [(b"", PING), (BEGINNING, PART)], ids=["pings", "parts"]
 )
 def test_a_client_that_never_ends_and_never_reads_is_cut(
-    tmp_path: Path, first: bytes, frame: bytes
+    server: Guarded, first: bytes, frame: bytes
 ) -> None:
     """Neither reaches the application: the answers, or the parts, would gather for ever."""
     with (
-        server(tmp_path) as found,
-        found.socket() as other,
-        socket.create_connection(("127.0.0.1", found.port)) as flood,
+        server.socket() as other,
+        socket.create_connection(("127.0.0.1", server.port)) as flood,
     ):
         flood.sendall(
             f"GET {API}/ws/BTC/USDT HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
@@ -158,7 +176,7 @@ def test_a_client_that_never_ends_and_never_reads_is_cut(
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
         )
         assert flood.recv(12) == b"HTTP/1.1 101"
-        connections = found.server.server_state.connections
+        connections = server.server.server_state.connections
         assert len(connections) == 2
         flood.sendall(first)
         flood.settimeout(10)
@@ -168,51 +186,51 @@ def test_a_client_that_never_ends_and_never_reads_is_cut(
         other.ping().wait(10)
 
 
-def test_pings_as_usual_are_answered(tmp_path: Path) -> None:
-    with server(tmp_path) as found, found.socket() as client:
+def test_pings_as_usual_are_answered(server: Guarded) -> None:
+    with server.socket() as client:
         for _ in range(limits.socket_frames_per_minute_max // 2):
             assert client.ping().wait(10)
 
 
 @pytest.mark.parametrize("size", [64 * 2**10 + 1, 2**20])
-def test_a_message_that_is_too_large_closes_its_connection(tmp_path: Path, size: int) -> None:
-    with server(tmp_path) as found, found.socket() as client:
+def test_a_message_that_is_too_large_closes_its_connection(server: Guarded, size: int) -> None:
+    with server.socket() as client:
         client.send("x" * (64 * 2**10))  # the largest there may be
         client.send("x" * size)
         assert end_of(client)[0] == 1009
 
 
-def test_no_client_gets_its_messages_deflated(tmp_path: Path) -> None:
+def test_no_client_gets_its_messages_deflated(server: Guarded) -> None:
     """A deflater costs memory for each client, and a bomb of zeros inflates a thousandfold."""
-    with server(tmp_path) as found, found.socket(compression="deflate") as client:
+    with server.socket(compression="deflate") as client:
         assert "Sec-WebSocket-Extensions" not in client.response.headers
 
 
 def test_an_address_may_have_so_many_sockets_and_others_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Guarded, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "sockets_per_address_max", 3)
-    key = create_key(tmp_path, "desk", "read", None)
+    key = create_key(data, "capped", "read", None)
 
     def of(address: str) -> dict[str, str]:
         return {"X-API-Key": key, "X-Forwarded-For": address}
 
-    with server(tmp_path) as found, ExitStack() as stack:
-        own = [found.socket(additional_headers=of("203.0.113.1")) for _ in range(3)]
+    with ExitStack() as stack:
+        own = [server.socket(additional_headers=of("203.0.113.1")) for _ in range(3)]
         for each in own:
             stack.enter_context(each)
         with pytest.raises(InvalidStatus, match="429") as refused:
-            found.socket(additional_headers=of("203.0.113.1"))
+            server.socket(additional_headers=of("203.0.113.1"))
         assert refused.value.response.headers["Retry-After"] == "5"
-        with found.socket(additional_headers=of("203.0.113.2")):
+        with server.socket(additional_headers=of("203.0.113.2")):
             pass
         for _ in range(5):  # this machine's: a proxy's many clients
-            stack.enter_context(found.socket(additional_headers={"X-API-Key": key}))
+            stack.enter_context(server.socket(additional_headers={"X-API-Key": key}))
         own[0].close()
 
         def again() -> bool:
             try:
-                stack.enter_context(found.socket(additional_headers=of("203.0.113.1")))
+                stack.enter_context(server.socket(additional_headers=of("203.0.113.1")))
             except InvalidStatus:
                 return False
             return True
@@ -220,15 +238,15 @@ def test_an_address_may_have_so_many_sockets_and_others_go_on(
         wait_for(again, "a place that was left")
 
 
-def test_there_are_so_many_sockets_in_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_are_so_many_sockets_in_all(server: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "sockets_max", 3)
-    with server(tmp_path) as found, ExitStack() as stack:
+    with ExitStack() as stack:
         for _ in range(3):
-            stack.enter_context(found.socket())
+            stack.enter_context(server.socket())
         with pytest.raises(InvalidStatus, match="503") as refused:
-            found.socket()
+            server.socket()
         assert refused.value.response.headers["Retry-After"] == "5"
-        assert found.get(f"{API}/streams").status_code == 200
+        assert server.get(f"{API}/streams").status_code == 200
 
 
 async def test_a_notebook_shows_its_key_and_hears_why_it_is_refused(

@@ -188,11 +188,44 @@ def test_answers_that_keep_failing_end_the_connection() -> None:
     assert actions == [Action.NOTE] * (limits.snapshot_failures_max - 1) + [Action.RECONNECT]
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_refusal_that_would_come_again_fails_the_stream(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, b"{}"),
+        (403, b'{"message":"Invalid API Key"}'),
+        (403, b'{"message":"The key lacks the permission View"}'),
+        (404, b"{}"),
+    ],
+)
+def test_a_refusal_that_would_come_again_fails_the_stream(status: int, body: bytes) -> None:
     life = Life(orders=20)
     life.send(life.venue.heartbeat())
-    assert fault(life.answer(life.asked(), b"{}", status))[0] is Action.FAIL
+    assert fault(life.answer(life.asked(), body, status))[0] is Action.FAIL
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b'{"message":"Forbidden"}',
+        b'{"message":["api key"]}',
+        b"<html>Attention Required! You don't have permission to access this server.</html>",
+    ],
+)
+def test_who_stands_before_the_venue_and_forbids_is_asked_again_ever_more_seldom(
+    body: bytes,
+) -> None:
+    life = Life(orders=20)
+    life.send(life.venue.heartbeat())
+    told = [fault(life.answer(life.asked(), body, 403))]
+    while told[-1][0] is Action.NOTE:
+        assert life.tick(limits.snapshot_retry_ms_min // 2) is None, "not at once"
+        outcome = life.tick(limits.snapshot_retry_ms_max)
+        assert outcome is not None
+        told.append(fault(life.answer(outcome.fetch or ASKED, body, 403)))
+    assert [action for action, _ in told].count(Action.NOTE) == limits.snapshot_failures_max - 1
+    assert told[-1][0] is Action.RECONNECT
+    assert all("status 403" in reason for _, reason in told)
 
 
 def test_the_queue_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +279,10 @@ def test_a_clock_that_is_refused_is_asked_about_again_but_seldom() -> None:
     [
         ('{"type":"error","message":"Failed to subscribe","reason":"level2, level3, and full '
          'channels now require authentication."}', Action.FAIL),
-        ('{"type":"error","message":"authentication failure"}', Action.FAIL),
+        ('{"type":"error","message":"authentication failure"}', Action.RECONNECT),
+        ('{"type":"error","message":"the author of this is unknown"}', Action.RECONNECT),
+        ('{"type":"error","message":"Authentication Failed","reason":"Invalid API Key"}',
+         Action.FAIL),
         ('{"type":"error","message":"Failed to subscribe","reason":"X-Y is not a valid product"}',
          Action.FAIL),
         ('{"type":"error","message":"ErrSlowConsume"}', Action.RECONNECT),

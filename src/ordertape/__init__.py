@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ordertape.database.repository import L3Repository
     from ordertape.errors import OrdertapeError
     from ordertape.events import EventKind, Flag, Reason, Side
+    from ordertape.lifecycles.log import read_lifecycles
     from ordertape.live import live
     from ordertape.models import (
         L3EventType,
@@ -53,6 +54,7 @@ __all__ = [
     "read_arrow",
     "read_capture",
     "read_databento",
+    "read_lifecycles",
     "read_lobster",
     "read_tape",
     "rebuild",
@@ -80,6 +82,7 @@ _HOMES = {
     "read_arrow": "tape.arrow_reader",
     "read_capture": "replay.capture",
     "read_databento": "tape.databento",
+    "read_lifecycles": "lifecycles.log",
     "read_lobster": "tape.lobster",
     "read_tape": "tape.reader",
     "rebuild": "tape.rebuild",

@@ -47,6 +47,15 @@ cold_footer_bytes_max: Final = 256 * 2**20
 cold_pause_s: Final = 60
 """Between two looks of the keeper for files that became old enough to be cold.  Policy: one file a
 round while there are some."""
+lives_row_group_rows: Final = 65_536
+"""Lives of orders in one row group of a file beside the archive."""
+lives_rows_kept: Final = 200_000
+"""Lives told since the archive's last file that the server keeps in mind, of one market.  Policy:
+the oldest are dropped, and read from the tape again where they are asked for."""
+lives_stride_events: Final = 16_000
+"""Events whose ended orders are put into one table: small tables cost more than their rows."""
+lives_logs_kept: Final = 8
+"""Markets whose lives the server keeps in mind.  Policy: the least used is dropped."""
 lookup_groups_kept: Final = 3
 """Decoded row groups a market that paging keeps.  Policy: the least used is dropped."""
 lookups_kept: Final = 64
@@ -624,6 +633,44 @@ replay_marker_events_max: Final = 2_000_000
 bases_touch_kept: Final = 16_384
 """Whole books of the archive whose best prices the server keeps in mind.  Policy: the least used
 is read again."""
+
+# Alerts ------------------------------------------------------------------------------------------
+alert_rules_max: Final = 256
+"""Alert rules of a server.  Policy: another one is refused."""
+alert_markets_max: Final = 32
+"""Markets that have alert rules, each has a thread and a book.  Policy: others' are refused."""
+alerts_per_minute_default: Final = 10
+"""Alerts of one rule in a minute where it does not say.  Policy: the others are counted, and told
+with the next one."""
+alerts_per_minute_max: Final = 600
+"""Alerts that one rule may ask for in a minute.  Policy: refused."""
+alert_subjects_kept: Final = 10_000
+"""What a rule fired for, kept in mind so that it does not fire for it again, and alerts of all
+rules.  Policy: the oldest is forgotten."""
+alert_quantile_ms: Final = 60_000
+"""How old a quantile of what rests may be before it is measured again."""
+alerts_kept: Final = 100_000
+"""Alerts in the database.  Policy: the oldest go."""
+alerts_remembered: Final = 1_000
+"""Alerts of a server on which nothing persists.  Policy: the oldest go."""
+alerts_waiting_max: Final = 10_000
+"""Alerts that wait for a database that is away.  Policy: the oldest are dropped and counted."""
+alerts_page_default: Final = 100
+"""Alerts in one page where the request does not say."""
+alerts_page_max: Final = 1_000
+"""Alerts, or large orders, in one page.  Policy: refused."""
+alerts_retry_ms: Final = 2_000
+"""Between two tries to reach the database for rules and alerts."""
+large_orders_wait_ms: Final = 10_000
+"""How long a request for large orders waits for the market's book.  Policy: answered with 503."""
+webhook_waiting_max: Final = 1_000
+"""Alerts that wait for one webhook.  Policy: the oldest are dropped and counted."""
+webhook_ms_max: Final = 5_000
+"""One try to reach a webhook, from connecting to its answer.  Policy: tried again."""
+webhook_tries: Final = 5
+"""Tries of one alert at one webhook.  Policy: then it is dropped and counted."""
+webhook_backoff_ms: Final = 1_000
+"""Before the second try; it doubles with each.  The pause is between half of it and all."""
 
 # Logs --------------------------------------------------------------------------------------------
 log_file_bytes_max: Final = 10 * 2**20

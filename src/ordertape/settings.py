@@ -109,6 +109,25 @@ OriginList = Annotated[
 ]
 
 
+def _check_webhooks(value: SecretStr) -> SecretStr:
+    """Addresses may hold a key of their own: no text of ours shows them."""
+    for part in value.get_secret_value().split():
+        name, _, url = part.partition("=")
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if re.fullmatch(r"[a-z0-9_-]{1,32}", name) is None or not usable:
+            raise PydanticCustomError(
+                "webhooks", "expected texts like ops=https://example.org/hook, blanks between"
+            )
+    return value
+
+
+Webhooks = Annotated[SecretStr, AfterValidator(_check_webhooks)]
+
+
 class _EnvFile(DotEnvSettingsSource):
     """``.env`` without what the environment sets, be it to nothing."""
 
@@ -225,6 +244,16 @@ class Settings(BaseSettings):
         validation_alias="ORDERTAPE_DATABASE_ORDER_INDEX",
         description="whether PostgreSQL finds the events of one order by an index",
     )
+    webhooks: Webhooks = Field(
+        SecretStr(""),
+        validation_alias="ORDERTAPE_WEBHOOKS",
+        description="where alerts may be sent: `name=https://…`, blanks between; rules name it",
+    )
+    webhook_secret: SecretStr | None = Field(
+        None,
+        validation_alias="ORDERTAPE_WEBHOOK_SECRET",
+        description="key with which alerts to webhooks are signed (HMAC-SHA256); unset: unsigned",
+    )
     bitfinex_ws_url: SocketAddress = Field(
         "wss://api-pub.bitfinex.com/ws/2",
         validation_alias="ORDERTAPE_BITFINEX_WS_URL",
@@ -265,6 +294,11 @@ class Settings(BaseSettings):
     def addresses(self, exchange: str) -> tuple[str, str]:
         """(WebSocket, REST) of a venue that the registry knows."""
         return getattr(self, f"{exchange}_ws_url"), getattr(self, f"{exchange}_rest_url")
+
+    def webhook_addresses(self) -> dict[str, str]:
+        """Where alerts may be sent, by name."""
+        parts = (part.partition("=") for part in self.webhooks.get_secret_value().split())
+        return {name: url for name, _, url in parts}
 
     def credentials(self, exchange: str) -> Credentials | None:
         """Those of a venue, None where it asks for none.
@@ -333,11 +367,16 @@ def load_settings(**given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "a setting"
-        raise SettingRefused(
-            f"{name} is {str(first['input'])!r}: {_sentence(str(first['msg']))}"
-        ) from None
+        found = "not shown here" if name in _secrets() else repr(str(first["input"]))
+        raise SettingRefused(f"{name} is {found}: {_sentence(str(first['msg']))}") from None
     except UnicodeDecodeError:
         raise SettingRefused(".env is not UTF-8 text") from None
+
+
+def _secrets() -> set[str]:
+    """Names of settings whose values no text may show."""
+    fields = Settings.model_fields.values()
+    return {str(each.validation_alias) for each in fields if "SecretStr" in str(each.annotation)}
 
 
 def _sentence(message: str) -> str:

@@ -13,6 +13,9 @@ from fastapi import Path as PathParameter
 from starlette.requests import HTTPConnection
 
 from ordertape import limits
+from ordertape.alerts.service import Alerts
+from ordertape.alerts.store import DatabaseStore, MemoryStore
+from ordertape.alerts.webhooks import Webhooks
 from ordertape.api.database import Database
 from ordertape.api.figures import KnownFigures
 from ordertape.api.ports import Server
@@ -22,6 +25,7 @@ from ordertape.broadcast.market import Channel
 from ordertape.database.stored import Stored
 from ordertape.errors import DatabaseError, DatabaseUnavailable, NameRefused, UnknownMarket
 from ordertape.kept import Kept
+from ordertape.lifecycles.log import LivesLog
 from ordertape.models import StreamInfo
 from ordertape.page.heat import BUCKET_NS
 from ordertape.page.markets import PageMarkets
@@ -88,11 +92,22 @@ class Api:
         self.database = None if server.database is None else Database(server.database)
         self.figures = KnownFigures()
         self.pages = PageMarkets(work.live)
+        secret = settings.webhook_secret
+        self.alerts = Alerts(
+            MemoryStore() if server.database is None else DatabaseStore(server.database),
+            self.pages,
+            self._data_of,
+            Webhooks(
+                settings.webhook_addresses(),
+                None if secret is None else secret.get_secret_value(),
+            ),
+        )
         self.overviews = Overviews()
         self.tiles: tuple[Kept[TileKey, tuple[bytes, str]], ...] = tuple(
             Kept(limits.tiles_kept) for _ in BUCKET_NS
         )
         """Finished ones by level of detail, gzipped, with their ETags."""
+        self._lives: Kept[Path, LivesLog] = Kept(limits.lives_logs_kept)
         self._lookups: Kept[Path, TapeLookup] = Kept(limits.lookups_kept)
         self._histories: Kept[Path, tuple[object, History]] = Kept(limits.lookups_kept)
 
@@ -143,10 +158,19 @@ class Api:
         folder = MarketFolder(self.server.data, stored.exchange, stored.symbol)
         return Meant(stored.exchange, stored.symbol, folder, None, None, stored)
 
+    def _data_of(self, exchange: str, symbol: str) -> Path:
+        folder = self.find(exchange, symbol).folder
+        folder.require()
+        return folder.data
+
     def lookup(self, meant: Meant) -> TapeLookup:
         """Blocking work: the market's tape."""
         meant.folder.require()
         return self._lookups.first(meant.folder.root, TapeLookup(meant.folder))
+
+    def lives(self, meant: Meant) -> LivesLog:
+        """The lives of the market's orders."""
+        return self._lives.first(meant.folder.root, LivesLog(meant.folder))
 
     def history(self, meant: Meant) -> History:
         """Blocking work: what the market's marks say; no tape, no marks."""

@@ -79,6 +79,24 @@ RELATIONS: Final[dict[str, tuple[str, ...]]] = {
         "missing_to",
         "created_at",
     ),
+    "alert_rules": ("rule", "exchange", "symbol", "kind", "spec", "created_at"),
+    "alerts": (
+        "alert",
+        "rule",
+        "kind",
+        "exchange",
+        "symbol",
+        "timestamp",
+        "ts",
+        "subject",
+        "text",
+        "price",
+        "size",
+        "side",
+        "order_id",
+        "left_out",
+        "created_at",
+    ),
 }
 FUNCTIONS: Final = ("moment", "ns", "order_history", "seq_from")
 

@@ -13,7 +13,7 @@ import structlog
 from ordertape import limits
 from ordertape.eras import EraNow
 from ordertape.errors import OrdertapeError, UnknownMarket
-from ordertape.page.scene import Posted, Reader, Scene, Spot
+from ordertape.page.scene import Posted, Reader, Scene, Spot, Watcher
 from ordertape.page.view import text_out
 from ordertape.tape.history import history_of
 from ordertape.tape.marks import Mark
@@ -35,6 +35,7 @@ class LiveMarket:
         self.data, self.spot = data, Spot(exchange, symbol, "live")
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._readers: list[Reader] = []
+        self._watchers: list[Watcher] = []
         self._scene: Scene | None = None
         self._stop = threading.Event()
         self._log = structlog.stdlib.get_logger("ordertape.page").bind(
@@ -57,6 +58,16 @@ class LiveMarket:
     def leave(self, reader: Reader) -> None:
         self._calls.put(lambda: self._leave(reader))
 
+    def watch(self, watcher: Watcher) -> None:
+        self._calls.put(lambda: self._watch(watcher))
+
+    def unwatch(self, watcher: Watcher) -> None:
+        self._calls.put(lambda: self._unwatch(watcher))
+
+    def call(self, what: Callable[[], None]) -> None:
+        """Calls it in the market's thread, whether there is a scene or not."""
+        self._calls.put(what)
+
     def keys(self, reader: Reader) -> None:
         self._calls.put(lambda: self._scene.keys(reader) if self._scene else None)
 
@@ -74,6 +85,17 @@ class LiveMarket:
             self._readers.remove(reader)
         if self._scene is not None:
             self._scene.leave(reader)
+
+    def _watch(self, watcher: Watcher) -> None:
+        self._watchers.append(watcher)
+        if self._scene is not None:
+            watcher.begin(self._scene)
+            self._scene.watchers.append(watcher)
+
+    def _unwatch(self, watcher: Watcher) -> None:
+        for watchers in (self._watchers, self._scene.watchers if self._scene else []):
+            if watcher in watchers:
+                watchers.remove(watcher)
 
     # The thread ---------------------------------------------------------------------------------
 
@@ -93,6 +115,8 @@ class LiveMarket:
         for reader in self._readers:
             reader.wish = None
             reader.post(Posted([text_out("status", told, time.time_ns() // 1000)]))
+        for watcher in self._watchers:
+            watcher.failed(reason)
         self._answer(time.monotonic() + limits.replica_retry_ms / 1000)
 
     def _follow(self) -> None:
@@ -106,6 +130,9 @@ class LiveMarket:
             self._scene = scene
             for waiting in self._readers:
                 scene.join(waiting)
+            for watcher in self._watchers:
+                watcher.begin(scene)
+            scene.watchers.extend(self._watchers)
             self._go_on(scene, tail)
         finally:
             self._scene = None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ordertape import limits
 from ordertape.page.live import LiveMarket
-from ordertape.page.scene import Reader
+from ordertape.page.scene import Reader, Watcher
 
 __all__ = ["PageMarkets"]
 
@@ -25,7 +25,25 @@ class PageMarkets:
         self._ends: dict[Key, asyncio.TimerHandle] = {}
 
     def join(self, data: Path, exchange: str, symbol: str, reader: Reader) -> LiveMarket:
-        key = (data, exchange, symbol)
+        market = self._held((data, exchange, symbol))
+        market.join(reader)
+        return market
+
+    def leave(self, market: LiveMarket, reader: Reader) -> None:
+        market.leave(reader)
+        self._let_go(market)
+
+    def watch(self, data: Path, exchange: str, symbol: str, watcher: Watcher) -> LiveMarket:
+        """As ``join`` for one that is told what happens."""
+        market = self._held((data, exchange, symbol))
+        market.watch(watcher)
+        return market
+
+    def unwatch(self, market: LiveMarket, watcher: Watcher) -> None:
+        market.unwatch(watcher)
+        self._let_go(market)
+
+    def _held(self, key: Key) -> LiveMarket:
         if (end := self._ends.pop(key, None)) is not None:
             end.cancel()
         market = self._markets.get(key)
@@ -33,11 +51,9 @@ class PageMarkets:
             market = self._markets[key] = LiveMarket(*key)
             market.start()
         self._readers[key] = self._readers.get(key, 0) + 1
-        market.join(reader)
         return market
 
-    def leave(self, market: LiveMarket, reader: Reader) -> None:
-        market.leave(reader)
+    def _let_go(self, market: LiveMarket) -> None:
         key = (market.data, market.spot.exchange, market.spot.symbol)
         self._readers[key] -= 1
         if self._readers[key] == 0:

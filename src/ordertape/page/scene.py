@@ -25,7 +25,7 @@ from ordertape.tape.history import History
 from ordertape.tape.marks import Mark
 from ordertape.times import NS_PER_SECOND
 
-__all__ = ["Asked", "Posted", "Reader", "Scene", "Spot"]
+__all__ = ["Asked", "Posted", "Reader", "Scene", "Spot", "Watcher"]
 
 SHOWN_SHARE: Final = 0.01
 """Of the price: what a picture's rows reach over at least, unless asked otherwise."""
@@ -75,11 +75,31 @@ class Reader:
     wish: Wish | None = field(default=None, init=False)
 
 
+class Watcher:
+    """Is told what happens instead of being sent pictures of it; all in the scene's thread."""
+
+    def begin(self, _scene: Scene, /) -> None:
+        """A book that goes on from here: the first one, or another one after a failure."""
+
+    def failed(self, _reason: str, /) -> None:
+        """There is no book until it begins again."""
+
+    def applied(self, _batch: EventBatch, _effects: Effects, _ended: Rows, /) -> None:
+        """As a view is told."""
+
+    def mark(self, _mark: Mark, /) -> None:
+        """What the tape says of itself."""
+
+    def tick(self, _now: int, /) -> None:
+        """Time has come to ``now`` (ns)."""
+
+
 class Scene:
     def __init__(self, spot: Spot, book: OrderBook, history: History) -> None:
         self.spot, self.history, self.handles = spot, history, Handles()
         self.followed = FollowedBook(book, self._applied)
         self._views: dict[Wish, tuple[View, list[Reader]]] = {}
+        self.watchers: list[Watcher] = []
         self._counted: deque[tuple[int, int]] = deque(maxlen=6)
         self._latency: list[int] = []
         self._era = book.era
@@ -106,6 +126,8 @@ class Scene:
     def _applied(self, batch: EventBatch, effects: Effects, ended: Rows) -> None:
         for view, _ in self._views.values():
             view.applied(batch, effects, ended)
+        for watcher in self.watchers:
+            watcher.applied(batch, effects, ended)
 
     def mark(self, mark: Mark) -> None:
         """What the tape says of itself: readers are told of gaps and states at once."""
@@ -114,6 +136,8 @@ class Scene:
             self.gap(mark.fields["from_ns"], mark.fields["to_ns"], str(mark.fields["reason"]))
         elif mark.kind == "state":
             self.tell_status(force=True)
+        for watcher in self.watchers:
+            watcher.mark(mark)
 
     def gap(self, from_ns: int, to_ns: int | None, reason: str) -> None:
         """Readers are told of a loss between two moments (ns)."""
@@ -123,6 +147,8 @@ class Scene:
     def tick(self, now: int) -> None:
         """Time has come to ``now`` (ns): every reader is sent what changed."""
         self.now = now
+        for watcher in self.watchers:
+            watcher.tick(now)
         if self.followed.book.era != self._era:
             self._era = self.followed.book.era
             for view, readers in self._views.values():

@@ -24,6 +24,8 @@ from ordertape.crash_points import crash_point
 from ordertape.database.address import address_of
 from ordertape.database.service import DatabaseFollower
 from ordertape.errors import OrdertapeError, RoleBusy
+from ordertape.lifecycles.files import forget_before
+from ordertape.lifecycles.log import store_next
 from ordertape.resources import require_files
 from ordertape.roles.children import keep_beating, when_parent_leaves
 from ordertape.roles.locks import hold
@@ -31,7 +33,7 @@ from ordertape.roles.logs import configure_logs, logger, market_logger
 from ordertape.roles.status import read_report
 from ordertape.settings import Settings, load_settings
 from ordertape.tape.archive import Archiver
-from ordertape.tape.archive_files import list_files
+from ordertape.tape.archive_files import last_file, list_files
 from ordertape.tape.bases import list_bases
 from ordertape.tape.cold import cool, days_ago
 from ordertape.tape.folder import MarketFolder, markets
@@ -56,6 +58,8 @@ class Keeper:
         self._archive_bytes_max = archive_bytes_max
         self._archivers: dict[Path, Archiver] = {}
         self._complaints: dict[Path, str] = {}
+        self._lives: dict[Path, int] = {}
+        """The event up to which each market's lives are stored, or can't be."""
         self._log = logger("keeper")
 
     def run(self, stop: threading.Event) -> None:
@@ -80,7 +84,22 @@ class Keeper:
         moved = sum(self._step(folder) for folder in markets(self.data))
         if self._cold_days is not None and time.monotonic() >= self._cold_due:
             self._cool(days_ago(self._cold_days))
+        self._store_lives()
         return moved
+
+    def _store_lives(self) -> None:
+        """Of one file of an archive, so that nobody waits."""
+        for folder in markets(self.data):
+            newest = last_file(folder.archive)
+            if newest is None or self._lives.get(folder.root) == newest.last_seq:
+                continue
+            try:
+                if store_next(folder) is not None:
+                    return
+            except (OrdertapeError, OSError) as error:
+                # The next file of the archive has another try; until then the tape answers.
+                _log_of(folder).warning("L3_lives_failed", reason=str(error))
+            self._lives[folder.root] = newest.last_seq
 
     def _cool(self, before: int) -> None:
         """Makes one file cold, so that nobody waits; where there is none, looks again later."""
@@ -186,6 +205,8 @@ def prune(folder: MarketFolder, bytes_max: int) -> int:
                 path.unlink()
                 crash_point("keeper.oldest_forgotten")
             gone += oldest.last_seq - oldest.first_seq + 1
+        if gone:
+            forget_before(folder, files[0].first_seq)
     return gone
 
 

@@ -19,14 +19,12 @@ from ordertape.venues.texts import shown
 __all__ = ["Control", "is_subscriptions"]
 
 _FATAL = (
-    "auth",
-    "api key",
-    "apikey",
-    "passphrase",
-    "signature",
+    *("api key", "apikey", "passphrase", "invalid signature", "bad signature"),
+    *("require authentication", "requires authentication", "authentication required"),
     "not a valid product",
 )
-"""Words of errors that would come again: what is wrong with credentials or a product stays so."""
+"""What a refusal names that would come again: a key, its parts or the lack of one, a product.  A
+bare "Authentication Failed" names none of them and may be the venue's own trouble."""
 _CLOCK = "timestamp"
 """Of one that ends with its cause: a wrong clock, or a process that was suspended meanwhile."""
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

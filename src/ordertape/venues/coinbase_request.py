@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+import msgspec
+
 from ordertape import limits
 from ordertape._engine import CoinbaseSnapshot, IdCodec, OrderBook
 from ordertape.errors import IdRefused, NumberRefused
@@ -27,10 +29,22 @@ REFUSED: Final = (NumberRefused, IdRefused, ValueError)
 
 _OK: Final = 200
 _BANS: Final = (418, 429)
-_REFUSALS: Final = (401, 403)
+_UNAUTHORIZED: Final = 401
+_FORBIDDEN: Final = 403
 _CLOCK: Final = b"timestamp"
 """In the body of a refusal that our clock, not the key, is the cause of."""
+_OF_THE_KEY: Final = ("api key", "apikey", "passphrase", "permission", "scope", "signature")
+"""What a 403 names that would come again.  Others come from whoever stands before the venue: a
+filter or a guard against attacks refuses for a while."""
 _MISSING: Final = 404
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class _Refusal(msgspec.Struct):
+    message: str = ""
+
+
+_decode: Final = msgspec.json.Decoder(_Refusal).decode
 
 
 class BookRequests:
@@ -91,13 +105,14 @@ class BookRequests:
     ) -> CoinbaseSnapshot | Outcome | None:
         """The book that was asked for, else what follows of the answer."""
         self.under_way = False
-        if status in _REFUSALS:
+        if status in (_UNAUTHORIZED, _FORBIDDEN):
             if isinstance(body, bytes) and _CLOCK in body.lower():
                 reason = f"the venue refuses our clock over REST (status {status})"
                 wait_ms = limits.clock_refused_ms
                 return faulted(Action.RECONNECT, f"{self._market}: {reason}", wait_ms)
-            reason = f"the venue refuses our credentials over REST (status {status})"
-            return faulted(Action.FAIL, f"{self._market}: {reason}")
+            if status == _UNAUTHORIZED or _names_the_key(body):
+                reason = f"the venue refuses our credentials over REST (status {status})"
+                return faulted(Action.FAIL, f"{self._market}: {reason}")
         if status == _MISSING:
             return faulted(Action.FAIL, f"{self._market}: the venue has no such product")
         if status in _BANS:
@@ -139,6 +154,15 @@ class BookRequests:
         self.postpone(now)
         many = self._failures >= limits.snapshot_failures_max
         return faulted(Action.RECONNECT if many else Action.NOTE, f"no snapshot: {reason}")
+
+
+def _names_the_key(body: Any) -> bool:
+    """Whether the venue's own message, which is JSON, blames the key."""
+    try:
+        said = _decode(body if isinstance(body, bytes) else b"").message.lower()
+    except _UNREADABLE:
+        return False
+    return any(word in said for word in _OF_THE_KEY)
 
 
 def _read_book(codec: IdCodec, price_scale: int, size_scale: int, body: bytes) -> CoinbaseSnapshot:

@@ -4,14 +4,36 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from ordertape.api.routes import gaps, heatmap, live, orders, page, snapshots, statistics, streams
+from ordertape.api.routes import (
+    alerts,
+    gaps,
+    heatmap,
+    lifecycles,
+    live,
+    orders,
+    page,
+    snapshots,
+    statistics,
+    streams,
+)
 
-__all__ = ["HEATMAP_PREFIX", "PAGE_PREFIX", "PREFIX", "page_router", "router"]
+__all__ = [
+    "ALERTS_PREFIX",
+    "HEATMAP_PREFIX",
+    "LIVES_PREFIX",
+    "PAGE_PREFIX",
+    "PREFIX",
+    "page_router",
+    "router",
+]
 
 PREFIX = "/api/v1/orderbook-heatmap/level3"
 
 PAGE_PREFIX = "/api/v1/orderbook-heatmap/page"
 HEATMAP_PREFIX = "/api/v1/orderbook-heatmap/heatmap"
+LIVES_PREFIX = "/api/v1/orderbook-heatmap"
+
+ALERTS_PREFIX = "/api/v1/orderbook-heatmap"
 
 router = APIRouter(prefix=PREFIX)
 for part in (streams, orders, snapshots, statistics, gaps, live):
@@ -19,3 +41,5 @@ for part in (streams, orders, snapshots, statistics, gaps, live):
 page_router = APIRouter()
 page_router.include_router(page.router, prefix=PAGE_PREFIX)
 page_router.include_router(heatmap.router, prefix=HEATMAP_PREFIX)
+page_router.include_router(alerts.router, prefix=ALERTS_PREFIX)
+page_router.include_router(lifecycles.router, prefix=LIVES_PREFIX)

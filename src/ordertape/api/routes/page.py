@@ -12,6 +12,7 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from ordertape import limits
+from ordertape.alerts.fired import Alert
 from ordertape.api.context import Api, TheApi
 from ordertape.errors import OrdertapeError
 from ordertape.page import requests
@@ -66,6 +67,7 @@ class _Session:
             asyncio.create_task(part)
             for part in (self._listen(), self._send_forever(), self._too_slow.wait())
         ]
+        self.api.alerts.listen(self._alert)
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             if self._too_slow.is_set():
@@ -75,6 +77,7 @@ class _Session:
         except (TimeoutError, WebSocketDisconnect, RuntimeError):
             pass
         finally:
+            self.api.alerts.leave(self._alert)
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
@@ -231,6 +234,9 @@ class _Session:
             _into(loop, self._posted, stream, Posted([out]))
 
         opened.market.ask(answer)
+
+    def _alert(self, alert: Alert) -> None:
+        self._say(alert.as_frame())
 
     def _say(self, told: dict[str, Any]) -> None:
         if len(self.said) < limits.page_waiting_texts_max:

@@ -21,7 +21,10 @@ WEBSOCKET: Final = "WEBSOCKET"
 
 _LEVEL3: Final = "/api/v1/orderbook-heatmap/level3"
 _PAGE: Final = "/api/v1/orderbook-heatmap/page/ws"
+_ALERTS: Final = "/api/v1/orderbook-heatmap/alerts"
+_LARGE: Final = "/api/v1/orderbook-heatmap/large-orders"
 _HEATMAP: Final = "/api/v1/orderbook-heatmap/heatmap"
+_LIVES: Final = "/api/v1/orderbook-heatmap/lifecycles"
 
 ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("GET", "/"): "read",
@@ -36,8 +39,14 @@ ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("GET", "/readyz"): "public",
     ("GET", "/redoc"): "read",
     ("GET", "/static-offline-docs/{path:path}"): "public",
+    ("GET", _ALERTS): "read",
+    ("GET", f"{_ALERTS}/rules"): "read",
+    ("POST", f"{_ALERTS}/rules"): "control",
+    ("DELETE", f"{_ALERTS}/rules/{{rule}}"): "control",
+    ("GET", f"{_LARGE}/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/overview"): "read",
     ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/tile"): "read",
+    ("GET", f"{_LIVES}/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_LEVEL3}/gaps/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_LEVEL3}/orders/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_LEVEL3}/snapshot/{{exchange}}/{{symbol:path}}"): "read",

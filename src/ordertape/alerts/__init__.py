@@ -1,0 +1,1 @@
+"""Alerts: rules over live markets, what fired, and who is told."""

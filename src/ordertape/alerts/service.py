@@ -1,0 +1,200 @@
+"""The alerts of a server: rules, the markets that are watched for them, and who is told.
+
+Rules and listeners belong to the event loop.  A thread of its own reads and writes the store, which
+may be away for as long as it likes: what fired meanwhile waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import structlog
+
+from ordertape import limits
+from ordertape.alerts.fired import Alert
+from ordertape.alerts.rules import Rule
+from ordertape.alerts.store import AlertQuery, AlertStore
+from ordertape.alerts.watch import RuleWatch
+from ordertape.alerts.webhooks import Webhooks
+from ordertape.errors import DatabaseError, DatabaseUnavailable, OrdertapeError
+from ordertape.page.live import LiveMarket
+from ordertape.page.markets import PageMarkets
+
+__all__ = ["Alerts"]
+
+Listener: TypeAlias = Callable[[Alert], None]
+Find: TypeAlias = Callable[[str, str], Path]
+"""The data folder of a market.  Raises UnknownMarket."""
+
+
+class Alerts:
+    """``begin`` and everything else is called in the event loop, but for ``store``."""
+
+    def __init__(
+        self, store: AlertStore, markets: PageMarkets, find: Find, webhooks: Webhooks
+    ) -> None:
+        self.store, self.webhooks = store, webhooks
+        self._markets, self._find = markets, find
+        self._loop = asyncio.get_running_loop()
+        self._rules: dict[int, Rule] = {}
+        self._gone: set[int] = set()
+        """Rules that were removed, maybe before the store's were loaded."""
+        self._watched: dict[tuple[str, str], tuple[LiveMarket, RuleWatch]] = {}
+        self._known: OrderedDict[str, None] = OrderedDict()
+        self._listeners: set[Listener] = set()
+        self._waiting: deque[Alert] = deque(maxlen=limits.alerts_waiting_max)
+        self._lock = threading.Lock()
+        self._due = threading.Event()
+        self._stop = threading.Event()
+        self._complaint = ""
+        self._dropped = 0
+        self._log = structlog.stdlib.get_logger("ordertape.alerts")
+        self._thread = threading.Thread(target=self._keep, name="alerts", daemon=True)
+
+    def begin(self) -> None:
+        self.webhooks.begin()
+        self._thread.start()
+
+    async def close(self) -> None:
+        """What fired is written first, where the store takes it."""
+        for market, watch in self._watched.values():
+            self._markets.unwatch(market, watch)
+        self._watched.clear()
+        await self.webhooks.close()
+        self._stop.set()
+        self._due.set()
+        await asyncio.to_thread(self._thread.join)
+        self.store.close()
+
+    # Rules ----------------------------------------------------------------------------------------
+
+    def added(self, rule: Rule) -> None:
+        """Watches for a rule that the store took."""
+        self._rules[rule.number] = rule
+        self._watch_for(rule.market)
+
+    def removed(self, number: int) -> None:
+        """Watches for it no more."""
+        self._gone.add(number)
+        rule = self._rules.pop(number, None)
+        if rule is not None:
+            self._watch_for(rule.market)
+
+    def _loaded(self, rules: list[Rule], known: list[str]) -> None:
+        self._known.update(dict.fromkeys(known))
+        self._rules |= {rule.number: rule for rule in rules if rule.number not in self._gone}
+        for market in {rule.market for rule in rules}:
+            self._watch_for(market)
+
+    def _watch_for(self, name: tuple[str, str]) -> None:
+        """Holds a market against the rules it has now."""
+        rules = [rule for rule in self._rules.values() if rule.market == name]
+        watched = self._watched.get(name)
+        if not rules:
+            if watched is not None:
+                del self._watched[name]
+                self._markets.unwatch(*watched)
+            return
+        if watched is None:
+            watch = RuleWatch(self._fired)
+            try:
+                data = self._find(*name)
+            except OrdertapeError as error:
+                self._log.warning("L3_alert_market_unknown", market=" ".join(name), why=str(error))
+                return
+            watched = self._watched[name] = (self._markets.watch(data, *name, watch), watch)
+        market, watch = watched
+        market.call(lambda: watch.become(rules))
+
+    # What fires -----------------------------------------------------------------------------------
+
+    def listen(self, listener: Listener) -> None:
+        """It is told every alert from now on."""
+        self._listeners.add(listener)
+
+    def leave(self, listener: Listener) -> None:
+        self._listeners.discard(listener)
+
+    def _fired(self, alert: Alert) -> None:
+        """In a market's thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._tell, alert)
+
+    def _tell(self, alert: Alert) -> None:
+        rule = self._rules.get(alert.rule)
+        if rule is None or alert.id in self._known:
+            return
+        self._known[alert.id] = None
+        if len(self._known) > limits.alert_subjects_kept:
+            self._known.popitem(last=False)
+        for listener in self._listeners:
+            listener(alert)
+        if (name := rule.spec.get("webhook")) is not None:
+            self.webhooks.put(name, alert)
+        with self._lock:
+            self._dropped += len(self._waiting) == limits.alerts_waiting_max
+            self._waiting.append(alert)
+        self._due.set()
+
+    # The store's thread ---------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        while not self._stop.is_set() and not self._load():
+            self._stop.wait(limits.alerts_retry_ms / 1000)
+        while True:
+            self._due.wait()
+            self._due.clear()
+            while not self._save() and not self._stop.is_set():
+                self._stop.wait(limits.alerts_retry_ms / 1000)
+            if self._stop.is_set():
+                self._save()
+                return
+
+    def _load(self) -> bool:
+        try:
+            rules = self.store.rules()
+            query = AlertQuery(limit=limits.alert_subjects_kept)
+            known = [alert.id for alert in reversed(self.store.alerts(query))]
+        except DatabaseError as error:
+            self._complain(error)
+            return False
+        self._works()
+        self._loop.call_soon_threadsafe(self._loaded, rules, known)
+        return True
+
+    def _save(self) -> bool:
+        """Everything that waits; False where the store does not take it now."""
+        with self._lock:
+            batch = list(self._waiting)
+            self._waiting.clear()
+        if not batch:
+            return True
+        try:
+            self.store.save(batch)
+        except DatabaseUnavailable as error:
+            with self._lock:
+                room = limits.alerts_waiting_max - len(self._waiting)
+                self._dropped += max(0, len(batch) - room)
+                self._waiting.extendleft(reversed(batch[-room:] if room else []))
+            self._complain(error)
+            return False
+        except DatabaseError as error:
+            self._complain(error)  # it will not take them later either; they were told
+            return True
+        self._works()
+        return True
+
+    def _complain(self, error: DatabaseError) -> None:
+        if str(error) != self._complaint:
+            self._complaint = str(error)
+            self._log.warning("L3_alerts_without_database", reason=self._complaint)
+
+    def _works(self) -> None:
+        if self._complaint:
+            self._complaint = ""
+            self._log.info("L3_alerts_with_database", dropped=self._dropped)

@@ -1,0 +1,136 @@
+"""Lives of orders over REST are those made by hand, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from ordertape.events import REASONS, Side
+from ordertape.lifecycles.log import store_next
+from ordertape.lifecycles.tables import ENDINGS, FLAGS
+from ordertape.models import iso_from_ns
+from ordertape.tape.archive import Archiver
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.journal import JournalWriter
+from support.interface import interface
+from support.recorded_lives import Unexplained, by_hand, write
+from support.served import exact, sentence
+from support.server import API
+
+MARKET = ("bitfinex", "A/USD")
+
+
+class Doors:
+    """The route in front of a tape: stored, archived and in the journal."""
+
+    def __init__(self, folder: MarketFolder, address: str, client: httpx.Client) -> None:
+        self.folder = folder
+        self.plain = by_hand(folder)
+        self._route = f"{address.removesuffix(API)}{API.removesuffix('level3')}lifecycles"
+        self._client = client
+
+    def get(self, market: str = "/".join(MARKET), **parameters: Any) -> httpx.Response:
+        return self._client.get(f"{self._route}/{market}", params=parameters)
+
+    def pages(self, **parameters: Any) -> Iterator[dict[str, Any]]:
+        cursor: dict[str, str] = {}
+        while True:
+            response = self.get(**parameters, **cursor)
+            assert response.status_code == 200, response.text
+            page = exact(response.text)
+            assert page["count"] == len(page["lifecycles"])
+            yield page
+            if page["next_cursor"] is None:
+                return
+            cursor = {"cursor": page["next_cursor"]}
+
+    def rows(self, **parameters: Any) -> list[dict[str, Any]]:
+        return [row for page in self.pages(**parameters) for row in page["lifecycles"]]
+
+
+@pytest.fixture(scope="module")
+def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+    data = tmp_path_factory.mktemp("lives")
+    folder, market = MarketFolder(data, *MARKET), Unexplained(seed=21, orders=25)
+    write(folder, market, 300)
+    archiver = Archiver(folder, file_rows_max=250, row_group_rows=70)
+    archiver.finish()
+    archiver.close()
+    assert store_next(folder) is not None
+    with JournalWriter(folder) as writer:
+        for batch in market.messages(200):
+            writer.append(batch)
+    with interface(data) as served, httpx.Client(timeout=30) as client:
+        yield Doors(folder, served.address, client)
+
+
+def shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A row made by hand as the route is to show it."""
+    own = ("bid", 1) if row["side"] == Side.BID else ("ask", -1)
+
+    def distance(when: str) -> Decimal | None:
+        best = row[f"{own[0]}{when}"]
+        return None if best is None else own[1] * (best - row[f"price{when}"])
+
+    same = ("order_id", "price_first", "price", "size_first", "size", "filled", "fills",
+            "amendments", "inferred", "bid_first", "ask_first", "bid", "ask", "era")  # fmt: skip
+    return {
+        **{name: row[name] for name in same},
+        "side": Side(row["side"]).name.lower(),
+        "opened": iso_from_ns(row["opened"]),
+        "ended": iso_from_ns(row["ended"]) if row["ending"] else None,
+        "ending": ENDINGS[row["ending"]],
+        "reason": REASONS.get(row["reason"]),
+        "distance_first": distance("_first"),
+        "distance": distance(""),
+        "orders_ahead_first": row["ahead_first"],
+        "orders_ahead": row["ahead"],
+        **{name: bool(row["flags"] & bit) for bit, name in FLAGS.items()},
+        "opened_sequence": row["opened_seq"],
+        "ended_sequence": row["ended_seq"] if row["ending"] else None,
+        "told_sequence": row["told_seq"],
+    }
+
+
+@pytest.mark.parametrize("limit", [23, 1000])
+def test_the_pages_together_are_every_order_that_ended(doors: Doors, limit: int) -> None:
+    pages = list(doors.pages(limit=limit))
+    assert all(page["count"] <= limit for page in pages)
+    rows = [row for page in pages for row in page["lifecycles"]]
+    assert rows == [shown(row) for row in doors.plain.ended]
+    assert {"exchange", "symbol", "state", "era", "age_ms", "simulated"} <= pages[0].keys()
+
+
+@pytest.mark.parametrize("limit", [11, 1000])
+def test_those_that_are_alive_come_when_asked_for(doors: Doors, limit: int) -> None:
+    assert doors.rows(alive="true", limit=limit) == [shown(row) for row in doors.plain.alive]
+
+
+def test_rows_are_chosen_by_what_is_asked(doors: Doors) -> None:
+    plain = doors.plain.ended
+    middle, later = plain[len(plain) // 3]["ended"], plain[len(plain) // 2]["ended"]
+    one = plain[40]["order_id"]
+    for asked, fits in (
+        ({"start_time": iso_from_ns(middle)}, lambda row: row["ended"] >= middle),
+        ({"end_time": iso_from_ns(later)}, lambda row: row["ended"] < later),
+        ({"order_id": one}, lambda row: row["order_id"] == one),
+        ({"reason": "filled"}, lambda row: REASONS.get(row["reason"]) == "filled"),
+        ({"ending": "evicted"}, lambda row: ENDINGS[row["ending"]] == "evicted"),
+        ({"min_size": "50.5"}, lambda row: row["size_first"] >= Decimal("50.5")),
+    ):
+        expected = [shown(row) for row in plain if fits(row)]
+        assert 0 < len(expected) < len(plain)
+        assert doors.rows(**asked, limit=50) == expected
+
+
+def test_what_can_t_be_answered_is_told_in_a_sentence(doors: Doors) -> None:
+    assert "never collected" in sentence(doors.get("bitfinex/NO/PE"), 404)
+    assert sentence(doors.get(reason="boredom"), 422).startswith("reason")
+    assert "expected a next_cursor of ours" in sentence(doors.get(cursor="bm9uZQ"), 422)
+    page = exact(doors.get(limit=3).text)
+    other = {"cursor": page["next_cursor"], "order_id": "1"}
+    assert "found other parameters" in sentence(doors.get(**other), 422)
