@@ -7,12 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ordertape.events import EventKind
-from ordertape.tape.reader import TapeReader
 from support.arena import Arena, the_arena
-from support.coinbase import PRODUCT
 from support.killing import attempt_kill, attempt_place
-from support.tape import rows_of
 from support.truth import tape_against
 
 
@@ -39,12 +35,12 @@ def test_the_judge_sees_a_loss_a_lie_and_an_invention(arena: Arena) -> None:
     """A test that can't fail proves nothing: what was said is altered, the tape is as it was."""
     arena.fresh()
     collector = arena.collector()
-    arena.wait_live(collector, events=1_000)
+    arena.wait_live(collector, events=100)
     assert collector.stop() == 0, collector.ending()
     assert tape_against(arena.truth, arena.data) == []
     said = arena.truth.said
-    rows = rows_of(TapeReader(arena.data, "coinbase", PRODUCT).batches())
-    number = [row["venue_seq"] for row in rows if row["kind"] == EventKind.OPEN][-1]
+    opens = [n for n, (_, text) in said.items() if text.startswith(b'{"type":"open"')]
+    (number,) = [n for n in opens if n > min(said)][-40:-39]
     at, text = said[number]
     message = json.loads(text)
     said[number] = (at, json.dumps({**message, "remaining_size": "999"}).encode())
