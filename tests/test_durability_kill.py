@@ -7,9 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from ordertape.events import EventKind
+from ordertape.tape.reader import TapeReader
 from support.arena import Arena, the_arena
 from support.killing import attempt_kill, attempt_place
-from support.truth import tape_against
+from support.tape import rows_of
+from support.truth import EXCHANGE, PRODUCT, tape_against
 
 
 @pytest.fixture
@@ -39,8 +42,10 @@ def test_the_judge_sees_a_loss_a_lie_and_an_invention(arena: Arena) -> None:
     assert collector.stop() == 0, collector.ending()
     assert tape_against(arena.truth, arena.data) == []
     said = arena.truth.said
-    opens = [n for n, (_, text) in said.items() if text.startswith(b'{"type":"open"')]
-    (number,) = [n for n in opens if n > min(said)][-40:-39]
+    # The venue may have said much more since the collector stopped.
+    rows = rows_of(TapeReader(arena.data, EXCHANGE, PRODUCT).batches())
+    opened = [row for row in rows if row["kind"] == EventKind.OPEN]
+    number = next(n for row in reversed(opened) if (n := row["venue_seq"]) in said)
     at, text = said[number]
     message = json.loads(text)
     said[number] = (at, json.dumps({**message, "remaining_size": "999"}).encode())

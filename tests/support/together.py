@@ -9,6 +9,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
@@ -47,6 +48,8 @@ class Together:
         self._tries = 0
         self.port = free_port()
         self.server: Launched | None = None
+        self.end: Callable[[], None] = self.close
+        """Venue and folder go, too."""
 
     def next_try(self) -> None:
         self.close()
@@ -94,18 +97,18 @@ class Together:
     def kill_everything(self) -> None:
         """PostgreSQL and its guard, too."""
         assert self.server is not None
+        server, self.server = self.server, None
         cluster = Cluster(self.data / "postgresql" / CLUSTER)
-        for pid in [*self.server.processes(), *cluster._processes()]:
+        for pid in [*server.processes(), *cluster._processes()]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.server.wait_gone()
+        server.wait_gone()
+        server.close()
         wait_for(lambda: not cluster._processes(), "the end of PostgreSQL")
 
     def close(self) -> None:
         if self.server is not None:
             self.kill_everything()
-            self.server.close()
-            self.server = None
 
     def judge(self, durable: int) -> list[str]:
         """With nothing running: the tape against what the venue said, PostgreSQL against it."""
@@ -120,12 +123,14 @@ class Together:
 
 @cache
 def the_world() -> Together:
-    """The one of this process; it goes with the process."""
+    """The one of this process; it goes with the process, or when it is ended."""
     opened = ExitStack()
-    atexit.register(opened.close)
     folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="ordertape-together-")))
     world = Together(folder, opened.enter_context(Truth(rate=300)))
     opened.callback(world.close)
+    world.end = opened.close
+    # The last to be registered goes first: before the folder's own watch at the end.
+    atexit.register(opened.close)
     return world
 
 

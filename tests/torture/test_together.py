@@ -1,6 +1,6 @@
 """``kill -9`` of API, database, collector and keeper together: exact tapes, rows once, LIVE again.
 
-``make torture`` alone does it: once takes half a minute.
+``make test`` does the first once (tests/test_durability_together.py).
 """
 
 from __future__ import annotations
