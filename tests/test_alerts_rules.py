@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ from ordertape.tape.marks import Mark, gap_mark
 from support.tape import START
 
 SECOND = 10**9
+NINE_DIGITS = 1_790_000_000_123_456_789
+GOLDEN = Path(__file__).resolve().parent / "golden" / "page"
 HERE = {"exchange": "bitfinex", "symbol": "A/USD"}
 
 
@@ -266,3 +270,12 @@ def test_an_alert_has_the_same_name_whenever_it_is_made() -> None:
     said = (START, "902", "text")
     first, again = (Alert(1, "gap", "bitfinex", "A/USD", *said) for _ in range(2))
     assert first.id == again.id != Alert(2, "gap", "bitfinex", "A/USD", *said).id
+
+
+def test_the_frame_of_an_alert_is_the_text_that_the_page_reads() -> None:
+    alert = Alert(
+        *(7, "pulled_at_touch", "bitfinex", "BTC/USD", NINE_DIGITS, "902"),
+        "large bid of 12.5 at 64250.5 pulled, 0.31 bps from the best, after 8.2 s",
+        *(Decimal("64250.50"), Decimal("12.5"), "bid", "902", 3),
+    )
+    assert json.dumps(alert.as_frame()) == (GOLDEN / "alert.txt").read_text("utf-8").strip()

@@ -28,6 +28,7 @@ PROMISES = (
     "the live heatmap is drawn, and as without WebGL",
     "keys do what the help says",
     "dragging pans, the wheel zooms where it stands, a box can be left again",
+    "a rule made here fires, and a click on its alert is where it fired",
     "an order id made of HTML does nothing",
     "another group of prices is another picture",
     "axe finds no serious violation",

@@ -190,6 +190,32 @@ await promise("dragging pans, the wheel zooms where it stands, a box can be left
   await page.keyboard.press("z");
 });
 
+await promise("a rule made here fires, and a click on its alert is where it fired", async () => {
+  await page.evaluate(() => window.ordertape.settings.getState().set({ tab: "Alerts", drawer: true }));
+  await page.click(".rules summary");
+  await page.selectOption("[aria-label='Alert me of']", "imbalance");
+  const [least, seconds] = await page.locator(".rules form input").all();
+  await least.fill("0.000001");
+  await seconds.fill("0");
+  await page.click(".rules form button");
+  await page.waitForSelector(".rules li");
+  await page.waitForSelector(".words", { timeout: 15_000 });
+  await page.click(".rules li button");
+  await page.waitForFunction(() => window.ordertape.live.getState().rules.length === 0);
+  await page.click(".row");
+  const { t, price } = await page.evaluate(() => window.ordertape.live.getState().alerts[0]);
+  const seen = await page.evaluate(() => {
+    const { chart, live } = window.ordertape;
+    const { camera } = chart;
+    return { ms: camera.ms(camera.width / 2), row: camera.spot.row, follow: camera.followTime, opened: live.getState().opened };
+  });
+  const row = (Number(price) * 10 ** seen.opened.price_scale) / seen.opened.group;
+  expect(!seen.follow && Math.abs(seen.ms - Date.parse(t)) < 1_000 && Math.abs(seen.row - row) <= 2, JSON.stringify({ t, price, seen }));
+  await page.evaluate(() => window.ordertape.settings.getState().set({ drawer: false, tab: "Large orders" }));
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("l");
+});
+
 await promise("an order id made of HTML does nothing", async () => {
   await page.evaluate(() => {
     const { feed, settings } = window.ordertape;

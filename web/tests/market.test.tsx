@@ -1,5 +1,8 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { merged } from "../src/market/alerts";
 import { MarketData } from "../src/market/data";
 import { listed, type Feed } from "../src/market/feed";
 import { digitsOf, exact, short, span } from "../src/market/numbers";
@@ -123,6 +126,28 @@ describe("what the page shows", () => {
     const { container } = render(<Tabs feed={feed} chart={() => null} />);
     expect(container.querySelector("img")).toBeNull();
     expect(screen.getByText("<img src=x onerror=alert(1)>")).toBeTruthy();
+  });
+
+  it("shows alerts newest first, each once, as texts, with rules in words", () => {
+    const alert = { id: "a", rule: "gap", exchange: "x", symbol: "A/B", t: "2026-11-22T10:00:00Z", text: "<b>lost</b>" };
+    const alerts = merged([alert], [{ ...alert, id: "b", t: "2026-11-22T11:00:00Z" }, alert]);
+    expect(alerts.map(({ id }) => id)).toEqual(["b", "a"]);
+    useLive.setState({ opened: OPENED, alerts, unseen: 2, rules: [{ id: 1, kind: "pulled_at_touch", exchange: "x", symbol: "A/B", quantile: 0.995, distance_bps: 5 }] });
+    useSettings.setState({ tab: "Alerts" });
+    const { container } = render(<Tabs feed={feed} chart={() => null} />);
+    expect(container.querySelector(".words b")).toBeNull();
+    expect(container.querySelectorAll(".words")).toHaveLength(2);
+    expect(screen.getByText(/pulled near the touch, of the largest 0.5 %, within 5 bps/)).toBeTruthy();
+    expect(useLive.getState().unseen).toBe(0);
+  });
+
+  it("reads an alert's frame as the server writes it", () => {
+    const told = JSON.parse(readFileSync(join(import.meta.dirname, "../../tests/golden/page/alert.txt"), "utf8"));
+    expect(told).toMatchObject({ op: "alert", rule: "pulled_at_touch", rule_id: 7, price: "64250.5", size: "12.5", order_id: "902", left_out: 3 });
+    useLive.setState({ opened: OPENED, alerts: merged([], [told]) });
+    useSettings.setState({ tab: "Alerts" });
+    render(<Tabs feed={feed} chart={() => null} />);
+    expect(screen.getByText(/large bid of 12.5 .* \(3 before it left out\)/)).toBeTruthy();
   });
 
   it("says what became of an order", () => {

@@ -1,6 +1,7 @@
 /** Between the worker, the pictures and the chrome. */
 import type { Told } from "../wire/messages";
 import type { FromWorker, OpenWish, ToWorker } from "../worker/protocol";
+import { merged } from "./alerts";
 import { MarketData } from "./data";
 import { type Listed, NOTHING, useLive } from "./state";
 import { useSettings } from "./settings";
@@ -8,7 +9,6 @@ import { useSettings } from "./settings";
 const API = "api/v1/orderbook-heatmap";
 /** The chrome changes at most so often. */
 const TURN_MS = 250;
-const ALERTS_KEPT = 500;
 
 export function address(path: string): string {
   return new URL(`${API}/${path}`, document.baseURI).href;
@@ -137,7 +137,7 @@ export class Feed {
         this.turn();
         break;
       case "alert":
-        useLive.setState(({ alerts }) => ({ alerts: [told, ...alerts.filter(({ id }) => id !== told.id)].slice(0, ALERTS_KEPT) }));
+        useLive.setState(({ alerts, unseen }) => ({ alerts: merged(alerts, [told]), unseen: unseen + 1 }));
         break;
       case "order": {
         const { selected } = useLive.getState();

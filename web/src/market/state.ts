@@ -1,5 +1,6 @@
 /** What the chrome around the pictures shows of a market: changes a few times a second. */
 import { create } from "zustand";
+import type { Rule } from "./alerts";
 import type { Alert, Clock, Opened, OrderTold, Status } from "../wire/messages";
 import type { ConnectionState } from "../worker/connection";
 import type { Meter } from "../worker/protocol";
@@ -29,7 +30,15 @@ export interface LiveState {
   /** Milliseconds between a bucket's end and its arrival here. */
   lag: number;
   selected: Selected | null;
+  /** Newest first. */
   alerts: Alert[];
+  /** Alerts since the list was last looked at. */
+  unseen: number;
+  /** null: not asked for yet. */
+  rules: Rule[] | null;
+  rulesError: string;
+  /** Where rules end with the server: a sentence. */
+  rulesKept: string;
   frozen: boolean;
   /** Grows with trades and large orders, a few times a second. */
   turn: number;
@@ -51,6 +60,10 @@ export const NOTHING: LiveState = {
   lag: NaN,
   selected: null,
   alerts: [],
+  unseen: 0,
+  rules: null,
+  rulesError: "",
+  rulesKept: "",
   frozen: false,
   turn: 0,
   bid: NaN,

@@ -10,7 +10,7 @@ import { readAddress, writeAddress } from "./address";
 import { Choices, Help } from "./Dialogs";
 import { Footer } from "./Footer";
 import { Header, useHealth } from "./Header";
-import { onKey } from "./keys";
+import { onKey, onPointer } from "./keys";
 import { Ladder, LowerPane, State } from "./Panels";
 import { Tabs } from "./Tabs";
 
@@ -63,7 +63,11 @@ export function App({ feed }: { feed: Feed }) {
   useEffect(() => {
     const press = (event: KeyboardEvent): void => onKey({ chart: chart.current, feed, help: () => setHelp(true) }, event);
     document.addEventListener("keydown", press);
-    return () => document.removeEventListener("keydown", press);
+    document.addEventListener("pointerdown", onPointer, true);
+    return () => {
+      document.removeEventListener("keydown", press);
+      document.removeEventListener("pointerdown", onPointer, true);
+    };
   }, [feed]);
 
   return (

@@ -5,7 +5,7 @@ import type { Feed } from "../market/feed";
 import { clock, exact, span } from "../market/numbers";
 import { TABS, type Tab, useSettings } from "../market/settings";
 import { useLive } from "../market/state";
-import type { Alert } from "../wire/messages";
+import { Alerts } from "./Alerts";
 
 const ROWS = 150;
 
@@ -16,6 +16,7 @@ interface Props {
 
 export function Tabs({ feed, chart }: Props) {
   const { tab, set } = useSettings();
+  const unseen = useLive((state) => state.unseen);
   return (
     <section className="panel tabs" aria-label="Alerts, orders and trades">
       <div role="tablist" aria-label="Lists" onKeyDown={(event) => {
@@ -26,7 +27,7 @@ export function Tabs({ feed, chart }: Props) {
         document.getElementById(`tab-${next}`)?.focus();
       }}>
         {TABS.map((name) => (
-          <button key={name} type="button" role="tab" id={`tab-${name}`} aria-controls="tab-panel" aria-selected={tab === name} tabIndex={tab === name ? 0 : -1} onClick={() => set({ tab: name })}>{name}</button>
+          <button key={name} type="button" role="tab" id={`tab-${name}`} aria-controls="tab-panel" aria-selected={tab === name} tabIndex={tab === name ? 0 : -1} onClick={() => set({ tab: name })}>{name}{name === "Alerts" && unseen > 0 && tab !== name && <b className="unseen" aria-label={`${unseen} new`}>{unseen}</b>}</button>
         ))}
       </div>
       <div className="list" role="tabpanel" id="tab-panel" aria-labelledby={`tab-${tab}`} tabIndex={0}>
@@ -52,31 +53,6 @@ function List({ tab, feed, chart }: Props & { tab: Tab }) {
 
 function Empty({ children }: { children: React.ReactNode }) {
   return <p className="empty">{children}</p>;
-}
-
-function Alerts({ feed, chart }: Props) {
-  const { alerts, opened } = useLive();
-  if (!alerts.length) {
-    return <Empty>No alert yet. Alerts come from rules that the server keeps; a server without rules sends none.</Empty>;
-  }
-  const go = (alert: Alert): void => {
-    if (alert.price != null && opened && chart()) {
-      chart()!.camera.centre(Date.parse(alert.t), rowOf(Math.round(Number(alert.price) * 10 ** opened.price_scale), opened.group));
-      chart()!.moved();
-    }
-  };
-  return (
-    <ul>
-      {alerts.slice(0, ROWS).map((alert) => (
-        <li key={alert.id}>
-          <button type="button" className="row" onClick={() => go(alert)} disabled={alert.price == null || alert.symbol !== feed.wish?.symbol}>
-            <span className="kind">{alert.rule}</span><time>{clock(Date.parse(alert.t))}</time>
-            <span className="words">{alert.text}</span>
-          </button>
-        </li>
-      ))}
-    </ul>
-  );
 }
 
 const ENDS: Record<string, string> = { cut: "cut by a gap", evicted: "left the window" };

@@ -117,13 +117,22 @@ export function pause(feed: Feed): void {
   }
 }
 
+/** The button that was clicked last.  Space afterwards means the picture, not that button once more; who comes
+ *  to a button with Tab presses it. */
+let clicked: Element | null = null;
+
+export function onPointer(event: Event): void {
+  clicked = (event.target as Element).closest("button, [role=tab]");
+}
+
 /** Keys that a field, an open dialogue or a button that was reached by the keyboard needs are left to it.
  *  Where a dialogue was closed, keys still go to its hidden button for a moment: those are the picture's. */
 export function onKey(context: Context, event: KeyboardEvent): void {
   const target = event.target as HTMLElement;
+  if (event.key === "Tab") clicked = null;
   if (target.closest("input, select, textarea, dialog[open], [role=slider]")) return;
-  const button = target.closest("dialog") ? null : target.closest("button, [role=tab]");
-  if (event.key === " " && button?.matches(":focus-visible")) return;
+  const button = target.closest("dialog") ? null : target.closest("button, [role=tab], summary");
+  if (event.key === " " && button && button !== clicked) return;
   if (event.key.startsWith("Arrow") && target.closest("[role=tab]")) return;
   const found = ACTS.find((act) => act.match(event));
   if (!found) return;

@@ -89,15 +89,21 @@ export interface Marker {
 }
 
 export interface Alert {
-  op: "alert";
-  id: string | number;
+  op?: "alert";
+  id: string;
+  /** Its kind. */
   rule: string;
+  rule_id?: number;
   exchange: string;
   symbol: string;
   t: string;
-  price?: string | null;
+  /** A text in frames, a number over REST. */
+  price?: string | number | null;
+  size?: string | number | null;
   side?: string | null;
+  order_id?: string | null;
   text: string;
+  left_out?: number;
 }
 
 export interface Clock {
@@ -114,4 +120,4 @@ export interface Refused {
   detail: string;
 }
 
-export type Told = Opened | Status | Large | OrderTold | Marker | Alert | Clock | Refused;
+export type Told = Opened | Status | Large | OrderTold | Marker | (Alert & { op: "alert" }) | Clock | Refused;

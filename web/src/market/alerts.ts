@@ -1,0 +1,106 @@
+/** Rules and alerts as the server keeps them. */
+import type { Alert } from "../wire/messages";
+import { useLive } from "./state";
+
+export const ALERTS_KEPT = 500;
+const ASKED = 200;
+
+export interface Rule {
+  id: number;
+  kind: string;
+  exchange: string;
+  symbol: string;
+  [said: string]: unknown;
+}
+
+export interface Field {
+  name: string;
+  label: string;
+  value: string;
+}
+
+/** What people may ask to be told of, and the one number that each needs. */
+export const KINDS: { kind: string; name: string; fields: Field[] }[] = [
+  { kind: "large_order", name: "new large order", fields: [{ name: "size", label: "size ≥", value: "" }] },
+  { kind: "large_pulled", name: "large order pulled", fields: [{ name: "size", label: "size ≥", value: "" }] },
+  { kind: "pulled_at_touch", name: "pulled near the touch", fields: [{ name: "size", label: "size ≥", value: "" }, { name: "distance_bps", label: "within, bps", value: "5" }] },
+  { kind: "spread", name: "wide spread", fields: [{ name: "spread_bps", label: "bps ≥", value: "5" }, { name: "seconds", label: "for, s", value: "1" }] },
+  { kind: "imbalance", name: "imbalance", fields: [{ name: "imbalance", label: "0 to 1 ≥", value: "0.7" }, { name: "seconds", label: "for, s", value: "5" }] },
+  { kind: "silence", name: "silence", fields: [{ name: "seconds", label: "for, s", value: "10" }] },
+  { kind: "gap", name: "gap", fields: [] },
+];
+
+export function nameOf(kind: string): string {
+  return KINDS.find((each) => each.kind === kind)?.name ?? kind;
+}
+
+/** A rule in words; what is as usual is left out. */
+export function wordsOf(rule: Rule): string {
+  const parts = ["size", "notional", "quantile", "distance_bps", "spread_bps", "imbalance", "seconds"]
+    .filter((name) => rule[name] !== undefined && rule[name] !== null && !(name === "seconds" && rule[name] === 0))
+    .map((name) => ({
+      size: `size ≥ ${rule.size}`,
+      notional: `size × price ≥ ${rule.notional}`,
+      quantile: `of the largest ${Number(((1 - Number(rule.quantile)) * 100).toFixed(3))} %`,
+      distance_bps: `within ${rule.distance_bps} bps`,
+      spread_bps: `≥ ${rule.spread_bps} bps`,
+      imbalance: `≥ ${rule.imbalance}`,
+      seconds: `for ${rule.seconds} s`,
+    })[name]);
+  return [nameOf(rule.kind), ...parts, rule.webhook ? `to ${String(rule.webhook)}` : ""].filter(Boolean).join(", ");
+}
+
+/** Those that came meanwhile stay; newest first. */
+export function merged(known: Alert[], more: Alert[]): Alert[] {
+  const all = new Map([...more, ...known].map((alert) => [alert.id, alert]));
+  return [...all.values()].sort((a, b) => (a.t < b.t ? 1 : a.t > b.t ? -1 : 0)).slice(0, ALERTS_KEPT);
+}
+
+async function answer(where: string, wish: RequestInit = {}): Promise<Record<string, unknown>> {
+  const response = await fetch(where, wish);
+  const told = (await response.json().catch(() => ({}))) as Record<string, unknown>;
+  if (!response.ok) throw new Error(String(told.detail ?? `the server answered ${response.status}`));
+  return told;
+}
+
+/** `address` leads to …/alerts. */
+export class AlertBook {
+  constructor(private readonly address: string) {}
+
+  /** What the server has, into the state; a problem is told there, too. */
+  async load(): Promise<void> {
+    await this.tried(async () => {
+      const [rules, alerts] = await Promise.all([answer(`${this.address}/rules`), answer(`${this.address}?limit=${ASKED}`)]);
+      useLive.setState((state) => ({
+        rules: rules.rules as Rule[],
+        rulesKept: String(rules.detail ?? ""),
+        alerts: merged(state.alerts, alerts.alerts as Alert[]),
+      }));
+    });
+  }
+
+  async add(wish: Record<string, unknown>): Promise<boolean> {
+    return this.tried(async () => {
+      await answer(`${this.address}/rules`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(wish) });
+      await this.load();
+    });
+  }
+
+  async remove(id: number): Promise<void> {
+    await this.tried(async () => {
+      await answer(`${this.address}/rules/${id}`, { method: "DELETE" });
+      await this.load();
+    });
+  }
+
+  private async tried(task: () => Promise<void>): Promise<boolean> {
+    try {
+      useLive.setState({ rulesError: "" });
+      await task();
+      return true;
+    } catch (error) {
+      useLive.setState({ rulesError: (error as Error).message });
+      return false;
+    }
+  }
+}

@@ -1,0 +1,113 @@
+import { useEffect, useMemo, useState } from "react";
+import type { Chart } from "../heat/chart";
+import { rowOf } from "../heat/marks";
+import { AlertBook, KINDS, nameOf, wordsOf } from "../market/alerts";
+import { address, type Feed } from "../market/feed";
+import { clock } from "../market/numbers";
+import { useLive } from "../market/state";
+import type { Alert } from "../wire/messages";
+
+const ROWS = 150;
+
+interface Props {
+  feed: Feed;
+  chart: () => Chart | null;
+}
+
+/** The picture goes to where an alert fired, on its market; its order is looked at. */
+export function show(alert: Alert, feed: Feed, chart: () => Chart | null): void {
+  const centre = (): boolean => {
+    const { opened, heardAt } = useLive.getState();
+    const shown = chart();
+    if (!opened || !shown || heardAt === 0 || opened.symbol !== alert.symbol || opened.exchange !== alert.exchange) return false;
+    const price = alert.price == null ? null : Math.round(Number(alert.price) * 10 ** opened.price_scale);
+    const side = alert.side === "bid" || alert.side === "ask" ? alert.side : undefined;
+    shown.camera.centre(Date.parse(alert.t), price === null ? shown.camera.spot.row : rowOf(price, opened.group, side));
+    shown.moved();
+    if (alert.order_id) feed.select({ orderId: alert.order_id });
+    return true;
+  };
+  if (centre()) return;
+  if (feed.wish?.symbol !== alert.symbol || feed.wish.exchange !== alert.exchange) {
+    feed.open({ exchange: alert.exchange, symbol: alert.symbol, source: "live" });
+  }
+  const end = useLive.subscribe((state) => {
+    const left = feed.wish?.symbol !== alert.symbol || state.refused !== "";
+    if (!left && state.heardAt === 0) return;
+    end();
+    // Behind whatever else follows the first picture.
+    if (!left) setTimeout(centre);
+  });
+}
+
+export function Alerts({ feed, chart }: Props) {
+  const { alerts, rules, rulesError, rulesKept, connection } = useLive();
+  const book = useMemo(() => new AlertBook(address("alerts")), []);
+  useEffect(() => {
+    if (connection === "open") void book.load();
+  }, [book, connection]);
+  useEffect(() => useLive.setState({ unseen: 0 }), [alerts]);
+  return (
+    <>
+      <details className="rules">
+        <summary>{rules === null ? "Rules" : `Rules (${rules.length})`}</summary>
+        <ul>
+          {rules?.map((rule) => (
+            <li key={rule.id}>
+              <span>{rule.symbol} · {rule.exchange}<br />{wordsOf(rule)}</span>
+              <button type="button" aria-label={`Delete: ${wordsOf(rule)}`} onClick={() => void book.remove(rule.id)}>Delete</button>
+            </li>
+          ))}
+        </ul>
+        <NewRule feed={feed} book={book} />
+        {rulesKept && <p className="caption">{rulesKept}</p>}
+      </details>
+      {rulesError && <p role="alert" className="problem">{rulesError} <button type="button" onClick={() => void book.load()}>Try again</button></p>}
+      {!alerts.length && !rulesError && <p className="empty">No alert yet.{rules?.length === 0 && " There is no rule either: make one above."}</p>}
+      <ul>
+        {alerts.slice(0, ROWS).map((alert) => (
+          <li key={alert.id}>
+            <button type="button" className="row" onClick={() => show(alert, feed, chart)}>
+              <span className="kind">{nameOf(alert.rule)}</span><time dateTime={alert.t}>{clock(Date.parse(alert.t))}</time>
+              <span className="words">{alert.symbol !== feed.wish?.symbol || alert.exchange !== feed.wish?.exchange ? `${alert.symbol} · ${alert.exchange}: ` : ""}{alert.text}{alert.left_out ? ` (${alert.left_out} before it left out)` : ""}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+/** A rule for the market that is shown. */
+function NewRule({ feed, book }: { feed: Feed; book: AlertBook }) {
+  const [kind, setKind] = useState(KINDS[0]);
+  const [values, setValues] = useState<Record<string, string>>({});
+  const opened = useLive((state) => state.opened);
+  const valueOf = (name: string): string => values[name] ?? kind.fields.find((field) => field.name === name)?.value ?? "";
+  // Nothing said of a size: what is among the largest 0.5 %.
+  const valid = kind.fields.every(({ name }) => (name === "size" && valueOf(name) === "") || /^[0-9]{1,18}(\.[0-9]{1,18})?$/.test(valueOf(name)));
+  const add = async (): Promise<void> => {
+    if (!feed.wish || !valid) return;
+    const said = Object.fromEntries(kind.fields.map(({ name }) => [name, valueOf(name)]).filter(([, value]) => value !== ""));
+    if (await book.add({ kind: kind.kind, exchange: feed.wish.exchange, symbol: feed.wish.symbol, ...said })) setValues({});
+  };
+  return (
+    <form onSubmit={(event) => {
+      event.preventDefault();
+      void add();
+    }}>
+      <select aria-label="Alert me of" value={kind.kind} onChange={(event) => {
+        setKind(KINDS.find((each) => each.kind === event.target.value) ?? KINDS[0]);
+        setValues({});
+      }}>
+        {KINDS.map((each) => <option key={each.kind} value={each.kind}>{each.name}</option>)}
+      </select>
+      {kind.fields.map(({ name, label }) => (
+        <label key={name}>
+          {label} <input size={5} inputMode="decimal" placeholder={name === "size" ? "top 0.5 %" : ""} value={valueOf(name)} onChange={(event) => setValues({ ...values, [name]: event.target.value.trim() })} />
+        </label>
+      ))}
+      <button type="submit" disabled={!valid || !opened}>Add</button>
+    </form>
+  );
+}
