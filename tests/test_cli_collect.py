@@ -102,3 +102,20 @@ def test_collect_says_which_market_the_venue_does_not_list(tmp_path: Path) -> No
     assert complaints.startswith("ordertape: bitfinex lists no market 'BTC/USD'")
     assert complaints.count("\n") == 1
     assert not (tmp_path / "data" / "bitfinex").exists()
+
+
+def test_what_a_simulated_venue_said_is_marked_and_takes_no_real_data() -> None:
+    with simulated_venue() as environment:
+        with ordertape("collect", *MARKET, "--simulated", **environment) as running:
+            assert running.stdout is not None
+            assert "SIMULATED" in running.stdout.readline()
+            running.send_signal(signal.SIGINT)
+            try:
+                running.communicate(timeout=20)
+            finally:
+                running.kill()
+        again = ordertape("collect", *MARKET, **environment)
+        _, complaints = again.communicate(timeout=20)
+    assert (running.returncode, again.returncode) == (0, 1)
+    assert "is simulated), nothing real is added to it: choose another --data" in complaints
+    assert complaints.count("\n") == 1

@@ -37,11 +37,18 @@ def collect(
     capture: Annotated[
         bool, typer.Option("--capture", help="Keep the raw frames beside the tape, too.")
     ] = False,
+    simulated: Annotated[
+        bool,
+        typer.Option(
+            "--simulated", help="The venue is a simulated one: tape, answers and page say so."
+        ),
+    ] = False,
     data: DataOption = None,
 ) -> None:
     """Collect markets into the tape, in the foreground, a live line a market; Ctrl-C ends it."""
     settings = prepare(data)
-    refuse_demonstration(settings.data)
+    if not simulated:
+        refuse_demonstration(settings.data)
     with Children() as children, _Lines(Console()) as lines:
         keeper = _Keeper(children, settings)
 
@@ -49,7 +56,12 @@ def collect(
             keeper.mind()
             lines.show(collected)
 
-        collector = Collector(settings, exchange, symbols, capture=capture, on_report=on_report)
+        collector = Collector(
+            *(settings, exchange, symbols),
+            capture=capture,
+            simulated=simulated,
+            on_report=on_report,
+        )
         collector.run()
     for market in collector.markets:
         out(
