@@ -375,8 +375,12 @@ def load_settings(**given: Any) -> Settings:
 
 def _secrets() -> set[str]:
     """Names of settings whose values no text may show."""
-    fields = Settings.model_fields.values()
-    return {str(each.validation_alias) for each in fields if "SecretStr" in str(each.annotation)}
+    return {
+        shown
+        for name, field in Settings.model_fields.items()
+        if "SecretStr" in str(field.annotation)
+        for shown in (name, str(field.validation_alias))
+    }
 
 
 def _sentence(message: str) -> str:
