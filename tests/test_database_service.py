@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -26,6 +26,7 @@ from ordertape.database.service import DatabaseFollower
 from ordertape.database.thinning import maintain
 from ordertape.database.told import read_told
 from ordertape.errors import DatabaseUnavailable
+from ordertape.lifecycles.log import store_next
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
@@ -33,6 +34,7 @@ from ordertape.tape.marks import Mark
 from support.lobster import files as lobster_files
 from support.postgres import InstalledServer, connection, database, embedded_server, installed
 from support.processes import wait_for
+from support.recorded_lives import Unexplained, by_hand, write
 from support.tape import START, Market, write_journal
 
 __all__ = ["connection", "database", "embedded_server", "installed"]
@@ -320,3 +322,23 @@ def test_an_import_is_copied_where_that_is_wanted_and_once(
     assert copied == [None, answers[0]["events"], 0]
     rows = connection.execute("SELECT DISTINCT exchange, symbol FROM level3_orders").fetchall()
     assert rows == [("nasdaq", 'O\'T "X" %s')]
+
+
+def test_the_lives_of_every_market_follow_its_events(tmp_path: Path, database: Address) -> None:
+    folders = [MarketFolder(tmp_path, "bitfinex", name) for name in ("A/USD", "C/USD")]
+    for seed, folder in enumerate(folders):
+        write(folder, Unexplained(seed=seed, orders=25), 120)
+    with closing(Archiver(folders[0], file_rows_max=100)) as archiver:
+        archiver.finish()
+    wanted = {folder.symbol: len(by_hand(folder).ended) for folder in folders}
+
+    def copied() -> dict[str, int]:
+        with connect(database) as opened:
+            rows = opened.execute("SELECT symbol, count(*) FROM lifecycles GROUP BY symbol")
+            return dict(rows.fetchall())
+
+    with following(tmp_path, database):
+        wait_for(lambda: copied() == {"C/USD": wanted["C/USD"]}, "the lives of a journal")
+        while store_next(folders[0]) is not None:
+            pass  # the keeper's part, for which the database waits
+        wait_for(lambda: copied() == wanted, "the lives of an archive")

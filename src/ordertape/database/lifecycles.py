@@ -28,6 +28,7 @@ from ordertape.errors import DatabaseUnavailable
 from ordertape.lifecycles.files import stored_lives
 from ordertape.lifecycles.log import Walking
 from ordertape.lifecycles.tables import COLUMNS
+from ordertape.tape.archive_files import last_file
 from ordertape.tape.folder import MarketFolder
 
 __all__ = ["LivesFollower", "attach_leaves", "copy_lives", "drop_lives"]
@@ -61,8 +62,9 @@ class LivesFollower:
     """Copies one market's lives over a connection; both are given up together after an error.
 
     ``market``: its number, with which whoever calls is the only one.  ``days``: what was told
-    more than so many days ago is passed over (None: nothing is).  Raises TapeCorrupt,
-    DatabaseUnavailable, psycopg.Error.
+    more than so many days ago is passed over (None: nothing is).  ``patient``: what the archive has
+    is waited for until it is stored beside it, and not made of its events once more.
+    Raises TapeCorrupt, DatabaseUnavailable, psycopg.Error.
     """
 
     def __init__(
@@ -73,8 +75,10 @@ class LivesFollower:
         *,
         days: int | None,
         order_index: bool = True,
+        patient: bool = False,
     ) -> None:
         self.folder = folder
+        self._patient = patient
         self._connection, self._market = connection, market
         self._order_index = order_index
         self._from = None if days is None else Leaf(0, _today() - timedelta(days=days)).bounds[0]
@@ -96,7 +100,13 @@ class LivesFollower:
         if self._way is None:
             for table in self._files:
                 return self._save(table)
-            self._way = Walking(self.folder, self._stored)
+            if (stored := stored_lives(self.folder)).seq > self._stored.seq:
+                self._stored, self._files = stored, self._of_files()
+                return 0
+            newest = last_file(self.folder.archive)
+            if self._patient and newest is not None and newest.last_seq > stored.seq:
+                return None
+            self._way = Walking(self.folder, stored)
         more = self._way.stride()
         told = self._way.walk.told()
         if len(told):

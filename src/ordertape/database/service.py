@@ -1,4 +1,4 @@
-"""All markets of a data folder into one database, in two threads: copying, and keeping house."""
+"""All markets of a data folder into one database, in three threads: events, lives, the house."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from ordertape import limits
 from ordertape.crash_points import crash_point
 from ordertape.database.address import Address, connect, sentence
 from ordertape.database.follower import MarketFollower
+from ordertape.database.lifecycles import copy_lives
+from ordertape.database.lifecycles_service import LivesService
 from ordertape.database.patience import answering_within
 from ordertape.database.schema import create, is_current
 from ordertape.database.thinning import maintain
@@ -71,6 +73,14 @@ class DatabaseFollower:
         self._delays: dict[tuple[str, str], Delays] = {}
         self._log = structlog.stdlib.get_logger("ordertape.database")
         self._told: DatabaseTold | None = None
+        self._lives = LivesService(
+            data,
+            address,
+            days=days,
+            order_index=order_index,
+            session=_SESSION,
+            ready=lambda: self._told is not None and self.problem is None,
+        )
         self.problem: str | None = None
         """Why nothing is copied now; None while the database takes events."""
 
@@ -83,7 +93,9 @@ class DatabaseFollower:
         backoff_ms = limits.database_backoff_ms_min
         acquired = False
         house = threading.Thread(target=self._keep_house, args=(stop,), name="database house")
+        lives = threading.Thread(target=self._lives.run, args=(stop,), name="database lives")
         house.start()
+        lives.start()
         try:
             while not stop.is_set():
                 began = time.monotonic()
@@ -103,6 +115,7 @@ class DatabaseFollower:
         finally:
             self._forget_followers()
             house.join()
+            lives.join()
             if acquired:
                 self.address.release()
 
@@ -294,6 +307,7 @@ def copy_tape(
                     progress(copied)
         finally:
             follower.close()
+        copy_lives(folder, connection, follower.market, order_index=order_index)
     return copied
 
 

@@ -1,0 +1,124 @@
+"""The lives of every market of a data folder into one database; events never wait for them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import psycopg
+import structlog
+
+from ordertape import limits
+from ordertape.database.address import Address, connect, sentence
+from ordertape.database.lifecycles import LivesFollower
+from ordertape.database.patience import answering_within
+from ordertape.errors import DatabaseError, DatabaseUnavailable, OrdertapeError
+from ordertape.tape.folder import MarketFolder, markets
+
+__all__ = ["LivesService"]
+
+
+class LivesService:
+    """Follows every market whose events are copied.  ``ready``: whether the database takes any;
+    ``session``: what a connection is told first."""
+
+    def __init__(
+        self,
+        data: Path,
+        address: Address,
+        *,
+        days: int,
+        order_index: bool,
+        session: bytes,
+        ready: Callable[[], bool],
+    ) -> None:
+        self.data, self.address = data, address
+        self._days, self._order_index = days, order_index
+        self._session_text, self._ready = session, ready
+        self._followers: dict[Path, LivesFollower] = {}
+        self._refused_until: dict[Path, float] = {}
+        self._complaints: dict[Path | None, str] = {}
+        self._log = structlog.stdlib.get_logger("ordertape.database")
+
+    def run(self, stop: threading.Event) -> None:
+        """Works until ``stop`` is set."""
+        while not stop.wait(limits.database_idle_ms / 1000):
+            if not self._ready():
+                continue
+            try:
+                with connect(self.address, name="ordertape lives") as connection:
+                    connection.execute(self._session_text)
+                    self._session(connection, stop)
+            except (DatabaseError, psycopg.Error) as error:
+                self._complain(None, error)
+                stop.wait(limits.database_backoff_ms_max / 1000)
+            finally:
+                for follower in self._followers.values():
+                    follower.close()
+                self._followers.clear()
+
+    def _session(self, connection: psycopg.Connection, stop: threading.Event) -> None:
+        look = 0.0
+        while not stop.is_set() and self._ready():
+            if time.monotonic() >= look:
+                look = time.monotonic() + limits.keeper_pause_ms / 1000
+                self._look_for_markets(connection)
+            steps = [self._step(connection, follower) for follower in [*self._followers.values()]]
+            if not any(steps):
+                stop.wait(limits.database_idle_ms / 1000)
+
+    def _look_for_markets(self, connection: psycopg.Connection) -> None:
+        """Those that the follower of events knows already."""
+        with self._answering(connection):
+            known = {
+                (exchange, symbol): market
+                for market, exchange, symbol in connection.execute(
+                    "SELECT market, exchange, symbol FROM markets WHERE origin = 'tape'"
+                )
+            }
+        now = time.monotonic()
+        for folder in markets(self.data):
+            market = known.get((folder.exchange, folder.symbol))
+            waits = self._refused_until.get(folder.root, 0.0) > now
+            if market is None or waits or folder.root in self._followers:
+                continue
+            if folder.journal.is_dir():
+                with self._answering(connection):
+                    self._followers[folder.root] = LivesFollower(
+                        folder,
+                        connection,
+                        market,
+                        days=self._days,
+                        order_index=self._order_index,
+                        patient=True,
+                    )
+
+    def _step(self, connection: psycopg.Connection, follower: LivesFollower) -> int | None:
+        """One market's fault stops no other."""
+        folder = follower.folder
+        try:
+            with self._answering(connection):
+                return follower.step()
+        except DatabaseUnavailable:
+            raise
+        except (OrdertapeError, OSError) as error:
+            self._followers.pop(folder.root).close()
+            pause = limits.database_backoff_ms_max / 1000
+            self._refused_until[folder.root] = time.monotonic() + pause
+            self._complain(folder, error)
+            return None
+
+    def _answering(self, connection: psycopg.Connection) -> AbstractContextManager[None]:
+        return answering_within(connection, limits.database_answer_ms_max, self.address.shown)
+
+    def _complain(self, folder: MarketFolder | None, error: Exception) -> None:
+        """Once for each new reason."""
+        reason = sentence(error) if isinstance(error, psycopg.Error) else str(error)
+        key = None if folder is None else folder.root
+        if self._complaints.get(key) != reason:
+            self._complaints[key] = reason
+            about = {} if folder is None else {"market": folder.market}
+            self._log.warning("L3_database_lives_failed", reason=reason, **about)
