@@ -19,6 +19,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("command", "status", "ending"),
     [
         (["check"], 1, "ordertape db create` makes it"),
+        (["reader", "grafana"], 1, "ordertape db create` makes it"),
         (["psql", "-At", "-c", "SELECT 1"], 1, "ordertape db create` makes it"),
         (["drop", "--yes"], 0, "nothing was dropped"),
         (["drop"], 0, "nothing was dropped"),

@@ -168,6 +168,20 @@ def test_several_markets_share_a_page_and_one_group_is_another_view(served: Serv
                 seen.add(decode(message)[0].stream)
 
 
+def test_large_is_a_size_a_notional_or_a_quantile(served: Served) -> None:
+    with page(served) as socket:
+        usual = open_live(socket)
+        price = served.answer(f"/snapshot/bitfinex/{LIVE}", depth=1)["statistics"]["best_bid"]
+        unit = 10 ** usual["size_scale"]
+        assert open_live(socket, large="2.5")["large"] == 2.5 * unit
+        notional = open_live(socket, large_notional=str(10 * price))["large"]
+        assert 9 * unit < notional < 11 * unit
+        # A power of two, and fewer are larger.
+        found = [open_live(socket, large_quantile=share)["large"] for share in ("0.1", "0.999")]
+        assert found[0] < found[1]
+        assert all(size & (size - 1) == 0 for size in found)
+
+
 def test_sizes_that_no_order_has_show_nothing_and_disturb_no_other_page(served: Served) -> None:
     with page(served) as socket, page(served) as absurd:
         opened = open_live(socket)

@@ -220,6 +220,25 @@ def test_what_can_t_be_made_or_revoked_is_one_sentence(
     assert sentence in err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("keys", "create", "desk", "--data", "wrong"),
+        ("--data", "wrong", "keys", "create", "desk"),
+        ("keys", "revoke", "desk", "--data", "wrong"),
+        ("keys", "revoke", "desk"),
+    ],
+)
+def test_a_folder_that_is_not_there_is_named_and_not_made(
+    arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, err = shown(*arguments, capsys=capsys, status=2)
+    folder = "wrong" if "wrong" in arguments else "data"
+    assert f"there is no folder {folder}" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / folder).exists()
+
+
 def test_there_are_only_so_many_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "keys_max", 2)
     for nth in range(2):

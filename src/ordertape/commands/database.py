@@ -142,6 +142,25 @@ def psql(
 
 
 @app.command(cls=WordedCommand)
+def reader(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The role; made where it is missing.")
+    ],
+    data: DataOption = None,
+) -> None:
+    """Let a role of PostgreSQL read the tables, and those to come, and nothing else."""
+    from ordertape.database.readers import grant_reading
+
+    if (missing := _missing(data)) is not None:
+        out(f"{missing}: `{command_name()} db create` makes it")
+        raise typer.Exit(1)
+    with _connection(data) as (connection, address):
+        made = grant_reading(connection, address.schema, name)
+        done = "is made, without a password, and may read" if made else "may read"
+        out(f"schema {address.schema} in {address.shown}: role {name} {done}")
+
+
+@app.command(cls=WordedCommand)
 def url(data: DataOption = None) -> None:
     """Print the address for psql and other programs.
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from ordertape.api.security.keys import Scope, create_key, listed_keys, revoke_key
-from ordertape.commands.common import DataOption, JsonOption, out, out_json, prepare
+from ordertape.commands.common import DataOption, JsonOption, chosen_data, out, out_json, prepare
 from ordertape.commands.help import WordedCommand, WordedGroup
 from ordertape.errors import SettingRefused
 from ordertape.times import NS_PER_SECOND, iso_from_ns, parse_time
@@ -52,6 +52,11 @@ def create(
 ) -> None:
     """Make a key and show it, once: what is kept lets nobody in."""
     settings = prepare(data)
+    # The first key of a new server comes before its folder; a folder that is named is there.
+    if (data or chosen_data()) is not None and not settings.data.is_dir():
+        raise SettingRefused(
+            f"--data: there is no folder {settings.data}: name the server's, or make it first"
+        )
     end = None if expires is None else _end(expires)
     text = create_key(settings.data, name, scope, end)
     if json:

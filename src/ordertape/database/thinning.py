@@ -13,6 +13,7 @@ from psycopg import sql
 from ordertape import limits
 from ordertape.crash_points import crash_point
 from ordertape.database.changes import HELD, changing
+from ordertape.database.lifecycles import attach_leaves, drop_lives
 from ordertape.database.partitions import (
     DAY_NS,
     attach,
@@ -80,11 +81,15 @@ def maintain(
     """One round: leaves of the days to come, attaching what readers held back, letting go."""
     for leaf in leaves(connection):
         attach(connection, leaf)
+    attach_leaves(connection)
     made = make_ahead(connection, order_index=order_index)
     renew_view(connection)
     crash_point("keeper.leaves_made")
     dropped = drop_simulated(connection, simulated_rows_max)
     dropped += drop_old_days(connection, days=days, now_ns=now_ns)
+    dropped += drop_lives(
+        connection, days=days, bounded=simulated_rows_max is not None, now_ns=now_ns
+    )
     crash_point("keeper.days_dropped")
     books = thin_books(connection, days=days, now_ns=now_ns)
     if books:

@@ -101,6 +101,10 @@ class Walking:
     def close(self) -> None:
         self._tail.close()
 
+    def make_durable(self) -> None:
+        """Everything walked so far outlives a power cut afterwards."""
+        self._tail.make_durable()
+
     def step(self) -> bool:
         """Takes the next item of the tape; False where there is none now."""
         item = next(self._items, None)

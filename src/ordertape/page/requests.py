@@ -33,6 +33,8 @@ Number = Annotated[int, Meta(ge=1, le=65_535)]
 Text = Annotated[str, Meta(max_length=256)]
 Size = Annotated[str, Meta(pattern=r"^[0-9]{1,18}(\.[0-9]{1,18})?$")]
 
+Quantile = Annotated[str, Meta(pattern=r"^0\.[0-9]{1,9}$")]
+
 
 class RequestRefused(Exception):
     """One sentence about what was expected and what came."""
@@ -43,7 +45,8 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True, tag_field="op", froze
 
 
 class Open(_Request, tag="open", frozen=True, kw_only=True):
-    """Sizes are texts, as the venue writes numbers; ``group`` is in price units."""
+    """Sizes are texts, as the venue writes numbers; ``group`` is in price units.  Of ``large…`` the
+    first that is there says what a large order is."""
 
     exchange: Text
     symbol: Text
@@ -52,6 +55,8 @@ class Open(_Request, tag="open", frozen=True, kw_only=True):
     group: Annotated[int, Meta(ge=1, le=10**15)] | None = None
     min_size: Size | None = None
     large: Size | None = None
+    large_notional: Size | None = None
+    large_quantile: Quantile | None = None
     channels: Annotated[list[Text], Meta(max_length=16)] | None = None
 
 

@@ -50,11 +50,14 @@ class Spot:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a reader wants, None: as the market suggests.  ``group`` in price units; ``level`` of
-    detail."""
+    detail.  Large is a size, what costs ``large_notional`` at the best price now, or a quantile of
+    what rests now: the first of them that is there."""
 
     group: int | None = None
     min_size: Decimal | None = None
     large: Decimal | None = None
+    large_notional: Decimal | None = None
+    large_quantile: Decimal | None = None
     level: int = 0
 
 
@@ -231,14 +234,23 @@ class Scene:
         }
 
     def _wish(self, asked: Asked) -> Wish:
-        large = self._units(asked.large)
-        if large is None:
-            sizes = np.asarray(self.followed.lives.alive().column("size"))
-            # Down to a power of two: who comes a little later is to share the view.
-            usual = int(np.quantile(sizes, LARGE_QUANTILE)) if len(sizes) else 1
-            large = 1 << max(0, usual.bit_length() - 1)
         least = self._units(asked.min_size) or 0
-        return Wish(asked.group or self._group(), least, max(1, large), asked.level)
+        return Wish(asked.group or self._group(), least, max(1, self._large(asked)), asked.level)
+
+    def _large(self, asked: Asked) -> int:
+        """Size units."""
+        size = asked.large
+        bid, ask = self.followed.book.best()
+        price = bid or ask
+        if size is None and asked.large_notional is not None and price is not None and price > 0:
+            size = asked.large_notional / price
+        if (units := self._units(size)) is not None:
+            return units
+        sizes = np.asarray(self.followed.lives.alive().column("size"))
+        quantile = LARGE_QUANTILE if asked.large_quantile is None else float(asked.large_quantile)
+        usual = int(np.quantile(sizes, quantile)) if len(sizes) else 1
+        # Down to a power of two: who comes a little later is to share the view.
+        return 1 << max(0, usual.bit_length() - 1)
 
     def _units(self, size: Decimal | None) -> int | None:
         """Size units, rounded up; what no order can have is the largest that one could."""

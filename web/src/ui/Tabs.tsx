@@ -1,3 +1,4 @@
+import { useState } from "react";
 import type { Chart } from "../heat/chart";
 import { rowOf } from "../heat/marks";
 import type { LargeOrder } from "../market/data";
@@ -69,7 +70,7 @@ function LargeOrders({ feed, chart }: Props) {
   const { opened, selected } = useLive();
   const orders = [...feed.data.large.values()].reverse().slice(0, ROWS);
   const threshold = opened ? exact(opened.large, opened.size_scale) : "";
-  if (!orders.length) return <Empty>No large order yet{threshold && `: ${threshold} or more`}.</Empty>;
+  if (!orders.length) return <><Threshold feed={feed} /><Empty>No large order yet{threshold && `: ${threshold} or more`}.</Empty></>;
   const now = feed.data.t_us / 1000;
   const go = (order: LargeOrder): void => {
     feed.select({ orderId: order.told.order_id });
@@ -83,6 +84,7 @@ function LargeOrders({ feed, chart }: Props) {
   };
   return (
     <>
+      <Threshold feed={feed} />
       <p className="caption">{threshold} or more, newest change first</p>
       <table>
         <thead><tr><th scope="col">side</th><th scope="col" className="n">price</th><th scope="col" className="n">size</th><th scope="col" className="n">age</th><th scope="col">fate</th></tr></thead>
@@ -99,6 +101,30 @@ function LargeOrders({ feed, chart }: Props) {
         </tbody>
       </table>
     </>
+  );
+}
+
+const WAYS = { large: "size ≥", large_notional: "size × price ≥", large_quantile: "quantile" } as const;
+
+/** What counts as large: the server finds them anew. */
+function Threshold({ feed }: { feed: Feed }) {
+  const given = (Object.keys(WAYS) as (keyof typeof WAYS)[]).find((name) => feed.wish?.[name]);
+  const [way, setWay] = useState<keyof typeof WAYS>(given ?? "large");
+  const [text, setText] = useState(given ? (feed.wish?.[given] ?? "") : "");
+  const valid = text === "" || (way === "large_quantile" ? /^0\.[0-9]{1,9}$/ : /^[0-9]{1,18}(\.[0-9]{1,18})?$/).test(text);
+  return (
+    <form className="threshold" onSubmit={(event) => {
+      event.preventDefault();
+      if (!valid) return;
+      feed.data.large.clear();
+      feed.reopen({ large: undefined, large_notional: undefined, large_quantile: undefined, [way]: text || undefined });
+    }}>
+      <select aria-label="What is large" value={way} onChange={(event) => setWay(event.target.value as keyof typeof WAYS)}>
+        {Object.entries(WAYS).map(([name, words]) => <option key={name} value={name}>{words}</option>)}
+      </select>
+      <input size={8} inputMode="decimal" aria-label="Least large order" aria-invalid={!valid} placeholder={way === "large_quantile" ? "0.995" : "usual"} value={text} onChange={(event) => setText(event.target.value.trim())} />
+      <button type="submit" disabled={!valid}>Apply</button>
+    </form>
   );
 }
 

@@ -13,6 +13,8 @@ export interface OpenWish {
   group?: number;
   min_size?: string;
   large?: string;
+  large_notional?: string;
+  large_quantile?: string;
 }
 
 export type ToWorker =

@@ -144,7 +144,13 @@ class _Session:
         channels = None if wish.channels is None else frozenset(wish.channels)
         stream = PageStream(wish.stream, self.due, channels)
         stream.epoch = self._epochs.get(wish.stream, 0)
-        asked = Asked(wish.group, _size(wish.min_size), _size(wish.large))
+        asked = Asked(
+            wish.group,
+            _size(wish.min_size),
+            _size(wish.large),
+            _size(wish.large_notional),
+            _size(wish.large_quantile),
+        )
         loop = asyncio.get_running_loop()
         reader = Reader(asked, lambda posted: _into(loop, self._posted, stream, posted))
         if wish.source == "live":

@@ -144,6 +144,7 @@ def create_key(data: Path, name: str, scope: Scope, expires: int | None) -> str:
         )
     if expires is not None and expires <= time.time_ns():
         raise SettingRefused("--expires: expected a time to come")
+    data.mkdir(parents=True, exist_ok=True)
     with _changing(data) as keys:
         if any(key.name == name for key in keys):
             raise SettingRefused(f"there is a key named {name}: choose another name, or revoke it")
@@ -160,6 +161,8 @@ def create_key(data: Path, name: str, scope: Scope, expires: int | None) -> str:
 
 def revoke_key(data: Path, name: str) -> Key:
     """The key that is good no more.  ``name``: its own, or its id.  Raises SettingRefused."""
+    if not data.is_dir():
+        raise SettingRefused(f"there is no folder {data}, so no key either")
     with _changing(data) as keys:
         found = [key for key in keys if name in (key.name, key.id)]
         if not found:
@@ -179,7 +182,6 @@ def listed_keys(data: Path) -> list[Key]:
 @contextlib.contextmanager
 def _changing(data: Path) -> Iterator[list[Key]]:
     """The keys, written back at the end; one process at a time."""
-    data.mkdir(parents=True, exist_ok=True)
     lock = os.open(data / "keys.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
