@@ -1,18 +1,16 @@
 """A venue that sends twenty times as much for a minute, row 16 of the fault matrix: nothing is
 lost, every store says how far behind it is, and catches up.
 
-``ORDERTAPE_BURST_SECONDS`` (60) says how long.
+``ORDERTAPE_BURST_SECONDS`` (60) says how long; ``make test`` has a second of it
+(tests/test_durability_burst.py).
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,19 +20,14 @@ import pytest
 
 from bench.fanout import Served, listeners, orders
 from bench.serving import API, started
-from ordertape.simulator import SimulatedBitfinex
-from ordertape.simulator.exchange import SimulatedMarket
-from ordertape.simulator.faces import Exchange
-from ordertape.simulator.markets import chosen_markets
-from ordertape.simulator.sockets import Clock
 from ordertape.tape.verify import verify
-from support.processes import wait_for
+from support.burst import RATE, BurstClock, bursting_venue
+from support.processes import SYMBOL, wait_for
 from support.tries import run_tries
 
 pytestmark = pytest.mark.torture
 
-EXCHANGE, SYMBOL, PAIR = "bitfinex", "BTC/USDT", "tBTCUST"
-RATE, TIMES, SECONDS = 200, 20, float(os.environ.get("ORDERTAPE_BURST_SECONDS") or 60)
+EXCHANGE, SECONDS = "bitfinex", float(os.environ.get("ORDERTAPE_BURST_SECONDS") or 60)
 DRAINED_S_MAX = 60.0
 
 
@@ -42,47 +35,9 @@ def test_a_burst_is_recorded_whole_and_drained() -> None:
     assert run_tries("burst", {"twenty times as much": 3}, attempt) == []
 
 
-class BurstClock(Clock):
-    """Time at the venue, which stands behind ours and may run faster until it has caught up."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        super().__init__(exchange)
-        self.speed = 1
-
-    async def _run(self) -> None:
-        seen = time.monotonic_ns()
-        venue_ns = self.exchange.now_ns
-        while True:
-            now = time.monotonic_ns()
-            venue_ns += (now - seen) * self.speed
-            seen = now
-            self.exchange.run_until(venue_ns)
-            await asyncio.sleep(0.005)
-
-
-@contextmanager
-def bursting_venue(seed: int) -> Iterator[tuple[SimulatedBitfinex, BurstClock]]:
-    """In a thread; starts so far in the past that a burst ends in the present."""
-    start_ns = time.time_ns() - int(SECONDS * TIMES) * 10**9
-    markets = [SimulatedMarket(s, seed, RATE, start_ns) for s in chosen_markets([PAIR], RATE)]
-    clock = BurstClock(Exchange(seed, markets, start_ns))
-    venue = SimulatedBitfinex(clock=clock, buffer_bytes_max=2**30)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(venue.start(), loop).result(30)
-        yield venue, clock
-    finally:
-        asyncio.run_coroutine_threadsafe(venue.stop(), loop).result(30)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
 def attempt(_case: str, seed: int) -> list[str]:
     """What did not hold."""
-    with bursting_venue(seed) as (venue, clock), TemporaryDirectory() as name:
+    with bursting_venue(seed, SECONDS) as (venue, clock), TemporaryDirectory() as name:
         environment = {
             "ORDERTAPE_BITFINEX_WS_URL": venue.url,
             "ORDERTAPE_BITFINEX_REST_URL": venue.rest_url,
@@ -110,14 +65,9 @@ def attempt(_case: str, seed: int) -> list[str]:
 
 
 def _burst(served: Served, clock: BurstClock) -> list[str]:
-    def quicken() -> None:
-        clock.speed = TIMES
-        time.sleep(SECONDS)
-        clock.speed = 1
-
     wrong: list[str] = []
     before = _status(served)["orders_received"]
-    bursting = threading.Thread(target=quicken)
+    bursting = threading.Thread(target=clock.burst, args=(SECONDS,))
     bursting.start()
     found = listeners(served, [orders(10, 20), orders(2, 0)], SECONDS, warm=0.1)
     bursting.join()
