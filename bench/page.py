@@ -1,0 +1,68 @@
+"""``python -m bench.page``: what the web page costs, in a real browser on a real server.
+
+A server follows a simulated venue for ``--history`` seconds; then Chromium opens the page at 2000 ×
+800 and is asked for, in this order:
+
+* how long it took from the address to a live heatmap with that much history;
+* what a frame takes of the main thread while the picture is dragged, columns going on;
+* what the server sends to the page, and by how much the page's heap grows in ``--seconds``.
+
+Chromium draws without a graphics card here: what that costs beside the main thread is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.fanout import live
+
+_WEB = Path(__file__).resolve().parent.parent / "web"
+
+
+def measure(rate: int, history: float, seconds: float) -> dict[str, Any]:
+    with live(rate) as served:
+        time.sleep(history)  # the past that the page is to show
+        command = ["node", "scripts/measure.mjs", f"{served.address}/", f"{history:g}"]
+        done = subprocess.run(
+            [*command, f"{seconds:g}"], cwd=_WEB, stdout=subprocess.PIPE, text=True, check=True
+        )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench.page", description=__doc__)
+    parser.add_argument("--rate", type=int, default=350, help="operations a second of the venue")
+    parser.add_argument("--history", type=float, default=600, help="seconds before the page opens")
+    parser.add_argument("--seconds", type=float, default=60, help="that bytes and heap are watched")
+    options = parser.parse_args()
+    found = measure(options.rate, options.history, options.seconds)
+    rows = [
+        ("opened, ms", f"{found['opened_ms']}", "≤ 2000"),
+        ("a frame of the main thread, p50 ms", f"{found['frame_ms_p50']:.1f}", ""),
+        ("a frame of the main thread, p95 ms", f"{found['frame_ms_p95']:.1f}", "≤ 4"),
+        ("events/s", f"{found['events_per_second']:.0f}", ""),
+        (
+            "kB/s to the page",
+            f"{found['kilobytes_per_second']:.1f}",
+            "≤ 10 at 500, 50 at 4,000",
+        ),
+        ("frames left out", f"{found['conflated']}", "0"),
+        ("heap grown, kB", f"{found['heap_grown_bytes'] / 1000:.0f}", "< 1000 an hour"),
+    ]
+    table = Table("what", "measured", "asked", title=f"drawn by {found['renderer']}")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
