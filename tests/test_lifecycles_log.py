@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ordertape import limits
+from ordertape.errors import MarketBusy
 from ordertape.events import Reason
 from ordertape.lifecycles.files import folder_of, forget_before, stored_lives
 from ordertape.lifecycles.log import LivesLog, Wanted, read_lifecycles, store_next
@@ -187,3 +188,16 @@ def test_a_tape_that_was_cut_begins_with_its_book(tmp_path: Path) -> None:
     older = [row for row in anew if row["opened_seq"] < first]
     assert older
     assert all(row["flags"] & 1 and row["opened_seq"] == first - 1 for row in older)
+
+
+def test_an_answer_waits_for_no_long_archive_that_is_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "lives_files_walked_max", 1)
+    folder = MarketFolder(tmp_path, *NAMES)
+    write(folder, Market(seed=13, orders=25), 150)
+    archive(folder, file_rows_max=200)
+    with pytest.raises(MarketBusy, match="ask again later"):
+        told(LivesLog(folder))
+    assert store_next(folder) is not None
+    assert told(LivesLog(folder)) == by_hand(folder).ended

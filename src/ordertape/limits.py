@@ -54,6 +54,9 @@ lives_rows_kept: Final = 200_000
 the oldest are dropped, and read from the tape again where they are asked for."""
 lives_stride_events: Final = 16_000
 """Events whose ended orders are put into one table: small tables cost more than their rows."""
+lives_files_walked_max: Final = 4
+"""Files of an archive that the server makes lives of for an answer.  Policy: refused until the
+keeper has stored them."""
 lives_logs_kept: Final = 8
 """Markets whose lives the server keeps in mind.  Policy: the least used is dropped."""
 lookup_groups_kept: Final = 3

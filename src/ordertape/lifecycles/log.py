@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_CEILING, Context, Decimal
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +18,7 @@ import pyarrow
 import pyarrow.compute
 
 from ordertape import limits
+from ordertape.errors import MarketBusy
 from ordertape.lifecycles.files import Stored, stored_lives, write_lives
 from ordertape.lifecycles.tables import with_distances
 from ordertape.lifecycles.walk import Walk
@@ -30,6 +32,8 @@ from ordertape.times import Time, parse_time
 __all__ = ["LivesLog", "Stretch", "Walking", "Wanted", "read_lifecycles", "store_next"]
 
 pc: Final[Any] = pyarrow.compute
+_WIDE: Final = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
+_INT64_MAX: Final = 2**63 - 1
 pa: Final[Any] = pyarrow
 Leave = Callable[[], None]
 """Raises where nobody waits any more."""
@@ -43,8 +47,8 @@ class Wanted(NamedTuple):
     order_id: str | None = None
     reason: int | None = None
     ending: int | None = None
-    min_size: Any = None
-    """Of the first size, a Decimal."""
+    min_size: Decimal | None = None
+    """Of the first size."""
     by: str = "ended"
     """The column that ``start`` and ``end`` are of."""
 
@@ -62,10 +66,18 @@ class Wanted(NamedTuple):
         if self.ending is not None:
             conditions.append(pc.field("ending") == self.ending)
         if self.min_size is not None:
-            conditions.append(pc.field("size_first") >= pa.scalar(self.min_size))
+            conditions.append(_at_least(table.schema.field("size_first").type, self.min_size))
         for condition in conditions:
             table = table.filter(condition)
         return table
+
+
+def _at_least(kind: Any, bound: Decimal) -> Any:
+    """The condition on sizes of a type; a bound may have any number of digits."""
+    units = bound.scaleb(kind.scale, _WIDE).to_integral_value(ROUND_CEILING, _WIDE)
+    if units > _INT64_MAX:
+        return pc.scalar(False)
+    return pc.field("size_first") >= pa.scalar(units.scaleb(-kind.scale, _WIDE), kind)
 
 
 class Stretch(NamedTuple):
@@ -176,7 +188,8 @@ class LivesLog:
     ) -> Iterator[Stretch]:
         """What was told at or behind event ``after`` and is wanted, in order.
 
-        Raises UnknownMarket, TapeCorrupt, and what ``leave`` raises.
+        Raises UnknownMarket, TapeCorrupt, MarketBusy where much of the archive is not stored yet,
+        and what ``leave`` raises.
         """
         wanted = wanted or Wanted()
         self.folder.require()
@@ -215,11 +228,20 @@ class LivesLog:
         if self._way is not None and stored.seq > self._way.walk.seq:
             self._forget()  # the way there is stored by now
         if self._way is None:
+            self._require_stored(stored)
             self._way, self._kept_from = Walking(self.folder, stored), stored.seq + 1
         while self._step(self._way):
             leave()
         while self._kept and _last(self._kept[0]) <= stored.seq:
             self._drop()
+
+    def _require_stored(self, stored: Stored) -> None:
+        files = [file for file in list_files(self.folder.archive) if file.last_seq > stored.seq]
+        if len(files) > limits.lives_files_walked_max:
+            raise MarketBusy(
+                f"{self.folder.market}: the lives that {len(files)} files of its archive tell are "
+                "not stored yet: the keeper is at it, ask again later"
+            )
 
     def _step(self, way: Walking) -> bool:
         """Several items; False where there are no more."""
