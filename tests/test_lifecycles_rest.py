@@ -9,18 +9,22 @@ from typing import Any
 
 import httpx
 import pytest
+from psycopg.rows import dict_row
 
+from ordertape.database.address import connect
 from ordertape.events import REASONS, Side
-from ordertape.lifecycles.log import store_next
+from ordertape.lifecycles.log import read_lifecycles, store_next
 from ordertape.lifecycles.tables import ENDINGS, FLAGS
 from ordertape.models import iso_from_ns
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from support.interface import interface
+from support.processes import wait_for
 from support.recorded_lives import Unexplained, by_hand, write
-from support.served import exact, sentence
+from support.served import LIVE, Served, exact, sentence
 from support.server import API
+from support.tape_lives import rows_of_tables
 
 MARKET = ("bitfinex", "A/USD")
 
@@ -141,3 +145,43 @@ def test_what_can_t_be_answered_is_told_in_a_sentence(doors: Doors) -> None:
         assert sentence(doors.get(limit=3, cursor=forged), 422).startswith("cursor")
     other = {"cursor": page["next_cursor"], "order_id": "1"}
     assert "found other parameters" in sentence(doors.get(**other), 422)
+
+
+def test_rest_sql_and_python_tell_the_same_of_a_running_market(served: Served) -> None:
+    served.begin()
+    route = f"{served.address}{API.removesuffix('level3')}lifecycles/bitfinex/{LIVE}"
+
+    def over_python() -> list[dict[str, Any]]:
+        return rows_of_tables(read_lifecycles(served.data, "bitfinex", LIVE))
+
+    wait_for(lambda: len(over_python()) > 100, "orders that ended", pause=0.2)
+    python = over_python()
+    last = python[-1]["told_seq"]
+
+    def over_sql() -> list[dict[str, Any]]:
+        with connect(served.database()) as opened:
+            made = opened.execute("SELECT to_regclass('lifecycles')").fetchone()
+            if made == (None,):
+                return []
+            rows = opened.cursor(row_factory=dict_row).execute(
+                "SELECT * FROM lifecycles WHERE exchange = 'bitfinex' AND symbol = %s "
+                "AND told_sequence <= %s ORDER BY told_sequence, nth",
+                (LIVE, last),
+            )
+            return rows.fetchall()
+
+    wait_for(lambda: len(over_sql()) == len(python), "the lives in the database", pause=0.1)
+    cursor: dict[str, str] = {}
+    rest: list[dict[str, Any]] = []
+    while not rest or rest[-1]["told_sequence"] <= last:
+        page = exact(served.client.get(route, params={"limit": "60", **cursor}).text)
+        rest += page["lifecycles"]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    rest = [row for row in rest if row["told_sequence"] <= last]
+    assert rest == [shown(row) for row in python]
+    for row, told in zip(over_sql(), rest, strict=True):
+        times = {name: iso_from_ns(row[f"{name}_ns"]) for name in ("opened", "ended")}
+        found = {**row, **times}
+        assert {name: found[name] for name in told} == told

@@ -38,6 +38,10 @@ Place = tuple[int, int | str]
     "/lifecycles/{exchange}/{symbol:path}",
     summary="Orders from birth to end, a row each, a page at a time",
     response_class=Response,
+    responses={
+        200: {"description": "as docs/lifecycles.md says"},
+        409: {"description": "it does not persist, or much of its archive is being stored yet"},
+    },
 )
 async def lifecycles(
     request: Request,
