@@ -157,6 +157,9 @@ def test_rest_sql_and_python_tell_the_same_of_a_running_market(served: Served) -
     wait_for(lambda: len(over_python()) > 100, "orders that ended", pause=0.2)
     python = over_python()
     last = python[-1]["told_seq"]
+    plain = by_hand(MarketFolder(served.data, "bitfinex", LIVE)).ended
+    assert python == [row for row in plain if row["told_seq"] <= last]
+    assert {row["ending"] for row in python} >= {1}
 
     def over_sql() -> list[dict[str, Any]]:
         with connect(served.database()) as opened:
