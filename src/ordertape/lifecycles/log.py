@@ -18,15 +18,18 @@ import pyarrow
 import pyarrow.compute
 
 from ordertape import limits
+from ordertape._engine import OrderBook
 from ordertape.errors import MarketBusy
-from ordertape.lifecycles.files import Stored, stored_lives, write_lives
-from ordertape.lifecycles.tables import with_distances
+from ordertape.lifecycles.files import LivesWriter, Stored, stored_lives
+from ordertape.lifecycles.tables import scales_of, with_distances
 from ordertape.lifecycles.walk import Walk
 from ordertape.tape.archive_files import ArchiveFile, list_files, load_codecs
 from ordertape.tape.bases import list_bases, read_base
+from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import history_of
 from ordertape.tape.reader import Item, TapeReader
+from ordertape.tape.rebuild import Replay
 from ordertape.times import Time, parse_time
 
 __all__ = ["LivesLog", "Stretch", "Walking", "Wanted", "read_lifecycles", "store_next"]
@@ -100,8 +103,9 @@ class Walking:
         state = stored.read_state()
         bases = {base.seq: base for base in list_bases(folder.archive)}
         if state is not None:
-            base = bases.get(state.seq)
-            self.walk.go_on(state, None if base is None else read_base(base, codecs))
+            self.walk.go_on(state, _book_at(folder, codecs, state.seq) if state.trusted else None)
+            if not self.walk.trusted and state.seq in bases:
+                self.walk.restore(read_base(bases[state.seq], codecs))
         else:
             files = list_files(folder.archive)
             before = files[0].first_seq - 1 if files else 0
@@ -138,6 +142,21 @@ class Walking:
         return True
 
 
+def _book_at(folder: MarketFolder, codecs: MarketCodecs, seq: int) -> OrderBook | None:
+    """The book behind an event: its base, or the one before it and the events between."""
+    replay = Replay(OrderBook(codec=codecs.order))
+    bases = [base for base in list_bases(folder.archive) if base.seq <= seq]
+    if bases:
+        replay.restore(read_base(bases[-1], codecs))
+    if replay.seq < seq:
+        reader = TapeReader(folder.data, folder.exchange, folder.symbol, replay.seq + 1)
+        for batch in reader.batches():
+            replay.take(batch[: batch.search_seq(seq + 1)])
+            if batch.last_seq >= seq:
+                break
+    return replay.book if replay.trusted and replay.seq == seq else None
+
+
 def store_next(folder: MarketFolder) -> ArchiveFile | None:
     """Stores the lives that the next file of the archive told; that file, None where there is none.
 
@@ -147,16 +166,31 @@ def store_next(folder: MarketFolder) -> ArchiveFile | None:
     files = [file for file in list_files(folder.archive) if file.last_seq > stored.seq]
     if not files:
         return None
-    file, told = files[0], []
+    try:
+        return _store(folder, stored, files[0], digits=18)
+    except pa.ArrowInvalid:  # a number that an integer of a file does not hold
+        return _store(folder, stored, files[0], digits=38)
+
+
+def _store(
+    folder: MarketFolder, stored: Stored, file: ArchiveFile, digits: int
+) -> ArchiveFile | None:
+    first = stored.files[-1].last_seq + 1 if stored.files else file.first_seq
     with closing(Walking(folder, stored)) as way:
-        more = True
-        while more:
-            more = way.stride(file.last_seq)
-            told.append(way.walk.told())
-        if way.walk.seq != file.last_seq:
-            return None  # its end and the journal's beginning are one message
-        first = stored.files[-1].last_seq + 1 if stored.files else file.first_seq
-        write_lives(folder, first, told, way.walk.state())
+        book, info = way.walk.book, file.info
+        known = scales_of(way.walk.state().lives)
+        scales = (
+            max(known[0], book.price_scale or 0, info.price_scale),
+            max(known[1], book.size_scale or 0, info.size_scale),
+        )
+        with LivesWriter(folder, first, scales, digits) as writer:
+            more = True
+            while more:
+                more = way.stride(file.last_seq)
+                writer.write(way.walk.told())
+            if way.walk.seq != file.last_seq:
+                return None  # its end and the journal's beginning are one message
+            writer.finish(way.walk.state())
     return file
 
 
