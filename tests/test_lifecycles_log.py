@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from ordertape import limits
-from ordertape.events import Reason
+from ordertape._engine import BatchBuilder
+from ordertape.errors import MarketBusy
+from ordertape.events import EventKind, Reason, Side
 from ordertape.lifecycles.files import folder_of, forget_before, stored_lives
 from ordertape.lifecycles.log import LivesLog, Wanted, read_lifecycles, store_next
 from ordertape.tape.archive import Archiver
@@ -17,7 +19,7 @@ from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.reader import TapeReader
 from support.recorded_lives import Unexplained, by_hand, write
-from support.tape import Market
+from support.tape import START, Market
 from support.tape_lives import rows_of_tables
 
 NAMES = ("simulated", "A/B")
@@ -187,3 +189,39 @@ def test_a_tape_that_was_cut_begins_with_its_book(tmp_path: Path) -> None:
     older = [row for row in anew if row["opened_seq"] < first]
     assert older
     assert all(row["flags"] & 1 and row["opened_seq"] == first - 1 for row in older)
+
+
+def test_an_answer_waits_for_no_long_archive_that_is_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "lives_files_walked_max", 1)
+    folder = MarketFolder(tmp_path, *NAMES)
+    write(folder, Market(seed=13, orders=25), 150)
+    archive(folder, file_rows_max=200)
+    with pytest.raises(MarketBusy, match="ask again later"):
+        told(LivesLog(folder))
+    assert store_next(folder) is not None
+    assert told(LivesLog(folder)) == by_hand(folder).ended
+
+
+def test_numbers_of_every_length_and_scale_come_back(tmp_path: Path) -> None:
+    folder, sizes = MarketFolder(tmp_path, *NAMES), ["5.5", "90071992547.40993001", "0.001"]
+    builder = BatchBuilder("int", None, None, "int")
+    seq = 1
+    with JournalWriter(folder) as writer:
+        for nth, size in enumerate(sizes):
+            for kind, left in ((EventKind.OPEN, size), (EventKind.DONE, size)):
+                reason = Reason.CANCELED if kind == EventKind.DONE else Reason.NONE
+                builder.add(kind, Side.BID, str(nth), "1.5", left, START + seq, None, 0, reason)
+                batch = builder.finish(seq)
+                seq = batch.last_seq + 1
+                writer.append(batch)
+    plain = by_hand(folder).ended
+    assert [row["size_first"] for row in plain] == [Decimal(size) for size in sizes]
+    assert told(LivesLog(folder)) == plain
+    archive(folder)
+    while store_next(folder) is not None:
+        pass
+    stored = stored_lives(folder)
+    assert stored.files
+    assert rows_of_tables(table for file in stored.files for table in file.tables()) == plain

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
+from psycopg.rows import dict_row
 
+from ordertape.database.address import connect
 from ordertape.events import REASONS, Side
-from ordertape.lifecycles.log import store_next
+from ordertape.lifecycles.log import read_lifecycles, store_next
 from ordertape.lifecycles.tables import ENDINGS, FLAGS
 from ordertape.models import iso_from_ns
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from support.interface import interface
+from support.processes import wait_for
 from support.recorded_lives import Unexplained, by_hand, write
-from support.served import exact, sentence
+from support.served import LIVE, Served, exact, sentence
 from support.server import API
+from support.tape_lives import rows_of_tables
 
 MARKET = ("bitfinex", "A/USD")
 
@@ -121,6 +126,7 @@ def test_rows_are_chosen_by_what_is_asked(doors: Doors) -> None:
         ({"reason": "filled"}, lambda row: REASONS.get(row["reason"]) == "filled"),
         ({"ending": "evicted"}, lambda row: ENDINGS[row["ending"]] == "evicted"),
         ({"min_size": "50.5"}, lambda row: row["size_first"] >= Decimal("50.5")),
+        ({"min_size": f"50.{'5' * 70}"}, lambda row: row["size_first"] > Decimal("50.55555555")),
     ):
         expected = [shown(row) for row in plain if fits(row)]
         assert 0 < len(expected) < len(plain)
@@ -132,5 +138,53 @@ def test_what_can_t_be_answered_is_told_in_a_sentence(doors: Doors) -> None:
     assert sentence(doors.get(reason="boredom"), 422).startswith("reason")
     assert "expected a next_cursor of ours" in sentence(doors.get(cursor="bm9uZQ"), 422)
     page = exact(doors.get(limit=3).text)
+    assert exact(doors.get(min_size="1e17").text)["count"] == 0
+    head = base64.urlsafe_b64decode(page["next_cursor"] + "==").decode().partition(",")[0]
+    for place in ("99999999999999999999,0", '5,"a"', "5,-1", "-1,0", "1.5,0", "5"):
+        forged = base64.urlsafe_b64encode(f"{head},{place}]".encode()).decode()
+        assert sentence(doors.get(limit=3, cursor=forged), 422).startswith("cursor")
     other = {"cursor": page["next_cursor"], "order_id": "1"}
     assert "found other parameters" in sentence(doors.get(**other), 422)
+
+
+def test_rest_sql_and_python_tell_the_same_of_a_running_market(served: Served) -> None:
+    served.begin()
+    route = f"{served.address}{API.removesuffix('level3')}lifecycles/bitfinex/{LIVE}"
+
+    def over_python() -> list[dict[str, Any]]:
+        return rows_of_tables(read_lifecycles(served.data, "bitfinex", LIVE))
+
+    wait_for(lambda: len(over_python()) > 100, "orders that ended", pause=0.2)
+    python = over_python()
+    last = python[-1]["told_seq"]
+    plain = by_hand(MarketFolder(served.data, "bitfinex", LIVE)).ended
+    assert python == [row for row in plain if row["told_seq"] <= last]
+    assert {row["ending"] for row in python} >= {1}
+
+    def over_sql() -> list[dict[str, Any]]:
+        with connect(served.database()) as opened:
+            made = opened.execute("SELECT to_regclass('lifecycles')").fetchone()
+            if made == (None,):
+                return []
+            rows = opened.cursor(row_factory=dict_row).execute(
+                "SELECT * FROM lifecycles WHERE exchange = 'bitfinex' AND symbol = %s "
+                "AND told_sequence <= %s ORDER BY told_sequence, nth",
+                (LIVE, last),
+            )
+            return rows.fetchall()
+
+    wait_for(lambda: len(over_sql()) == len(python), "the lives in the database", pause=0.1)
+    cursor: dict[str, str] = {}
+    rest: list[dict[str, Any]] = []
+    while not rest or rest[-1]["told_sequence"] <= last:
+        page = exact(served.client.get(route, params={"limit": "60", **cursor}).text)
+        rest += page["lifecycles"]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    rest = [row for row in rest if row["told_sequence"] <= last]
+    assert rest == [shown(row) for row in python]
+    for row, told in zip(over_sql(), rest, strict=True):
+        times = {name: iso_from_ns(row[f"{name}_ns"]) for name in ("opened", "ended")}
+        found = {**row, **times}
+        assert {name: found[name] for name in told} == told

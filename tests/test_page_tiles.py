@@ -217,6 +217,8 @@ def test_an_overview_says_what_there_is(served: Served) -> None:
     assert "first" in answer, answer
     first, last = served.batches[0].last_ts_recv, served.batches[-1].last_ts_recv
     assert (parse_time(answer["first"]), parse_time(answer["last"])) == (first, last)
+    assert answer["events"] == served.batches[-1].last_seq
+    assert answer["bytes"] > 10_000
     assert [gap["reason"] for gap in answer["gaps"]] == ["a test"]
     prices = answer["prices"]
     assert prices

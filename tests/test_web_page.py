@@ -31,6 +31,7 @@ PROMISES = (
     "a rule made here fires, and a click on its alert is where it fired",
     "an order id made of HTML does nothing",
     "another group of prices is another picture",
+    "recordings are listed, and one is replayed from where it begins",
     "axe finds no serious violation",
     "a lost context comes back with all of its columns",
     "no error was told and no policy broken",

@@ -54,6 +54,9 @@ lives_rows_kept: Final = 200_000
 the oldest are dropped, and read from the tape again where they are asked for."""
 lives_stride_events: Final = 16_000
 """Events whose ended orders are put into one table: small tables cost more than their rows."""
+lives_files_walked_max: Final = 4
+"""Files of an archive that the server makes lives of for an answer.  Policy: refused until the
+keeper has stored them."""
 lives_logs_kept: Final = 8
 """Markets whose lives the server keeps in mind.  Policy: the least used is dropped."""
 lookup_groups_kept: Final = 3
@@ -310,6 +313,9 @@ database_pool_wait_ms: Final = 5_000
 """To wait for one of several connections.  Policy: refused."""
 database_batch_rows: Final = 50_000
 """Events in one COPY and one transaction.  Policy: the next begins."""
+database_batch_rows_min: Final = 500
+"""The same, halved down to this while a database is too slow for more within
+database_answer_ms_max.  Policy: tried again."""
 database_idle_ms: Final = 10
 """Between two looks of the follower at the tapes while nothing comes."""
 database_flush_ms: Final = 200
@@ -661,6 +667,8 @@ alerts_page_max: Final = 1_000
 """Alerts, or large orders, in one page.  Policy: refused."""
 alerts_retry_ms: Final = 2_000
 """Between two tries to reach the database for rules and alerts."""
+alerts_patience_ms: Final = 30_000
+"""How long the database may be away before the log says that alerts wait for it."""
 large_orders_wait_ms: Final = 10_000
 """How long a request for large orders waits for the market's book.  Policy: answered with 503."""
 webhook_waiting_max: Final = 1_000

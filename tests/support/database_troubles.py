@@ -201,7 +201,7 @@ def _slow(server: InstalledServer, seed: int) -> list[str]:
 
 def _locked(server: InstalledServer, seed: int) -> list[str]:
     """Somebody holds the cursors for longer than the follower waits; the archive goes on."""
-    with scene(server, seed, database_answer_ms_max=400) as made:
+    with scene(server, seed, database_answer_ms_max=400, database_batch_rows_min=50) as made:
         with made.recorded(), made.connection() as opened, opened.transaction():
             opened.execute("LOCK TABLE cursors IN ACCESS EXCLUSIVE MODE")
             made.record_more()

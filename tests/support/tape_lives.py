@@ -76,10 +76,17 @@ class TapeLives:
             self.go_on(self.lives[number], row, touch, effect.orders_ahead)
 
     def open(self, row: dict[str, Any], touch: dict[str, Any], ahead: int | None) -> None:
+        if (life := self.lives.get(row["order_id"])) is not None:  # it came back into sight
+            place = {name: row[name] for name in ("side", "price", "size")}
+            life |= {"flags": (life["flags"] | 4) & ~8, "ahead": ahead, **place, **touch}
+            return
+        flags = 0
+        for bit, meaning in ((Flag.SNAPSHOT, 1), (Flag.PLACE_ASSUMED, 2), (Flag.REENTRY, 4 | 1)):
+            flags |= meaning if row["flags"] & bit else 0
         self.lives[row["order_id"]] = {
             "told_seq": None, "nth": None, "told": None,
             "order_id": row["order_id"], "side": row["side"], "ending": 0, "reason": 0,
-            "flags": 1 if row["flags"] & Flag.SNAPSHOT else 0,
+            "flags": flags,
             "opened": row["ts_recv"], "ended": None,
             "opened_seq": row["seq"], "ended_seq": None, "era": self.era,
             "price_first": row["price"], "price": row["price"],

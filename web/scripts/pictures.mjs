@@ -28,6 +28,21 @@ for (const size of SIZES) {
   await take("light", size, { theme: "light", tab: "Trades", drawer: true });
   await take("help", size, {}, (page) => page.keyboard.press("?"));
   await take("settings", size, { map: "viridis", pane: "cvd", profile: true }, (page) => page.click("[aria-label=Settings]"));
+  await take("alerts", size, { tab: "Alerts", drawer: true }, async (page) => {
+    await page.evaluate(async () => {
+      const { exchange, symbol } = window.ordertape.feed.wish;
+      for (const rule of [{ kind: "large_pulled", size: "2" }, { kind: "imbalance", imbalance: "0.3", seconds: 1 }, { kind: "spread", spread_bps: "1" }]) {
+        const body = JSON.stringify({ exchange, symbol, ...rule });
+        await fetch("api/v1/orderbook-heatmap/alerts/rules", { method: "POST", headers: { "content-type": "application/json" }, body });
+      }
+    });
+    await page.waitForFunction(() => document.querySelectorAll(".words").length > 3, null, { timeout: 60_000 });
+    await page.click("li:nth-child(2) .row");
+  });
+  await take("recordings", size, {}, async (page) => {
+    await page.keyboard.press("r");
+    await page.click("dialog[open] .recordings td button:enabled", { timeout: 30_000 });
+  });
   await take("order", size, { map: "split", pane: "imbalance", tab: "Order", drawer: true }, async (page) => {
     const id = await page.evaluate(() => [...window.ordertape.feed.data.large.keys()].at(-1));
     if (id) await page.evaluate((orderId) => window.ordertape.feed.select({ orderId }), id);

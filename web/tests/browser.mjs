@@ -235,6 +235,20 @@ await promise("another group of prices is another picture", async () => {
   await page.waitForFunction((was) => window.ordertape.live.getState().opened.group > was && window.ordertape.feed.data.pyramid.base.newest > 0, before);
 });
 
+await promise("recordings are listed, and one is replayed from where it begins", async () => {
+  await page.keyboard.press("r");
+  await page.click("dialog[open] .recordings td button:enabled", { timeout: 15_000 });
+  const began = await page.getAttribute("dialog[open] .inside li:last-child time", "datetime");
+  await page.click("dialog[open] .inside li:last-child button");
+  await page.waitForFunction(() => window.ordertape.live.getState().opened?.source === "replay" && window.ordertape.live.getState().clock);
+  const { t } = await page.evaluate(() => window.ordertape.live.getState().clock);
+  expect(Math.abs(Date.parse(t) - Date.parse(began)) < 1_000, `${began} began, ${t} is shown`);
+  expect(!(await page.isVisible("dialog[open]")), "the list stays");
+  await page.keyboard.press("l");
+  await page.waitForFunction(() => window.ordertape.live.getState().opened?.source === "live");
+  await page.waitForFunction(() => document.querySelector(".stage").dataset.health === "live", null, { timeout: 15_000 });
+});
+
 await promise("axe finds no serious violation", async () => {
   await page.evaluate(axe);
   for (const theme of ["dark", "light"]) {

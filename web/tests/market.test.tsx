@@ -12,6 +12,7 @@ import { readAddress, writeAddress } from "../src/ui/address";
 import { chosen } from "../src/ui/App";
 import { Contrast } from "../src/ui/Contrast";
 import { onKey } from "../src/ui/keys";
+import { lostMs, moment } from "../src/ui/Recordings";
 import { fateOf, Tabs } from "../src/ui/Tabs";
 import type { Large, Opened } from "../src/wire/messages";
 import { Connection } from "../src/worker/connection";
@@ -150,6 +151,12 @@ describe("what the page shows", () => {
     expect(screen.getByText(/large bid of 12.5 .* \(3 before it left out\)/)).toBeTruthy();
   });
 
+  it("adds up what a recording has lost", () => {
+    const gap = { from: "2026-11-22T10:00:00.5Z", to: "2026-11-22T10:00:02Z", reason: "a test" };
+    expect(lostMs([gap, { ...gap, to: null }, gap])).toBe(3_000);
+    expect([moment(gap.from), moment(null)]).toEqual(["2026-11-22 10:00:00", "–"]);
+  });
+
   it("says what became of an order", () => {
     const data = new MarketData();
     data.takeLarge(LARGE);
@@ -169,7 +176,7 @@ describe("what the page shows", () => {
 
   it("does what keys say, and leaves fields alone", () => {
     const help = vi.fn();
-    const context = { chart: null, feed, help };
+    const context = { chart: null, feed, help, recordings: () => undefined };
     const press = (key: string, target: EventTarget = document.body) => {
       const event = new KeyboardEvent("keydown", { key, cancelable: true });
       Object.defineProperty(event, "target", { value: target });

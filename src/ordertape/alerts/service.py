@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,8 @@ class Alerts:
         self._due = threading.Event()
         self._stop = threading.Event()
         self._complaint = ""
+        self._away_since = 0.0
+        """When it did not answer for the first time, 0: it does."""
         self._dropped = 0
         self._log = structlog.stdlib.get_logger("ordertape.alerts")
         self._thread = threading.Thread(target=self._keep, name="alerts", daemon=True)
@@ -190,11 +193,18 @@ class Alerts:
         return True
 
     def _complain(self, error: DatabaseError) -> None:
-        if str(error) != self._complaint:
+        """Once for each reason; not of a database that has yet to begin, as at every start."""
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        patient = now - self._away_since < limits.alerts_patience_ms / 1000
+        if str(error) != self._complaint and not (
+            patient and isinstance(error, DatabaseUnavailable)
+        ):
             self._complaint = str(error)
             self._log.warning("L3_alerts_without_database", reason=self._complaint)
 
     def _works(self) -> None:
+        self._away_since = 0.0
         if self._complaint:
             self._complaint = ""
             self._log.info("L3_alerts_with_database", dropped=self._dropped)

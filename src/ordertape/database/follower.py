@@ -112,6 +112,8 @@ class MarketFollower:
         self._waiting: list[Item] = []
         self._waiting_rows = 0
         self._waiting_since = 0.0
+        self.rows_max: int | None = None
+        """Events in one transaction, fewer than the limit says; replaced by who counts the time."""
         self._era_rows: list[EventBatch] = []
         self.delays = Delays()
         """From receipt to committed; replaced by who counts over several followers."""
@@ -197,7 +199,7 @@ class MarketFollower:
         if not self._waiting:
             return 0
         waited_ms = (time.monotonic() - self._waiting_since) * 1000
-        full = self._waiting_rows >= limits.database_batch_rows
+        full = self._waiting_rows >= self._batch_rows
         if full or (exhausted and (final or waited_ms >= limits.database_flush_ms)):
             return self._flush()
         return 0
@@ -207,9 +209,14 @@ class MarketFollower:
         """Whether everything the tape had is copied."""
         return not self._waiting
 
+    @property
+    def _batch_rows(self) -> int:
+        most = limits.database_batch_rows
+        return most if self.rows_max is None else min(most, self.rows_max)
+
     def _gather(self) -> bool:
         """Whether the tape has nothing more for now."""
-        while self._waiting_rows < limits.database_batch_rows:
+        while self._waiting_rows < self._batch_rows:
             item = next(self._items, None)
             if item is None:
                 self._items = self._tail.items()

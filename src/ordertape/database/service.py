@@ -20,7 +20,7 @@ from ordertape.database.address import Address, connect, sentence
 from ordertape.database.follower import MarketFollower
 from ordertape.database.lifecycles import copy_lives
 from ordertape.database.lifecycles_service import LivesService
-from ordertape.database.patience import answering_within
+from ordertape.database.patience import NoAnswer, answering_within
 from ordertape.database.schema import create, is_current
 from ordertape.database.thinning import maintain
 from ordertape.database.told import Copied, DatabaseTold, write_copied, write_told
@@ -71,6 +71,8 @@ class DatabaseFollower:
         self._refused_until: dict[Path, float] = {}
         self._copied: dict[tuple[str, str], int] = {}
         self._delays: dict[tuple[str, str], Delays] = {}
+        self._rows_max: int | None = None
+        """Events in one transaction, while the database is too slow for as many as usual."""
         self._log = structlog.stdlib.get_logger("ordertape.database")
         self._told: DatabaseTold | None = None
         self._lives = LivesService(
@@ -107,6 +109,8 @@ class DatabaseFollower:
                 except (DatabaseError, psycopg.Error) as error:
                     self._forget_followers()
                     self._complain(None, _sentence(error))
+                    if isinstance(error, NoAnswer):
+                        self._take_less()
                 if time.monotonic() - began > limits.database_backoff_ms_max / 1000:
                     backoff_ms = limits.database_backoff_ms_min
                 # Full jitter, so that many followers don't come back at once.
@@ -181,13 +185,28 @@ class DatabaseFollower:
         """One step over every market; the events copied."""
         copied = 0
         for follower in list(self._followers.values()):
-            copied += self._try_market(
+            follower.rows_max = self._rows_max
+            began = time.monotonic()
+            done = self._try_market(
                 connection,
                 follower.folder,
                 partial(follower.step, final=final),
             )
+            if done and 4_000 * (time.monotonic() - began) < limits.database_answer_ms_max:
+                self._take_more()
+            copied += done
             self._copied[follower.folder.exchange, follower.folder.symbol] = follower.cursor.seq
         return copied
+
+    def _take_less(self) -> None:
+        """What got no answer in time would get none the next time either."""
+        before = self._rows_max or limits.database_batch_rows
+        self._rows_max = max(limits.database_batch_rows_min, before // 2)
+
+    def _take_more(self) -> None:
+        if self._rows_max is not None:
+            more = 2 * self._rows_max
+            self._rows_max = more if more < limits.database_batch_rows else None
 
     def _try_market(
         self, connection: psycopg.Connection, folder: MarketFolder, action: Callable[[], int]

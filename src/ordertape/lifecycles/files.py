@@ -19,14 +19,14 @@ import pyarrow.parquet as pq
 
 from ordertape import limits
 from ordertape.errors import TapeCorrupt
-from ordertape.lifecycles.tables import joined, no_rows, stored
+from ordertape.lifecycles.tables import stored_schema
 from ordertape.lifecycles.walk import State
 from ordertape.tape.archive_files import METADATA_KEY, list_files, sync_file, temporary
 from ordertape.tape.folder import MarketFolder, names_like, sync_directory
 from ordertape.tape.row_group import damage_told
 from ordertape.tape.seal import UNSEALED, require_seal, seal
 
-__all__ = ["LivesFile", "Stored", "folder_of", "forget_before", "stored_lives", "write_lives"]
+__all__ = ["LivesFile", "LivesWriter", "Stored", "folder_of", "forget_before", "stored_lives"]
 
 VERSION: Final = 1
 _NAME = re.compile(r"lives-(\d{20})-(\d{20})\.parquet")
@@ -164,41 +164,74 @@ def _read_info(path: Path, _: tuple[int, int, int]) -> _Info:
         return msgspec.json.decode(text, type=_Info)
 
 
-def write_lives(
-    folder: MarketFolder, first_seq: int, told: list[pyarrow.Table], state: State
-) -> LivesFile:
-    """Stores what the events from ``first_seq`` to the state's told, durable, then the state."""
-    place = folder_of(folder)
-    place.mkdir(exist_ok=True)
-    info = _Info(
-        VERSION,
-        folder.exchange,
-        folder.symbol,
-        first_seq,
-        state.seq,
-        state.ts_recv,
-        state.era,
-        state.gap_from,
-        state.trusted,
-    )
-    made = LivesFile(
-        first_seq, state.seq, place / f"lives-{first_seq:020d}-{state.seq:020d}.parquet"
-    )
-    _write(made.path, joined(told) if told else no_rows(), info)
-    current = place / f"state-{state.seq:020d}.parquet"
-    _write(current, state.lives, info)
-    sync_directory(place)
-    keep = {file.path for file in _behind(place, state.seq)} | {current}
-    for name in (*names_like(_NAME, place), *names_like(_STATE, place)):
-        if place / name[0] not in keep:
-            (place / name[0]).unlink(missing_ok=True)
-    return made
+class LivesWriter:
+    """Writes the lives that the events from ``first_seq`` on told, a row group at a time; a context
+    manager that leaves nothing where ``finish`` was not reached.
+
+    Raises pyarrow.ArrowInvalid where a number needs more than ``digits``.
+    """
+
+    def __init__(
+        self, folder: MarketFolder, first_seq: int, scales: tuple[int, int], digits: int
+    ) -> None:
+        self._folder, self._first_seq = folder, first_seq
+        self._schema = stored_schema(scales, digits)
+        self._place = folder_of(folder)
+        self._place.mkdir(exist_ok=True)
+        self._writing = temporary(self._place, "lives")
+        self._writing.unlink(missing_ok=True)
+        self._writer = _parquet(self._writing, self._schema)
+        self._waiting: list[pyarrow.Table] = []
+
+    def __enter__(self) -> LivesWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+        self._writing.unlink(missing_ok=True)
+
+    def write(self, told: pyarrow.Table) -> None:
+        """The next rows."""
+        self._waiting.append(told.cast(self._schema))
+        if sum(map(len, self._waiting)) >= limits.lives_row_group_rows:
+            self._flush()
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._writer.write_table(pyarrow.concat_tables(waiting))
+
+    def finish(self, state: State) -> LivesFile:
+        """Everything is durable and has its name, the state last; what is older goes."""
+        self._flush()
+        info = _Info(
+            VERSION,
+            self._folder.exchange,
+            self._folder.symbol,
+            self._first_seq,
+            state.seq,
+            state.ts_recv,
+            state.era,
+            state.gap_from,
+            state.trusted,
+        )
+        name = f"lives-{self._first_seq:020d}-{state.seq:020d}.parquet"
+        made = LivesFile(self._first_seq, state.seq, self._place / name)
+        _end(self._writer, self._writing, made.path, info)
+        current = self._place / f"state-{state.seq:020d}.parquet"
+        writing = temporary(self._place, "state")
+        writer = _parquet(writing, state.lives.schema)
+        writer.write_table(state.lives)
+        _end(writer, writing, current, info)
+        sync_directory(self._place)
+        keep = {file.path for file in _behind(self._place, state.seq)} | {current}
+        for found in (*names_like(_NAME, self._place), *names_like(_STATE, self._place)):
+            if self._place / found[0] not in keep:
+                (self._place / found[0]).unlink(missing_ok=True)
+        return made
 
 
-def _write(path: Path, table: pyarrow.Table, info: _Info) -> None:
-    writing = temporary(path.parent, path.name)
-    writing.unlink(missing_ok=True)
-    table = stored(table)
+def _parquet(path: Path, schema: pyarrow.Schema) -> Any:
     options: dict[str, Any] = {
         "compression": "zstd",
         "compression_level": 3,
@@ -210,9 +243,12 @@ def _write(path: Path, table: pyarrow.Table, info: _Info) -> None:
         "store_decimal_as_integer": True,
         "write_page_checksum": True,
     }
-    with pq.ParquetWriter(writing, table.schema, **options) as writer:
-        writer.write_table(table, row_group_size=limits.lives_row_group_rows)
-        writer.add_key_value_metadata({METADATA_KEY: msgspec.json.encode(info).decode()})
+    return pq.ParquetWriter(path, schema, **options)
+
+
+def _end(writer: Any, writing: Path, path: Path, info: _Info) -> None:
+    writer.add_key_value_metadata({METADATA_KEY: msgspec.json.encode(info).decode()})
+    writer.close()
     seal(writing)
     sync_file(writing)
     writing.rename(path)

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_CEILING, Context, Decimal
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -17,19 +18,25 @@ import pyarrow
 import pyarrow.compute
 
 from ordertape import limits
-from ordertape.lifecycles.files import Stored, stored_lives, write_lives
-from ordertape.lifecycles.tables import with_distances
+from ordertape._engine import OrderBook
+from ordertape.errors import MarketBusy
+from ordertape.lifecycles.files import LivesWriter, Stored, stored_lives
+from ordertape.lifecycles.tables import scales_of, with_distances
 from ordertape.lifecycles.walk import Walk
 from ordertape.tape.archive_files import ArchiveFile, list_files, load_codecs
 from ordertape.tape.bases import list_bases, read_base
+from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import history_of
 from ordertape.tape.reader import Item, TapeReader
+from ordertape.tape.rebuild import Replay
 from ordertape.times import Time, parse_time
 
 __all__ = ["LivesLog", "Stretch", "Walking", "Wanted", "read_lifecycles", "store_next"]
 
 pc: Final[Any] = pyarrow.compute
+_WIDE: Final = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
+_INT64_MAX: Final = 2**63 - 1
 pa: Final[Any] = pyarrow
 Leave = Callable[[], None]
 """Raises where nobody waits any more."""
@@ -43,8 +50,8 @@ class Wanted(NamedTuple):
     order_id: str | None = None
     reason: int | None = None
     ending: int | None = None
-    min_size: Any = None
-    """Of the first size, a Decimal."""
+    min_size: Decimal | None = None
+    """Of the first size."""
     by: str = "ended"
     """The column that ``start`` and ``end`` are of."""
 
@@ -62,10 +69,18 @@ class Wanted(NamedTuple):
         if self.ending is not None:
             conditions.append(pc.field("ending") == self.ending)
         if self.min_size is not None:
-            conditions.append(pc.field("size_first") >= pa.scalar(self.min_size))
+            conditions.append(_at_least(table.schema.field("size_first").type, self.min_size))
         for condition in conditions:
             table = table.filter(condition)
         return table
+
+
+def _at_least(kind: Any, bound: Decimal) -> Any:
+    """The condition on sizes of a type; a bound may have any number of digits."""
+    units = bound.scaleb(kind.scale, _WIDE).to_integral_value(ROUND_CEILING, _WIDE)
+    if units > _INT64_MAX:
+        return pc.scalar(False)
+    return pc.field("size_first") >= pa.scalar(units.scaleb(-kind.scale, _WIDE), kind)
 
 
 class Stretch(NamedTuple):
@@ -88,8 +103,9 @@ class Walking:
         state = stored.read_state()
         bases = {base.seq: base for base in list_bases(folder.archive)}
         if state is not None:
-            base = bases.get(state.seq)
-            self.walk.go_on(state, None if base is None else read_base(base, codecs))
+            self.walk.go_on(state, _book_at(folder, codecs, state.seq) if state.trusted else None)
+            if not self.walk.trusted and state.seq in bases:
+                self.walk.restore(read_base(bases[state.seq], codecs))
         else:
             files = list_files(folder.archive)
             before = files[0].first_seq - 1 if files else 0
@@ -126,6 +142,21 @@ class Walking:
         return True
 
 
+def _book_at(folder: MarketFolder, codecs: MarketCodecs, seq: int) -> OrderBook | None:
+    """The book behind an event: its base, or the one before it and the events between."""
+    replay = Replay(OrderBook(codec=codecs.order))
+    bases = [base for base in list_bases(folder.archive) if base.seq <= seq]
+    if bases:
+        replay.restore(read_base(bases[-1], codecs))
+    if replay.seq < seq:
+        reader = TapeReader(folder.data, folder.exchange, folder.symbol, replay.seq + 1)
+        for batch in reader.batches():
+            replay.take(batch[: batch.search_seq(seq + 1)])
+            if batch.last_seq >= seq:
+                break
+    return replay.book if replay.trusted and replay.seq == seq else None
+
+
 def store_next(folder: MarketFolder) -> ArchiveFile | None:
     """Stores the lives that the next file of the archive told; that file, None where there is none.
 
@@ -135,16 +166,31 @@ def store_next(folder: MarketFolder) -> ArchiveFile | None:
     files = [file for file in list_files(folder.archive) if file.last_seq > stored.seq]
     if not files:
         return None
-    file, told = files[0], []
+    try:
+        return _store(folder, stored, files[0], digits=18)
+    except pa.ArrowInvalid:  # a number that an integer of a file does not hold
+        return _store(folder, stored, files[0], digits=38)
+
+
+def _store(
+    folder: MarketFolder, stored: Stored, file: ArchiveFile, digits: int
+) -> ArchiveFile | None:
+    first = stored.files[-1].last_seq + 1 if stored.files else file.first_seq
     with closing(Walking(folder, stored)) as way:
-        more = True
-        while more:
-            more = way.stride(file.last_seq)
-            told.append(way.walk.told())
-        if way.walk.seq != file.last_seq:
-            return None  # its end and the journal's beginning are one message
-        first = stored.files[-1].last_seq + 1 if stored.files else file.first_seq
-        write_lives(folder, first, told, way.walk.state())
+        book, info = way.walk.book, file.info
+        known = scales_of(way.walk.state().lives)
+        scales = (
+            max(known[0], book.price_scale or 0, info.price_scale),
+            max(known[1], book.size_scale or 0, info.size_scale),
+        )
+        with LivesWriter(folder, first, scales, digits) as writer:
+            more = True
+            while more:
+                more = way.stride(file.last_seq)
+                writer.write(way.walk.told())
+            if way.walk.seq != file.last_seq:
+                return None  # its end and the journal's beginning are one message
+            writer.finish(way.walk.state())
     return file
 
 
@@ -176,7 +222,8 @@ class LivesLog:
     ) -> Iterator[Stretch]:
         """What was told at or behind event ``after`` and is wanted, in order.
 
-        Raises UnknownMarket, TapeCorrupt, and what ``leave`` raises.
+        Raises UnknownMarket, TapeCorrupt, MarketBusy where much of the archive is not stored yet,
+        and what ``leave`` raises.
         """
         wanted = wanted or Wanted()
         self.folder.require()
@@ -215,11 +262,20 @@ class LivesLog:
         if self._way is not None and stored.seq > self._way.walk.seq:
             self._forget()  # the way there is stored by now
         if self._way is None:
+            self._require_stored(stored)
             self._way, self._kept_from = Walking(self.folder, stored), stored.seq + 1
         while self._step(self._way):
             leave()
         while self._kept and _last(self._kept[0]) <= stored.seq:
             self._drop()
+
+    def _require_stored(self, stored: Stored) -> None:
+        files = [file for file in list_files(self.folder.archive) if file.last_seq > stored.seq]
+        if len(files) > limits.lives_files_walked_max:
+            raise MarketBusy(
+                f"{self.folder.market}: the lives that {len(files)} files of its archive tell are "
+                "not stored yet: the keeper is at it, ask again later"
+            )
 
     def _step(self, way: Walking) -> bool:
         """Several items; False where there are no more."""

@@ -25,7 +25,8 @@ __all__ = [
     "columns_of",
     "joined",
     "no_rows",
-    "stored",
+    "scales_of",
+    "stored_schema",
     "table_of",
     "with_distances",
 ]
@@ -144,13 +145,14 @@ def joined(tables: list[pyarrow.Table]) -> pyarrow.Table:
     """Tables one behind another, at scales that hold all of them."""
     if len(tables) == 1:
         return tables[0]
-    scales = [(0, 0), *(_scales(table) for table in tables)]
+    scales = [(0, 0), *(scales_of(table) for table in tables)]
     schema = _schema(max(price for price, _ in scales), max(size for _, size in scales))
     table: pyarrow.Table = pa.concat_tables([table.cast(schema) for table in tables] or [no_rows()])
     return table
 
 
-def _scales(table: pyarrow.Table) -> tuple[int, int]:
+def scales_of(table: pyarrow.Table) -> tuple[int, int]:
+    """Digits after the point, of prices and of sizes."""
     kinds: tuple[Any, Any] = table.schema.field("price").type, table.schema.field("size").type
     return kinds[0].scale, kinds[1].scale
 
@@ -166,15 +168,17 @@ def with_distances(table: pyarrow.Table) -> pyarrow.Table:
     return table
 
 
-def stored(table: pyarrow.Table) -> pyarrow.Table:
-    """As a file takes it: numbers of up to 18 digits are integers there."""
-    for place, field in enumerate(table.schema):
-        if pa.types.is_decimal(field.type) and len(table):
-            values = _integers(table.column(place).combine_chunks())
-            if (np.abs(values[values != NULL]) < 10**18).all():
-                kind = pa.decimal128(max(18, field.type.scale), field.type.scale)
-                table = table.set_column(place, field.name, table.column(place).cast(kind))
-    return table
+def stored_schema(scales: tuple[int, int], digits: int) -> pyarrow.Schema:
+    """As a file has it: numbers of up to 18 digits are integers there."""
+    schema: pyarrow.Schema = pa.schema(
+        [
+            pa.field(field.name, pa.decimal128(max(digits, field.type.scale), field.type.scale))
+            if pa.types.is_decimal(field.type)
+            else field
+            for field in _schema(*scales)
+        ]
+    )
+    return schema
 
 
 def columns_of(table: pyarrow.Table) -> tuple[dict[str, Any], tuple[int, int]]:
@@ -183,7 +187,7 @@ def columns_of(table: pyarrow.Table) -> tuple[dict[str, Any], tuple[int, int]]:
     for name in COLUMNS:
         if name not in {"order_id", "nth"}:
             found[name] = _integers(table.column(name).combine_chunks())
-    return found, _scales(table)
+    return found, scales_of(table)
 
 
 def _integers(array: Any) -> npt.NDArray[Any]:

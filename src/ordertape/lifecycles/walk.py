@@ -57,19 +57,16 @@ class Walk(Replay):
         """CLEARs may be missing since the last one."""
         self._told: list[pa.Table] = []
 
-    def go_on(self, state: State, book: Snapshot | None) -> None:
+    def go_on(self, state: State, book: OrderBook | None) -> None:
         """Stands where another walk stood; ``book``: as it was there.  Without it nothing is known
-        up to a CLEAR."""
+        up to a CLEAR or a whole book."""
         columns, scales = columns_of(state.lives)
         now = (state.seq, state.ts_recv)
         self.lives.restore(columns, self._codecs.order, era=state.era, scales=scales, now=now)
         self.seq, self.ts_recv, self._gap_from = state.seq, state.ts_recv, state.gap_from
-        if book is not None and state.trusted:
-            super().restore(book)
-            return
-        self.trusted, self._lost = False, True
+        self.trusted, self._lost = book is not None, book is None
         if book is not None:
-            self.restore(book)
+            self.book = book
 
     def state(self) -> State:
         """What another walk would go on with; behind a complete message."""

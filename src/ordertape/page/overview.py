@@ -6,6 +6,7 @@ read for them.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from ordertape.kept import Kept
 from ordertape.models import iso_from_ns
 from ordertape.numbers import plain
 from ordertape.tape.bases import Base, list_bases
+from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import History
 from ordertape.tape.lookup import TapeLookup
 from ordertape.tape.row_group import damage_told
@@ -57,6 +59,8 @@ class Overviews:
             and (end is None or touch.ts < end)
         ]
         return {
+            "events": lookup.last_seq() - lookup.first_seq() + 1 if first is not None else 0,
+            "bytes": _bytes(lookup.folder),
             "first": None if first is None else iso_from_ns(first),
             "last": None if last is None else iso_from_ns(last),
             "prices": [
@@ -97,6 +101,27 @@ def recorded_span(lookup: TapeLookup) -> tuple[int | None, int | None]:
     first = lookup.first_seq()
     begun = lookup.events(first, first)
     return (begun[0].last_ts_recv if begun else None), lookup.last_ts()
+
+
+def _bytes(folder: MarketFolder) -> int:
+    """What journal and archive take of the disk."""
+    total = 0
+    for part in (folder.journal, folder.archive):
+        try:
+            with os.scandir(part) as entries:
+                for entry in entries:
+                    total += _allocated(entry)
+        except FileNotFoundError:
+            continue  # nothing was written there yet
+    return total
+
+
+def _allocated(entry: os.DirEntry[str]) -> int:
+    """What a journal's newest segment takes in advance counts, too."""
+    try:
+        return entry.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0  # archived meanwhile
 
 
 def _best(table: pa.Table, side: Side, which: str) -> str | None:

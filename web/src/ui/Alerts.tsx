@@ -47,6 +47,12 @@ export function Alerts({ feed, chart }: Props) {
     if (connection === "open") void book.load();
   }, [book, connection]);
   useEffect(() => useLive.setState({ unseen: 0 }), [alerts]);
+  // Somebody else made a rule.
+  const newest = alerts[0]?.rule_id;
+  const unknown = rules !== null && newest !== undefined && !rules.some(({ id }) => id === newest);
+  useEffect(() => {
+    if (unknown) void book.load();
+  }, [book, unknown, newest]);
   return (
     <>
       <details className="rules">

@@ -12,6 +12,7 @@ import { Footer } from "./Footer";
 import { Header, useHealth } from "./Header";
 import { onKey, onPointer } from "./keys";
 import { Ladder, LowerPane, State } from "./Panels";
+import { Recordings } from "./Recordings";
 import { Tabs } from "./Tabs";
 
 const LIST_MS = 10_000;
@@ -22,6 +23,7 @@ export function App({ feed }: { feed: Feed }) {
   const shown = useCallback(() => chart.current, []);
   const [help, setHelp] = useState(false);
   const [choices, setChoices] = useState(false);
+  const [recordings, setRecordings] = useState(false);
   const theme = useSettings((state) => state.theme);
   const drawer = useSettings((state) => state.drawer);
   const markets = useLive((state) => state.markets);
@@ -61,7 +63,7 @@ export function App({ feed }: { feed: Feed }) {
   }, [opened]);
 
   useEffect(() => {
-    const press = (event: KeyboardEvent): void => onKey({ chart: chart.current, feed, help: () => setHelp(true) }, event);
+    const press = (event: KeyboardEvent): void => onKey({ chart: chart.current, feed, help: () => setHelp(true), recordings: () => setRecordings(true) }, event);
     document.addEventListener("keydown", press);
     document.addEventListener("pointerdown", onPointer, true);
     return () => {
@@ -72,7 +74,7 @@ export function App({ feed }: { feed: Feed }) {
 
   return (
     <div className={`app${drawer ? " with-drawer" : ""}`}>
-      <Header feed={feed} chart={shown} help={() => setHelp(true)} choose={() => setChoices(true)} />
+      <Header feed={feed} chart={shown} help={() => setHelp(true)} choose={() => setChoices(true)} recordings={() => setRecordings(true)} />
       <main>
         <section className="panel chart" aria-label="Heatmap">
           <Stage holder={holder} feed={feed} />
@@ -81,8 +83,9 @@ export function App({ feed }: { feed: Feed }) {
         <Ladder feed={feed} />
         <Tabs feed={feed} chart={shown} />
       </main>
-      <Footer feed={feed} chart={shown} help={() => setHelp(true)} />
+      <Footer feed={feed} chart={shown} />
       <Help open={help} close={() => setHelp(false)} />
+      <Recordings open={recordings} close={() => setRecordings(false)} feed={feed} />
       <Choices open={choices} close={() => setChoices(false)} chart={shown} feed={feed} />
     </div>
   );

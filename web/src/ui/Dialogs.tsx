@@ -7,7 +7,7 @@ import { ACTS } from "./keys";
 
 const GROUPS = ["Time", "View", "Layers", "Replay"] as const;
 
-function Dialog({ open, close, title, children }: { open: boolean; close: () => void; title: string; children: React.ReactNode }) {
+export function Dialog({ open, close, title, children }: { open: boolean; close: () => void; title: string; children: React.ReactNode }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const element = dialog.current;

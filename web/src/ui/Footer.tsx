@@ -9,7 +9,7 @@ import { Overview } from "./Panels";
 
 const SPEEDS = [0.1, 0.5, 1, 2, 5, 10, 50, 100, 1000];
 
-export function Footer({ feed, chart, help }: { feed: Feed; chart: () => Chart | null; help: () => void }) {
+export function Footer({ feed, chart }: { feed: Feed; chart: () => Chart | null }) {
   const { opened, clock: replayed, frozen } = useLive();
   const replay = opened?.source === "replay";
   const playing = replay ? replayed?.playing === true : !frozen;
@@ -20,7 +20,7 @@ export function Footer({ feed, chart, help }: { feed: Feed; chart: () => Chart |
           <button type="button" className="bare" aria-label="Step back" disabled title="A replay goes on, not back: seek instead"><Icon name="stepBack" /></button>
           <button type="button" className="round" aria-label={playing ? "Pause" : "Play"} onClick={() => pause(feed)} title={replay ? "Play or pause" : "Freeze the picture (Space); recording goes on"}><Icon name={playing ? "pause" : "play"} /></button>
           <button type="button" className="bare" aria-label="Step by 100 ms" disabled={!replay} onClick={() => feed.send({ op: "step", by: "100ms" })}><Icon name="step" /></button>
-          <button type="button" className="bare" aria-label="Return to live" aria-pressed={!replay && !frozen} onClick={() => live({ feed, chart: chart(), help })} title="Return to the newest ( L )"><Icon name="live" /></button>
+          <button type="button" className="bare" aria-label="Return to live" aria-pressed={!replay && !frozen} onClick={() => live({ feed, chart: chart() })} title="Return to the newest ( L )"><Icon name="live" /></button>
         </div>
         <Seek feed={feed} replay={replay} speed={replayed?.speed ?? 1} />
       </div>

@@ -49,7 +49,7 @@ export function Badge() {
   );
 }
 
-export function Header({ feed, chart, help, choose }: { feed: Feed; chart: () => Chart | null; help: () => void; choose: () => void }) {
+export function Header({ feed, chart, help, choose, recordings }: { feed: Feed; chart: () => Chart | null; help: () => void; choose: () => void; recordings: () => void }) {
   const { markets, opened } = useLive();
   const settings = useSettings();
   const chosen = feed.wish ? `${feed.wish.exchange}|${feed.wish.symbol}` : "";
@@ -98,13 +98,14 @@ export function Header({ feed, chart, help, choose }: { feed: Feed; chart: () =>
       <SizeFilter feed={feed} />
       <span className="spacer" />
       <span className="field wide" title="What the picture follows ( C, X )">
-        <button type="button" aria-pressed={settings.followTime} onClick={() => live({ chart: chart(), feed, help })}>Follow</button>
+        <button type="button" aria-pressed={settings.followTime} onClick={() => live({ chart: chart(), feed })}>Follow</button>
         <button type="button" onClick={settings.nextFollow} aria-label={`Follow the price: ${settings.followPrice}`}>price: {settings.followPrice}</button>
       </span>
       <button type="button" className="bare" aria-label="Other theme" title="Dark or light" onClick={() => settings.set({ theme: settings.theme === "dark" ? "light" : "dark" })}>
         <Icon name={settings.theme === "dark" ? "sun" : "moon"} />
       </button>
       <button type="button" className="bare drawer-button" aria-label="Alerts, orders and trades" aria-pressed={settings.drawer} onClick={() => settings.set({ drawer: !settings.drawer })}><Icon name="panel" /></button>
+      <button type="button" className="bare" aria-label="Recordings" title="Recordings ( R )" onClick={recordings}><Icon name="tapes" /></button>
       <button type="button" className="bare" aria-label="Settings" title="Settings" onClick={choose}><Icon name="gear" /></button>
       <button type="button" className="bare" aria-label="Keys" title="Keys ( ? )" onClick={help}><Icon name="help" /></button>
     </header>

@@ -18,6 +18,7 @@ export interface Context {
   chart: Chart | null;
   feed: Feed;
   help: () => void;
+  recordings: () => void;
 }
 
 const key = (...names: string[]) => (event: KeyboardEvent): boolean =>
@@ -39,7 +40,7 @@ export function stepGroup(feed: Feed, by: number): void {
   if (next !== opened.group) feed.reopen({ group: next });
 }
 
-export function live(context: Context): void {
+export function live(context: Pick<Context, "chart" | "feed">): void {
   useLive.setState({ frozen: false });
   if (context.feed.wish?.source === "replay") context.feed.open({ ...context.feed.wish, source: "live", at: undefined });
   const { chart } = context;
@@ -104,6 +105,7 @@ export const ACTS: Act[] = [
   { keys: "N P", does: "next, previous marker", group: "Replay", match: key("n", "p"), act: ({ feed }, event) => {
     if (feed.wish?.source === "replay") feed.send({ op: "marker", direction: event.key === "n" ? "next" : "previous" });
   } },
+  { keys: "R", does: "recordings: from when to when, gaps, sizes", group: "Replay", match: key("r"), act: ({ recordings }) => recordings() },
   { keys: "?", does: "this help", group: "View", match: (event) => event.key === "?", act: ({ help }) => help() },
   { keys: "Esc", does: "deselect", group: "View", match: key("Escape"), act: ({ feed }) => feed.select(null) },
 ];

@@ -38,6 +38,10 @@ Place = tuple[int, int | str]
     "/lifecycles/{exchange}/{symbol:path}",
     summary="Orders from birth to end, a row each, a page at a time",
     response_class=Response,
+    responses={
+        200: {"description": "as docs/lifecycles.md says"},
+        409: {"description": "it does not persist, or much of its archive is being stored yet"},
+    },
 )
 async def lifecycles(
     request: Request,
@@ -85,7 +89,7 @@ async def lifecycles(
         by="opened" if alive else "ended",
     )
     query = f"lifecycles {meant.exchange} {meant.symbol} {alive} {wanted}"
-    place = None if cursor is None else _decode(cursor, query)
+    place = None if cursor is None else _decode(cursor, query, alive)
 
     def answer(leave: Leave) -> dict[str, Any]:
         log = api.lives(meant)
@@ -201,7 +205,7 @@ def _encode(place: Place, query: str) -> str:
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
-def _decode(cursor: str, query: str) -> Place:
+def _decode(cursor: str, query: str, alive: bool) -> Place:
     """Raises SettingRefused where it is none of this query's."""
     try:
         packed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
@@ -210,7 +214,11 @@ def _decode(cursor: str, query: str) -> Place:
         raise SettingRefused(
             f"cursor: expected a next_cursor of ours, found {cursor[: limits.shown_text_max]!r}"
         ) from None
-    if digest == zlib.crc32(query.encode()):
+    if (
+        digest == zlib.crc32(query.encode())
+        and isinstance(rank, str) == alive
+        and (0 <= seq < 2**63 and (isinstance(rank, str) or 0 <= rank < 2**31))
+    ):
         return seq, rank
     raise SettingRefused(
         "cursor: expected the query that the cursor came from, found other parameters"
