@@ -165,7 +165,8 @@ class Launched:
     def close(self) -> None:
         for pid in self.processes():
             os.kill(pid, signal.SIGKILL)
-        self.process.communicate()
+        if self.process.stdout is not None and not self.process.stdout.closed:
+            self.process.communicate()
 
 
 def assert_in_time(began: float) -> None:
