@@ -55,6 +55,7 @@ def test_every_life_of_a_tape_is_a_row_once_however_often_copying_begins_anew(
     folder: MarketFolder, database: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "lives_stride_events", 60)
+    monkeypatch.setattr(limits, "lives_copy_rows", 23)
     market = Unexplained(seed=31, orders=25)
     write(folder, market, 250)
     archive(folder)
@@ -118,6 +119,7 @@ def test_a_cursor_that_somebody_else_moved_stops_the_copy_with_nothing_done(
     write(folder, Unexplained(seed=33), 50)
     follower = LivesFollower(folder, connection, market_of(connection), days=None)
     connection.execute("UPDATE lifecycle_cursors SET nth = 0")
+    assert follower.step() == 0
     with pytest.raises(DatabaseUnavailable, match="somebody else moved it"):
         follower.step()
     follower.close()

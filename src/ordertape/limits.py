@@ -54,6 +54,8 @@ lives_rows_kept: Final = 200_000
 the oldest are dropped, and read from the tape again where they are asked for."""
 lives_stride_events: Final = 16_000
 """Events whose ended orders are put into one table: small tables cost more than their rows."""
+lives_copy_rows: Final = 5_000
+"""Lives of orders copied into PostgreSQL in one transaction."""
 lives_files_walked_max: Final = 4
 """Files of an archive that the server makes lives of for an answer.  Policy: refused until the
 keeper has stored them."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -21,6 +21,7 @@ import pyarrow.compute
 import pyarrow.csv
 from psycopg import sql
 
+from ordertape import limits
 from ordertape.database.changes import HELD, changing
 from ordertape.database.partitions import DAY_NS, Leaf, day_of
 from ordertape.database.schema import OURS
@@ -86,7 +87,7 @@ class LivesFollower:
         assert begun is not None
         self._place = _Place(*begun)
         self._stored = stored_lives(folder)
-        self._files = self._of_files()
+        self._parts = _parts(self._of_files())
         self._way: Walking | None = None
 
     def close(self) -> None:
@@ -97,11 +98,11 @@ class LivesFollower:
     def step(self) -> int | None:
         """Takes what comes next, at most one transaction of it; the rows copied, None where the
         tape has nothing more for now."""
+        for part in self._parts:
+            return self._save(part)
         if self._way is None:
-            for table in self._files:
-                return self._save(table)
             if (stored := stored_lives(self.folder)).seq > self._stored.seq:
-                self._stored, self._files = stored, self._of_files()
+                self._stored, self._parts = stored, _parts(self._of_files())
                 return 0
             newest = last_file(self.folder.archive)
             if self._patient and newest is not None and newest.last_seq > stored.seq:
@@ -112,7 +113,8 @@ class LivesFollower:
         if len(told):
             # What is not durable may be cut off the tape and be written anew with other events.
             self._way.make_durable()
-            return self._save(told)
+            self._parts = _parts([told])
+            return 0
         return 0 if more else None
 
     def _of_files(self) -> Iterator[pyarrow.Table]:
@@ -155,6 +157,14 @@ class LivesFollower:
         )
         with self._connection.cursor() as cursor, cursor.copy(statement) as stream:
             stream.write(text.getvalue())
+
+
+def _parts(tables: Iterable[pyarrow.Table]) -> Iterator[pyarrow.Table]:
+    """Rows of one transaction each: a slow database takes few in time."""
+    rows = limits.lives_copy_rows
+    for table in tables:
+        for first in range(0, len(table), rows):
+            yield table.slice(first, rows)
 
 
 def copy_lives(

@@ -67,7 +67,7 @@ class LivesService:
                 look = time.monotonic() + limits.keeper_pause_ms / 1000
                 self._look_for_markets(connection)
             steps = [self._step(connection, follower) for follower in [*self._followers.values()]]
-            if not any(steps):
+            if all(step is None for step in steps):
                 stop.wait(limits.database_idle_ms / 1000)
 
     def _look_for_markets(self, connection: psycopg.Connection) -> None:
