@@ -252,10 +252,16 @@ class _Comparison:
             self._say(f"number {number} is {row} on the tape, said was {said}")
 
     def _between(self, before: _Era, after: _Era, said: dict[int, tuple[int, bytes]]) -> None:
-        """A gap row must lead from the last event of an era to the book that heals it."""
+        """A gap row must lead from the last event of an era to the book that heals it, or beyond:
+        where that book was lost again before its row was safe, the next one heals the same gap."""
         last = max(before.rows, default=before.number)
         lost = [said[n][0] for n in range(last + 1, after.number + 1) if n in said]
-        healing = [gap for gap in self._gaps if gap["healed_by"] == after.clear]
+        healing = [
+            gap
+            for gap in self._gaps
+            if gap["healed_by"] == after.clear
+            or (gap["to_ns"] is not None and gap["from_ns"] <= after.began < gap["to_ns"])
+        ]
         if not healing:
             self._say(f"no gap row is healed by the CLEAR {after.clear}: {self._gaps[-3:]}")
             return
