@@ -318,6 +318,9 @@ database_batch_rows: Final = 50_000
 database_batch_rows_min: Final = 500
 """The same, halved down to this while a database is too slow for more within
 database_answer_ms_max.  Policy: tried again."""
+lives_pause_ms: Final = 500
+"""Between two looks at what ended on tapes that are followed to their ends: a row a transaction
+would cost more than all its events."""
 database_idle_ms: Final = 10
 """Between two looks of the follower at the tapes while nothing comes."""
 database_flush_ms: Final = 200

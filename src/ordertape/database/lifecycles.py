@@ -89,6 +89,8 @@ class LivesFollower:
         self._stored = stored_lives(folder)
         self._parts = _parts(self._of_files())
         self._way: Walking | None = None
+        self._at_end = False
+        """Whether the tape had no more when it was last looked at: that is still to be said."""
 
     def close(self) -> None:
         """Lets go of the tape; the connection is the caller's."""
@@ -100,6 +102,9 @@ class LivesFollower:
         tape has nothing more for now."""
         for part in self._parts:
             return self._save(part)
+        if self._at_end:
+            self._at_end = False
+            return None
         if self._way is None:
             if (stored := stored_lives(self.folder)).seq > self._stored.seq:
                 self._stored, self._parts = stored, _parts(self._of_files())
@@ -109,13 +114,13 @@ class LivesFollower:
                 return None
             self._way = Walking(self.folder, stored)
         more = self._way.stride()
+        self._at_end = not more
         told = self._way.walk.told()
         if len(told):
             # What is not durable may be cut off the tape and be written anew with other events.
             self._way.make_durable()
             self._parts = _parts([told])
-            return 0
-        return 0 if more else None
+        return 0
 
     def _of_files(self) -> Iterator[pyarrow.Table]:
         for file in self._stored.files:

@@ -68,7 +68,7 @@ class LivesService:
                 self._look_for_markets(connection)
             steps = [self._step(connection, follower) for follower in [*self._followers.values()]]
             if all(step is None for step in steps):
-                stop.wait(limits.database_idle_ms / 1000)
+                stop.wait(limits.lives_pause_ms / 1000)
 
     def _look_for_markets(self, connection: psycopg.Connection) -> None:
         """Those that the follower of events knows already."""
