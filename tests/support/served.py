@@ -6,7 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +17,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from ordertape._engine import BatchBuilder, EventBatch, OrderBook
 from ordertape.database.address import Address, address_of
+from ordertape.database.address import connect as connect_database
+from ordertape.errors import DatabaseError
 from ordertape.events import EventKind, Side
 from ordertape.roles.status import read_report
 from ordertape.settings import load_settings
@@ -196,7 +198,17 @@ def serve(folder: Path, database: dict[str, str], rate: int = 500) -> Iterator[S
     ):
         found = Served(address, data, batches, database)
         with found.client:
+            wait_for(lambda: has_tables(found), "the tables")
             yield found
+
+
+def has_tables(served: Served) -> bool:
+    """Whether the keeper has made them; the embedded database begins beside the server."""
+    with suppress(DatabaseError), connect_database(served.database()) as connection:
+        newest = f"{served.schema}.level3_gaps"
+        found = connection.execute("SELECT to_regclass(%s)", (newest,)).fetchone()
+        return found is not None and found[0] is not None
+    return False
 
 
 __all__ = [

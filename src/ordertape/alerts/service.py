@@ -108,7 +108,7 @@ class Alerts:
             try:
                 data = self._find(*name)
             except OrdertapeError as error:
-                self._log.warning("L3_alert_market_unknown", market=" ".join(name), why=str(error))
+                self._log.warning("L3_alert_market_unknown", reason=str(error))
                 return
             watched = self._watched[name] = (self._markets.watch(data, *name, watch), watch)
         market, watch = watched

@@ -153,7 +153,17 @@ _REFUSALS: Final[dict[str, dict[int, str]]] = {
         409: "bitfinex BTC/USDT does not persist: its events are live only",
         422: "offset: there is none; go on with cursor, the next_cursor of a page",
     },
+    "lifecycles": {409: "bitfinex BTC/USDT does not persist: its events are live only"},
+    "large-orders": {503: "the book was not there within 5 s: ask again"},
+    "alerts": {503: "the database is away: no answer within 1.5 s"},
+    "alerts/rules": {
+        404: "bitfinex LTC/USDT was never collected here",
+        422: "cooldown_seconds: input should be greater than or equal to 0, found -1",
+        503: "the database is away: no answer within 1.5 s",
+    },
+    "alerts/rules/{rule}": {404: "there is no rule 7"},
 }
+"""By what stands behind ``/orderbook-heatmap/``, or behind ``/level3/``."""
 _OF_A_MARKET: Final = {
     404: "bitfinex LTC/USDT was never collected here",
     422: "start_time: expected a time like 2026-11-22T07:00:00.123456789Z, found 'yesterday'",
@@ -178,7 +188,8 @@ def show_examples(app: FastAPI) -> None:
 
 
 def _show(path: str, answers: dict[str, Any]) -> None:
-    name = path.partition("/level3/")[2].partition("/")[0]
+    name = path.partition("/orderbook-heatmap/")[2].removeprefix("level3/")
+    name = name.partition("/{exchange}")[0]
     if name in _EXAMPLES:  # what has none is told by its summary
         good = answers.setdefault("200", {"description": "OK"})
         content = good.setdefault("content", {}).setdefault("application/json", {})

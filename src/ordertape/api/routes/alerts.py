@@ -28,9 +28,9 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["alerts"])
 MEMORY = "nothing persists here (L3_PERSIST_ENABLED): rules and alerts end with the server"
+Limit = Annotated[int, Query(ge=1, le=limits.alerts_page_max, description="most in the answer")]
 OUT_OF_WINDOW = 8
 """Flag of a life."""
-Amount = Annotated[Decimal | None, Query(gt=0, lt=10**18, allow_inf_nan=False)]
 
 
 @router.get("/alerts/rules", summary="Every alert rule", response_class=Response)
@@ -64,7 +64,7 @@ async def make_rule(api: TheApi, wish: RuleWish) -> Response:
 
 @router.delete("/alerts/rules/{rule}", summary="Delete a rule", response_class=Response)
 async def delete_rule(
-    api: TheApi, rule: Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
+    api: TheApi, rule: Annotated[int, PathParameter(ge=1, le=2**63 - 1, description="its id")]
 ) -> Response:
     if not await api.in_thread(lambda: api.alerts.store.remove(rule)):
         raise UnknownMarket(f"there is no rule {rule}")
@@ -75,13 +75,21 @@ async def delete_rule(
 @router.get("/alerts", summary="Alerts that fired, newest first", response_class=Response)
 async def alerts(
     api: TheApi,
-    exchange: Annotated[str | None, Query(max_length=limits.name_text_max)] = None,
-    symbol: Annotated[str | None, Query(max_length=limits.name_text_max)] = None,
-    rule: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+    exchange: Annotated[
+        str | None, Query(max_length=limits.name_text_max, description="of one venue alone")
+    ] = None,
+    symbol: Annotated[
+        str | None, Query(max_length=limits.name_text_max, description="of one market alone")
+    ] = None,
+    rule: Annotated[
+        int | None, Query(ge=1, le=2**63 - 1, description="of the rule with this id alone")
+    ] = None,
     start_time: StartTime = None,
     end_time: EndTime = None,
-    limit: Annotated[int, Query(ge=1, le=limits.alerts_page_max)] = limits.alerts_page_default,
-    cursor: Annotated[str | None, Query(max_length=128)] = None,
+    limit: Limit = limits.alerts_page_default,
+    cursor: Annotated[
+        str | None, Query(max_length=128, description="next_cursor of the page before")
+    ] = None,
 ) -> Response:
     if symbol is not None and exchange is not None:
         exchange, symbol = api.server.streams.resolve(exchange, symbol)
@@ -109,10 +117,19 @@ async def large_orders(
     api: TheApi,
     exchange: Exchange,
     symbol: Symbol,
-    size: Amount = None,
-    notional: Amount = None,
-    quantile: Annotated[Decimal | None, Query(gt=0, lt=1, allow_inf_nan=False)] = None,
-    limit: Annotated[int, Query(ge=1, le=limits.alerts_page_max)] = limits.alerts_page_default,
+    size: Annotated[
+        Decimal | None,
+        Query(gt=0, lt=10**18, allow_inf_nan=False, description="large: of this size or more"),
+    ] = None,
+    notional: Annotated[
+        Decimal | None,
+        Query(gt=0, lt=10**18, allow_inf_nan=False, description="large: size times price or more"),
+    ] = None,
+    quantile: Annotated[
+        Decimal | None,
+        Query(gt=0, lt=1, allow_inf_nan=False, description="large: of the sizes that rest"),
+    ] = None,
+    limit: Limit = limits.alerts_page_default,
 ) -> Response:
     """One of `size`, `notional` (size times price) and `quantile` says what is large; 0.995 of
     what rests where none is given. `threshold` of the answer is what that was."""
