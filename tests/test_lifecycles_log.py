@@ -10,9 +10,9 @@ import pytest
 
 from ordertape import limits
 from ordertape._engine import BatchBuilder
-from ordertape.errors import MarketBusy
+from ordertape.errors import MarketBusy, TapeCorrupt
 from ordertape.events import EventKind, Reason, Side
-from ordertape.lifecycles.files import folder_of, forget_before, stored_lives
+from ordertape.lifecycles.files import folder_of, forget_before, forget_damaged, stored_lives
 from ordertape.lifecycles.log import LivesLog, Wanted, read_lifecycles, store_next
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
@@ -225,3 +225,28 @@ def test_numbers_of_every_length_and_scale_come_back(tmp_path: Path) -> None:
     stored = stored_lives(folder)
     assert stored.files
     assert rows_of_tables(table for file in stored.files for table in file.tables()) == plain
+
+
+def test_files_that_are_lost_or_damaged_are_made_anew_and_never_believed(tmp_path: Path) -> None:
+    folder = MarketFolder(tmp_path, *NAMES)
+    write(folder, Unexplained("int", seed=8, orders=25), 500)
+    archive(folder, file_rows_max=200)
+    while store_next(folder) is not None:
+        pass
+    files = stored_lives(folder).files
+    assert len(files) > 2
+    files[1].path.unlink()
+    assert stored_lives(folder).files == [], "what lies behind a hole is not all"
+    while store_next(folder) is not None:
+        pass
+    assert rows_of_tables(read_lifecycles(tmp_path, *NAMES)) == by_hand(folder).ended
+    damaged = stored_lives(folder).files[1].path
+    whole = bytearray(damaged.read_bytes())
+    whole[len(whole) // 3] ^= 4  # in the rows
+    damaged.write_bytes(whole)
+    with pytest.raises(TapeCorrupt):
+        rows_of_tables(read_lifecycles(tmp_path, *NAMES))
+    assert forget_damaged(folder) == 1
+    while store_next(folder) is not None:
+        pass
+    assert rows_of_tables(read_lifecycles(tmp_path, *NAMES)) == by_hand(folder).ended

@@ -85,7 +85,8 @@ class Gate:
 
     def cooling(self, ts: int) -> bool:
         """Whether the last one is too near.  What goes on waits for it."""
-        return self._last is not None and ts - self._last < self._cooldown_ns
+        # An end may be told late, with its own, earlier time.
+        return self._last is not None and 0 <= ts - self._last < self._cooldown_ns
 
     def passes(self, subject: str, ts: int) -> int | None:
         """How many were left out before it, None: this is one of them, or was told already."""

@@ -33,7 +33,9 @@ _MUST = {"spread": "spread_bps", "imbalance": "imbalance", "silence": "seconds"}
 _QUANTILE, _DISTANCE_BPS, _LEVELS = Decimal("0.995"), Decimal(5), 10
 _COOLDOWN_SECONDS = 60
 
-Positive = Annotated[Decimal, Field(gt=0, lt=10**18, allow_inf_nan=False)]
+Bounded = Annotated[Decimal, Field(max_digits=36, decimal_places=18, allow_inf_nan=False)]
+"""Written out it is short, whatever its exponent."""
+Positive = Annotated[Bounded, Field(gt=0, lt=10**18)]
 Name = Annotated[str, Field(min_length=1, max_length=limits.name_text_max)]
 
 
@@ -51,14 +53,14 @@ class RuleWish(BaseModel):
     symbol: Name
     size: Positive | None = Field(None, description="large: of this size or more")
     notional: Positive | None = Field(None, description="large: of this size times price or more")
-    quantile: Decimal | None = Field(
+    quantile: Bounded | None = Field(
         None, gt=0, lt=1, description="large: among the largest of what rests, 0.995 where not said"
     )
-    distance_bps: Decimal | None = Field(
+    distance_bps: Bounded | None = Field(
         None, ge=0, le=10_000, description="pulled_at_touch: at most so far from the best price, 5"
     )
     spread_bps: Positive | None = Field(None, description="spread: this or wider")
-    imbalance: Decimal | None = Field(
+    imbalance: Bounded | None = Field(
         None, gt=0, le=1, description="imbalance: |bids − asks| / (bids + asks), this or more"
     )
     levels: int | None = Field(None, ge=1, le=200, description="imbalance: best prices a side, 10")

@@ -178,7 +178,7 @@ class Alerts:
         if not batch:
             return True
         try:
-            self.store.save(batch)
+            self._save_all(batch)
         except DatabaseUnavailable as error:
             with self._lock:
                 room = limits.alerts_waiting_max - len(self._waiting)
@@ -186,11 +186,24 @@ class Alerts:
                 self._waiting.extendleft(reversed(batch[-room:] if room else []))
             self._complain(error)
             return False
-        except DatabaseError as error:
-            self._complain(error)  # it will not take them later either; they were told
-            return True
         self._works()
         return True
+
+    def _save_all(self, batch: list[Alert]) -> None:
+        """Each but those that the database refuses for what they say: they were told, and are
+        counted.  What was saved may be saved again.  Raises DatabaseUnavailable."""
+        try:
+            self.store.save(batch)
+        except DatabaseUnavailable:
+            raise
+        except DatabaseError as error:
+            if len(batch) == 1:
+                self._dropped += 1
+                self._complain(error)
+                return
+            half = len(batch) // 2
+            self._save_all(batch[:half])
+            self._save_all(batch[half:])
 
     def _complain(self, error: DatabaseError) -> None:
         """Once for each reason; not of a database that has yet to begin, as at every start."""

@@ -83,6 +83,7 @@ class RuleWatch(Watcher):
         new = self._new(batch)
         gone = _pulled(ended)
         scales = batch.price_scale, batch.size_scale
+        scales_of_ended = ended.price_scale, ended.size_scale  # the book's
         for held in self._held.values():
             if held.threshold is None:
                 continue
@@ -90,7 +91,7 @@ class RuleWatch(Watcher):
                 if len(new):
                     self._large_orders(held, batch, new, scales)
             elif len(gone):
-                self._pulled(held, ended, gone, scales)
+                self._pulled(held, ended, gone, scales_of_ended)
 
     def mark(self, mark: Mark) -> None:
         if mark.kind != "gap":

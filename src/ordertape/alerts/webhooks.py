@@ -30,7 +30,8 @@ AGAIN = frozenset({408, 425, 429})
 
 def signature(secret: str, body: bytes) -> str:
     """What the header X-Ordertape-Signature says of a body."""
-    return f"sha256={hmac.new(secret.encode(), body, sha256).hexdigest()}"
+    key = secret.encode(errors="surrogateescape")
+    return f"sha256={hmac.new(key, body, sha256).hexdigest()}"
 
 
 @dataclass(slots=True)

@@ -155,7 +155,10 @@ _REFUSALS: Final[dict[str, dict[int, str]]] = {
     },
     "lifecycles": {409: "bitfinex BTC/USDT does not persist: its events are live only"},
     "large-orders": {503: "the book was not there within 5 s: ask again"},
-    "alerts": {503: "the database is away: no answer within 1.5 s"},
+    "alerts": {
+        404: "there is no venue 'nowhere'; there is bitfinex",
+        503: "the database is away: no answer within 1.5 s",
+    },
     "alerts/rules": {
         404: "bitfinex LTC/USDT was never collected here",
         422: "cooldown_seconds: input should be greater than or equal to 0, found -1",

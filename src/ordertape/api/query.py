@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from fastapi import Query
 
@@ -10,8 +10,14 @@ from ordertape import limits
 from ordertape.errors import SettingRefused
 from ordertape.tape.times import parse_time
 
-__all__ = ["EndTime", "StartTime", "moment", "period", "whole_number"]
+__all__ = ["WRITTEN_SHORT", "EndTime", "StartTime", "moment", "period", "whole_number"]
 
+WRITTEN_SHORT: Final[dict[str, Any]] = {
+    "max_digits": 36,
+    "decimal_places": 18,
+    "allow_inf_nan": False,
+}
+"""Of a decimal parameter that is written out: whatever its exponent, it is short."""
 StartTime = Annotated[
     str | None,
     Query(

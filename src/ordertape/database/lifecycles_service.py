@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -15,7 +15,8 @@ from ordertape import limits
 from ordertape.database.address import Address, connect, sentence
 from ordertape.database.lifecycles import LivesFollower
 from ordertape.database.patience import answering_within
-from ordertape.errors import DatabaseError, DatabaseUnavailable, OrdertapeError
+from ordertape.errors import DatabaseError, DatabaseUnavailable, OrdertapeError, TapeCorrupt
+from ordertape.lifecycles.files import forget_damaged
 from ordertape.tape.folder import MarketFolder, markets
 
 __all__ = ["LivesService"]
@@ -86,7 +87,7 @@ class LivesService:
             if market is None or waits or folder.root in self._followers:
                 continue
             if folder.journal.is_dir():
-                with self._answering(connection):
+                with self._of_one(folder), self._answering(connection):
                     self._followers[folder.root] = LivesFollower(
                         folder,
                         connection,
@@ -97,19 +98,26 @@ class LivesService:
                     )
 
     def _step(self, connection: psycopg.Connection, follower: LivesFollower) -> int | None:
-        """One market's fault stops no other."""
-        folder = follower.folder
+        with self._of_one(follower.folder), self._answering(connection):
+            return follower.step()
+        return None
+
+    @contextmanager
+    def _of_one(self, folder: MarketFolder) -> Iterator[None]:
+        """One market's fault stops no other: it is tried again later."""
         try:
-            with self._answering(connection):
-                return follower.step()
-        except DatabaseUnavailable:
+            yield
+        except (DatabaseUnavailable, psycopg.OperationalError, psycopg.InterfaceError):
             raise
-        except (OrdertapeError, OSError) as error:
-            self._followers.pop(folder.root).close()
+        except (OrdertapeError, OSError, psycopg.Error) as error:
+            if isinstance(error, TapeCorrupt):
+                forget_damaged(folder)
+            follower = self._followers.pop(folder.root, None)
+            if follower is not None:
+                follower.close()
             pause = limits.database_backoff_ms_max / 1000
             self._refused_until[folder.root] = time.monotonic() + pause
             self._complain(folder, error)
-            return None
 
     def _answering(self, connection: psycopg.Connection) -> AbstractContextManager[None]:
         return answering_within(connection, limits.database_answer_ms_max, self.address.shown)

@@ -67,7 +67,7 @@ class LivesFile(NamedTuple):
         """
         with damage_told(self.path):
             require_seal(self.path)
-            with pq.ParquetFile(self.path) as file:
+            with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
                 for nth in range(file.metadata.num_row_groups):
                     if _may_hold(file.metadata.row_group(nth), after, ended):
                         yield file.read_row_group(nth)
@@ -105,7 +105,7 @@ class Stored(NamedTuple):
             return None
         info = _info(self.state)
         with damage_told(self.state):
-            lives = pq.read_table(self.state)
+            lives = pq.read_table(self.state, page_checksum_verification=True)
         return State(info.last_seq, info.last_ts_recv, info.era, info.gap_from, info.trusted, lives)
 
 
@@ -114,14 +114,17 @@ def folder_of(folder: MarketFolder) -> Path:
 
 
 def stored_lives(folder: MarketFolder) -> Stored:
-    """What is stored and is of this tape; without a state that fits, nothing."""
+    """What is stored and is of this tape; without a state that fits, or with a hole before it,
+    nothing."""
     place = folder_of(folder)
-    ends = {file.last_seq: file for file in list_files(folder.archive)}
+    archive = list_files(folder.archive)
+    ends = {file.last_seq: file for file in archive}
     for name in sorted(names_like(_STATE, place), key=lambda name: name[1], reverse=True):
         path, archived = place / name[0], ends.get(int(name[1]))
         if archived is not None and _is_of(path, folder, archived.info.last_ts_recv):
             files = _behind(place, archived.last_seq)
-            return Stored(files, archived.last_seq, path)
+            if files and files[0].first_seq <= archive[0].first_seq:
+                return Stored(files, archived.last_seq, path)
     return Stored([], 0, None)
 
 
@@ -224,7 +227,10 @@ class LivesWriter:
         writer.write_table(state.lives)
         _end(writer, writing, current, info)
         sync_directory(self._place)
-        keep = {file.path for file in _behind(self._place, state.seq)} | {current}
+        keep = {file.path for file in _behind(self._place, state.seq)}
+        # Somebody may be about to read the state before this one.
+        states = sorted(names_like(_STATE, self._place), key=lambda name: int(name[1]))
+        keep |= {current, *(self._place / name[0] for name in states[-2:])}
         for found in (*names_like(_NAME, self._place), *names_like(_STATE, self._place)):
             if self._place / found[0] not in keep:
                 (self._place / found[0]).unlink(missing_ok=True)
@@ -252,6 +258,25 @@ def _end(writer: Any, writing: Path, path: Path, info: _Info) -> None:
     seal(writing)
     sync_file(writing)
     writing.rename(path)
+
+
+def forget_damaged(folder: MarketFolder) -> int:
+    """Removes files that are not what was written, so that they are made anew; how many."""
+    place, gone = folder_of(folder), 0
+    for name in (*names_like(_NAME, place), *names_like(_STATE, place)):
+        path = place / name[0]
+        try:
+            with damage_told(path):
+                require_seal(path)
+                with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                    for nth in range(file.metadata.num_row_groups):
+                        file.read_row_group(nth)
+        except TapeCorrupt:
+            path.unlink(missing_ok=True)
+            gone += 1
+        except FileNotFoundError:
+            continue
+    return gone
 
 
 def forget_before(folder: MarketFolder, seq: int) -> int:

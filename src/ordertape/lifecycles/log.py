@@ -80,7 +80,9 @@ def _at_least(kind: Any, bound: Decimal) -> Any:
     units = bound.scaleb(kind.scale, _WIDE).to_integral_value(ROUND_CEILING, _WIDE)
     if units > _INT64_MAX:
         return pc.scalar(False)
-    return pc.field("size_first") >= pa.scalar(units.scaleb(-kind.scale, _WIDE), kind)
+    # A zero may have any exponent of its own.
+    exact = Decimal(int(units)).scaleb(-kind.scale, _WIDE)
+    return pc.field("size_first") >= pa.scalar(exact, kind)
 
 
 class Stretch(NamedTuple):

@@ -24,7 +24,7 @@ from ordertape.crash_points import crash_point
 from ordertape.database.address import address_of
 from ordertape.database.service import DatabaseFollower
 from ordertape.errors import OrdertapeError, RoleBusy
-from ordertape.lifecycles.files import forget_before
+from ordertape.lifecycles.files import forget_before, stored_lives
 from ordertape.lifecycles.log import store_next
 from ordertape.resources import require_files
 from ordertape.roles.children import keep_beating, when_parent_leaves
@@ -58,8 +58,8 @@ class Keeper:
         self._archive_bytes_max = archive_bytes_max
         self._archivers: dict[Path, Archiver] = {}
         self._complaints: dict[Path, str] = {}
-        self._lives: dict[Path, int] = {}
-        """The event up to which each market's lives are stored, or can't be."""
+        self._lives: dict[Path, tuple[int, int]] = {}
+        """Where a market's archive ended when nothing more could be stored, and what was stored."""
         self._log = logger("keeper")
 
     def run(self, stop: threading.Event) -> None:
@@ -91,15 +91,20 @@ class Keeper:
         """Of one file of an archive, so that nobody waits."""
         for folder in markets(self.data):
             newest = last_file(folder.archive)
-            if newest is None or self._lives.get(folder.root) == newest.last_seq:
+            if newest is None:
                 continue
+            here = newest.last_seq, -1
             try:
+                here = newest.last_seq, stored_lives(folder).seq
+                if self._lives.get(folder.root) == here:
+                    continue
                 if store_next(folder) is not None:
                     return
             except (OrdertapeError, OSError) as error:
                 # The next file of the archive has another try; until then the tape answers.
-                _log_of(folder).warning("L3_lives_failed", reason=str(error))
-            self._lives[folder.root] = newest.last_seq
+                if self._lives.get(folder.root) != here:
+                    _log_of(folder).warning("L3_lives_failed", reason=str(error))
+            self._lives[folder.root] = here
 
     def _cool(self, before: int) -> None:
         """Makes one file cold, so that nobody waits; where there is none, looks again later."""

@@ -19,7 +19,7 @@ from ordertape.alerts.store import AlertQuery
 from ordertape.alerts.threshold import Threshold
 from ordertape.api.answers import exact
 from ordertape.api.context import Exchange, Symbol, TheApi
-from ordertape.api.query import EndTime, StartTime, period
+from ordertape.api.query import WRITTEN_SHORT, EndTime, StartTime, period
 from ordertape.errors import ChildFailed, SettingRefused, UnknownMarket
 from ordertape.page.large import life_as_json
 from ordertape.page.scene import Scene, Watcher
@@ -29,6 +29,8 @@ __all__ = ["router"]
 router = APIRouter(tags=["alerts"])
 MEMORY = "nothing persists here (L3_PERSIST_ENABLED): rules and alerts end with the server"
 Limit = Annotated[int, Query(ge=1, le=limits.alerts_page_max, description="most in the answer")]
+NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL's texts have none."""
 OUT_OF_WINDOW = 8
 """Flag of a life."""
 
@@ -66,9 +68,11 @@ async def make_rule(api: TheApi, wish: RuleWish) -> Response:
 async def delete_rule(
     api: TheApi, rule: Annotated[int, PathParameter(ge=1, le=2**63 - 1, description="its id")]
 ) -> Response:
-    if not await api.in_thread(lambda: api.alerts.store.remove(rule)):
-        raise UnknownMarket(f"there is no rule {rule}")
+    was_there = await api.in_thread(lambda: api.alerts.store.remove(rule))
+    # Also where it is gone already: the answer to who removed it may have been lost.
     api.alerts.removed(rule)
+    if not was_there:
+        raise UnknownMarket(f"there is no rule {rule}")
     return exact({"message": f"rule {rule} is deleted; its alerts stay"})
 
 
@@ -76,10 +80,12 @@ async def delete_rule(
 async def alerts(
     api: TheApi,
     exchange: Annotated[
-        str | None, Query(max_length=limits.name_text_max, description="of one venue alone")
+        str | None,
+        Query(max_length=limits.name_text_max, pattern=NO_NUL, description="of one venue alone"),
     ] = None,
     symbol: Annotated[
-        str | None, Query(max_length=limits.name_text_max, description="of one market alone")
+        str | None,
+        Query(max_length=limits.name_text_max, pattern=NO_NUL, description="of one market alone"),
     ] = None,
     rule: Annotated[
         int | None, Query(ge=1, le=2**63 - 1, description="of the rule with this id alone")
@@ -91,7 +97,9 @@ async def alerts(
         str | None, Query(max_length=128, description="next_cursor of the page before")
     ] = None,
 ) -> Response:
-    if symbol is not None and exchange is not None:
+    if symbol is not None:
+        if exchange is None:
+            raise SettingRefused("symbol: expected exchange beside it, found none")
         exchange, symbol = api.server.streams.resolve(exchange, symbol)
     start, end = period(start_time, end_time)
     before = None if cursor is None else _read_cursor(cursor)
@@ -119,15 +127,15 @@ async def large_orders(
     symbol: Symbol,
     size: Annotated[
         Decimal | None,
-        Query(gt=0, lt=10**18, allow_inf_nan=False, description="large: of this size or more"),
+        Query(gt=0, lt=10**18, **WRITTEN_SHORT, description="large: of this size or more"),
     ] = None,
     notional: Annotated[
         Decimal | None,
-        Query(gt=0, lt=10**18, allow_inf_nan=False, description="large: size times price or more"),
+        Query(gt=0, lt=10**18, **WRITTEN_SHORT, description="large: size times price or more"),
     ] = None,
     quantile: Annotated[
         Decimal | None,
-        Query(gt=0, lt=1, allow_inf_nan=False, description="large: of the sizes that rest"),
+        Query(gt=0, lt=1, **WRITTEN_SHORT, description="large: of the sizes that rest"),
     ] = None,
     limit: Limit = limits.alerts_page_default,
 ) -> Response:
