@@ -18,7 +18,7 @@ from starlette.responses import Response
 from ordertape import limits
 from ordertape.api.answers import exact
 from ordertape.api.context import Api, Exchange, Meant, Symbol, TheApi
-from ordertape.api.query import WRITTEN_SHORT, EndTime, StartTime, period
+from ordertape.api.query import EndTime, StartTime, period
 from ordertape.api.work import Leave
 from ordertape.errors import MarketBusy, SettingRefused
 from ordertape.events import REASON_CODES, REASONS, Side
@@ -57,7 +57,9 @@ async def lifecycles(
     order_id: Annotated[str | None, Query(description="the venue's own text")] = None,
     min_size: Annotated[
         Decimal | None,
-        Query(ge=0, lt=10**18, **WRITTEN_SHORT, description="of the size it opened with, with it"),
+        Query(
+            ge=0, lt=10**18, allow_inf_nan=False, description="of the size it opened with, with it"
+        ),
     ] = None,
     reason: Annotated[
         Literal["filled", "canceled", "unknown", "self-trade", "expired", "admin"] | None,
