@@ -41,6 +41,8 @@ class LivesService:
         self._session_text, self._ready = session, ready
         self._followers: dict[Path, LivesFollower] = {}
         self._refused_until: dict[Path, float] = {}
+        self._due: dict[Path, float] = {}
+        """When each market is looked at again whose tape had no more."""
         self._complaints: dict[Path | None, str] = {}
         self._log = structlog.stdlib.get_logger("ordertape.database")
 
@@ -67,9 +69,15 @@ class LivesService:
             if time.monotonic() >= look:
                 look = time.monotonic() + limits.keeper_pause_ms / 1000
                 self._look_for_markets(connection)
-            steps = [self._step(connection, follower) for follower in [*self._followers.values()]]
-            if all(step is None for step in steps):
-                stop.wait(limits.lives_pause_ms / 1000)
+            due = time.monotonic()
+            for root, follower in [*self._followers.items()]:
+                # Each at its own pace: some market always has something.
+                if self._due.get(root, 0.0) > due:
+                    continue
+                if self._step(connection, follower) is None:
+                    self._due[root] = time.monotonic() + limits.lives_pause_ms / 1000
+            followed = [self._due.get(root, 0.0) for root in self._followers]
+            stop.wait(max(0.0, min([*followed, look]) - time.monotonic()))
 
     def _look_for_markets(self, connection: psycopg.Connection) -> None:
         """Those that the follower of events knows already."""
