@@ -137,20 +137,21 @@ class Watched:
         """How it ended, be it because it showed no sign of life.
 
         Looks are counted, not seconds, so that nothing is held against it which happened while
-        this process itself was stopped.
+        this process itself was stopped.  Its first sign may take as long as a start may.
         """
-        looks_max, silent, heard = limits.role_silence_ms // limits.role_beat_ms, 0, 0
+        silent = heard = 0
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), limits.role_beat_ms / 1000)
                 return child.ending()
             before, heard = heard, child.lines
-            silent = silent + 1 if self.role.beats and heard and heard == before else 0
-            if silent >= looks_max:
-                self._log.error("L3_role_silent", pid=child.pid, silence_ms=limits.role_silence_ms)
+            silent = silent + 1 if self.role.beats and heard == before else 0
+            silence_ms = limits.role_silence_ms if heard else limits.child_start_timeout_ms
+            if silent >= silence_ms // limits.role_beat_ms:
+                self._log.error("L3_role_silent", pid=child.pid, silence_ms=silence_ms)
                 child.kill()
                 await ended.wait()
-                return f"it showed no sign of life for {limits.role_silence_ms / 1000:g} s"
+                return f"it showed no sign of life for {silence_ms / 1000:g} s"
 
 
 def _when_ended(child: Child) -> asyncio.Event:
