@@ -71,7 +71,10 @@ def silence(store: AlertStore) -> None:
 
 
 async def test_what_fired_while_the_database_was_away_is_kept_once_it_is_back(
-    tmp_path: Path, database: Address, connection: psycopg.Connection
+    tmp_path: Path,
+    database: Address,
+    connection: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     silent_tape(tmp_path)
     store = DatabaseStore(database)
@@ -84,7 +87,7 @@ async def test_what_fired_while_the_database_was_away_is_kept_once_it_is_back(
         took.append(len(alerts))
         save(alerts)
 
-    store.save = saved  # type: ignore[method-assign, assignment]  # to know when it is asked
+    monkeypatch.setattr(store, "save", saved)  # to know when it is asked
     async with running(tmp_path, store) as (_, told):
         await until(lambda: len(took) > 2, "tries without tables")
         schema.create(connection, database.schema)

@@ -120,7 +120,8 @@ class Fuzz(ABC):
     def said(self) -> None:  # noqa: B027 - most venues have nothing
         """A text was said: what else is due."""
 
-    def heard(self) -> None:  # noqa: B027 - most venues have nothing
+    @abstractmethod
+    def heard(self) -> None:
         """The stream took something in: what the judge has to know."""
 
     # The way --------------------------------------------------------------------------------------
@@ -283,6 +284,9 @@ class _Bitfinex(Fuzz):
     def greet(self) -> list[str]:
         self.venue.sequence = 0
         return ['{"event":"info","version":2,"platform":{"status":1}}']
+
+    def heard(self) -> None:
+        """Everything that this judge needs stands in the texts."""
 
     def answer(self, step: Step) -> list[str]:
         said: list[str] = []

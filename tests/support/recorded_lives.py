@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 
 from ordertape import limits
+from ordertape._engine import EventBatch
 from ordertape.events import EventKind, Flag, Reason
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
-from ordertape.tape.marks import gap_mark
+from ordertape.tape.marks import Mark, gap_mark
 from ordertape.tape.reader import TapeReader
 from support.tape import Market
 from support.tape_lives import TapeLives
@@ -55,4 +56,5 @@ def write(folder: MarketFolder, market: Market, messages: int, seed: int = 1) ->
 
 def by_hand(folder: MarketFolder) -> TapeLives:
     reader = TapeReader(folder.data, folder.exchange, folder.symbol)
-    return TapeLives(reader.items(), hold_ns=HOLD_NS)  # type: ignore[arg-type]
+    items = (item for item in reader.items() if isinstance(item, EventBatch | Mark))
+    return TapeLives(items, hold_ns=HOLD_NS)
