@@ -113,6 +113,20 @@ async def test_a_server_that_starts_again_tells_nothing_twice(
         assert again == []
 
 
+async def test_rules_are_those_of_the_store_also_where_its_answer_was_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "alerts_reload_ms", 50)
+    silent_tape(tmp_path)
+    store = MemoryStore()
+    async with running(tmp_path, store) as (alerts, told):
+        silence(store)  # nobody is told that it worked
+        await until(lambda: len(told) == 1, "its alert")
+        (rule,) = store.rules()
+        assert store.remove(rule.number)
+        await until(lambda: not alerts._watched, "the end of the watch")
+
+
 async def test_a_rule_for_a_market_that_is_gone_disturbs_no_other(tmp_path: Path) -> None:
     silent_tape(tmp_path)
     store = MemoryStore()

@@ -672,6 +672,9 @@ alerts_page_max: Final = 1_000
 """Alerts, or large orders, in one page.  Policy: refused."""
 alerts_retry_ms: Final = 2_000
 """Between two tries to reach the database for rules and alerts."""
+alerts_reload_ms: Final = 10_000
+"""Between two looks at the rules that the database holds: an answer of its may have been lost, and
+a market may have come to have a tape."""
 alerts_patience_ms: Final = 30_000
 """How long the database may be away before the log says that alerts wait for it."""
 large_orders_wait_ms: Final = 10_000

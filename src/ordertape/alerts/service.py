@@ -43,8 +43,10 @@ class Alerts:
         self._markets, self._find = markets, find
         self._loop = asyncio.get_running_loop()
         self._rules: dict[int, Rule] = {}
-        self._gone: set[int] = set()
-        """Rules that were removed, maybe before the store's were loaded."""
+        self._changes = 0
+        """How often a rule was added or removed here: what was read of the store before is old."""
+        self._unknown: set[tuple[str, str]] = set()
+        """Markets with rules that have no tape, and of which that was said."""
         self._watched: dict[tuple[str, str], tuple[LiveMarket, RuleWatch]] = {}
         self._known: OrderedDict[str, None] = OrderedDict()
         self._listeners: set[Listener] = set()
@@ -78,21 +80,30 @@ class Alerts:
 
     def added(self, rule: Rule) -> None:
         """Watches for a rule that the store took."""
+        self._changes += 1
         self._rules[rule.number] = rule
         self._watch_for(rule.market)
 
     def removed(self, number: int) -> None:
         """Watches for it no more."""
-        self._gone.add(number)
+        self._changes += 1
         rule = self._rules.pop(number, None)
         if rule is not None:
             self._watch_for(rule.market)
 
-    def _loaded(self, rules: list[Rule], known: list[str]) -> None:
-        self._known.update(dict.fromkeys(known))
-        self._rules |= {rule.number: rule for rule in rules if rule.number not in self._gone}
-        for market in {rule.market for rule in rules}:
+    def _loaded(self, rules: list[Rule], changes: int) -> None:
+        """The store's rules as they are: also where an answer of its was lost."""
+        if changes != self._changes:
+            return
+        before, self._rules = self._rules, {rule.number: rule for rule in rules}
+        both = before | self._rules
+        changed = {both[number].market for number in before.keys() ^ self._rules.keys()}
+        waiting = {rule.market for rule in rules if rule.market not in self._watched}
+        for market in changed | waiting:
             self._watch_for(market)
+
+    def _told_before(self, known: list[str]) -> None:
+        self._known.update(dict.fromkeys(known))
 
     def _watch_for(self, name: tuple[str, str]) -> None:
         """Holds a market against the rules it has now."""
@@ -108,8 +119,11 @@ class Alerts:
             try:
                 data = self._find(*name)
             except OrdertapeError as error:
-                self._log.warning("L3_alert_market_unknown", reason=str(error))
+                if name not in self._unknown:
+                    self._unknown.add(name)
+                    self._log.warning("L3_alert_market_unknown", reason=str(error))
                 return
+            self._unknown.discard(name)
             watched = self._watched[name] = (self._markets.watch(data, *name, watch), watch)
         market, watch = watched
         market.call(lambda: watch.become(rules))
@@ -147,27 +161,40 @@ class Alerts:
     # The store's thread ---------------------------------------------------------------------------
 
     def _keep(self) -> None:
-        while not self._stop.is_set() and not self._load():
+        while not self._stop.is_set() and not (self._load_told() and self._load_rules()):
             self._stop.wait(limits.alerts_retry_ms / 1000)
+        load_at = time.monotonic() + limits.alerts_reload_ms / 1000
         while True:
-            self._due.wait()
+            self._due.wait(max(0.0, load_at - time.monotonic()))
             self._due.clear()
             while not self._save() and not self._stop.is_set():
                 self._stop.wait(limits.alerts_retry_ms / 1000)
             if self._stop.is_set():
                 self._save()
                 return
+            if time.monotonic() >= load_at:
+                self._load_rules()
+                load_at = time.monotonic() + limits.alerts_reload_ms / 1000
 
-    def _load(self) -> bool:
+    def _load_told(self) -> bool:
+        query = AlertQuery(limit=limits.alert_subjects_kept)
         try:
-            rules = self.store.rules()
-            query = AlertQuery(limit=limits.alert_subjects_kept)
             known = [alert.id for alert in reversed(self.store.alerts(query))]
         except DatabaseError as error:
             self._complain(error)
             return False
+        self._loop.call_soon_threadsafe(self._told_before, known)
+        return True
+
+    def _load_rules(self) -> bool:
+        changes = self._changes
+        try:
+            rules = self.store.rules()
+        except DatabaseError as error:
+            self._complain(error)
+            return False
         self._works()
-        self._loop.call_soon_threadsafe(self._loaded, rules, known)
+        self._loop.call_soon_threadsafe(self._loaded, rules, changes)
         return True
 
     def _save(self) -> bool:
