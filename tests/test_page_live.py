@@ -6,12 +6,16 @@ import json
 import queue
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ordertape import limits
+from ordertape.errors import ChildFailed
 from ordertape.page.live import LiveMarket
+from ordertape.page.markets import PageMarkets
 from ordertape.page.scene import Asked, Posted, Reader
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
@@ -77,3 +81,19 @@ def test_ids_of_any_kind_are_followed_as_the_tape_grows(followed: Followed) -> N
         followed.append(100)
         last = followed.market.next_seq - 1
         assert followed.status(last)["orders"] == len(followed.market.book)
+
+
+async def test_no_more_markets_are_followed_than_the_limit_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "page_markets_max", 2)
+    reader = Reader(Asked(), lambda _posted: None)
+    with ThreadPoolExecutor(1) as executor:
+        markets = PageMarkets(executor)
+        first, second = (markets.join(tmp_path, "bitfinex", name, reader) for name in ("A", "B"))
+        with pytest.raises(ChildFailed, match="2 markets are looked at already"):
+            markets.join(tmp_path, "bitfinex", "C", reader)
+        assert markets.join(tmp_path, "bitfinex", "A", reader) is first
+        markets.leave(second, reader)  # it would linger, and makes room
+        assert markets.join(tmp_path, "bitfinex", "C", reader) is not second
+        await markets.close()

@@ -613,6 +613,9 @@ Policy: closed with code 1008.
 """
 page_request_bytes_max: Final = 4_096
 """One message from a page.  Policy: refused in a sentence."""
+page_markets_max: Final = 64
+"""Markets that pages, alert rules and requests for large orders look at, a thread and a book each.
+Policy: one without readers ends, else another is refused in a sentence."""
 page_views_max: Final = 16
 """Ways of looking at one market (group, least size, what is large) that are drawn at once: each
 costs something an event.  Policy: another one is refused in a sentence."""

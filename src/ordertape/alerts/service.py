@@ -117,14 +117,14 @@ class Alerts:
         if watched is None:
             watch = RuleWatch(self._fired)
             try:
-                data = self._find(*name)
+                market = self._markets.watch(self._find(*name), *name, watch)
             except OrdertapeError as error:
                 if name not in self._unknown:
                     self._unknown.add(name)
                     self._log.warning("L3_alert_market_unknown", reason=str(error))
                 return
             self._unknown.discard(name)
-            watched = self._watched[name] = (self._markets.watch(data, *name, watch), watch)
+            watched = self._watched[name] = market, watch
         market, watch = watched
         market.call(lambda: watch.become(rules))
 

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from ordertape import limits
+from ordertape.errors import ChildFailed
 from ordertape.page.live import LiveMarket
 from ordertape.page.scene import Reader, Watcher
 
@@ -16,7 +17,10 @@ Key = tuple[Path, str, str]
 
 
 class PageMarkets:
-    """Belongs to the event loop; threads are ended in ``executor``."""
+    """Belongs to the event loop; threads are ended in ``executor``.
+
+    Whoever begins a market raises ChildFailed where ``limits.page_markets_max`` are in use.
+    """
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -48,10 +52,23 @@ class PageMarkets:
             end.cancel()
         market = self._markets.get(key)
         if market is None:
+            self._make_room()
             market = self._markets[key] = LiveMarket(*key)
             market.start()
         self._readers[key] = self._readers.get(key, 0) + 1
         return market
+
+    def _make_room(self) -> None:
+        if len(self._markets) < limits.page_markets_max:
+            return
+        idle = next(iter(self._ends), None)
+        if idle is None:
+            raise ChildFailed(
+                f"{len(self._markets)} markets are looked at already, the most there may be: "
+                "close a page, or ask again later"
+            )
+        self._ends[idle].cancel()
+        self._end(idle)
 
     def _let_go(self, market: LiveMarket) -> None:
         key = (market.data, market.spot.exchange, market.spot.symbol)
