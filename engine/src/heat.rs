@@ -4,9 +4,10 @@
 //! A row is a group of prices: bids are rounded down, asks up.  A bucket's value is the largest total that a
 //! row held within it, the total it began with included, so that nothing short-lived is lost when zoomed out.
 
-use crate::events::{ASK, NULL};
+use crate::events::{ASK, CLEAR, MATCH, NULL, TRADE};
 use crate::number::power_of_ten;
 use crate::table::{Table, hash_price};
+use crate::watch::{Place, Told, Watch};
 
 pub const LEVELS: usize = 4;
 /// 100 ms, 1 s, 5 s, 1 min.
@@ -14,9 +15,6 @@ pub const BUCKET_NS: [i64; LEVELS] = [100_000_000, 1_000_000_000, 5_000_000_000,
 
 /// So many rows are kept without a look at which are empty.
 const FEW_CELLS: usize = 4096;
-
-/// Where an order rests: side, price, size.
-pub type Place = (u8, i64, i64);
 
 struct Cell {
     row: i64,
@@ -74,33 +72,6 @@ impl Heat {
         }
     }
 
-    /// Everything at larger scales; false where that fits no 64 bits, and nothing has changed.
-    pub fn adopt(&mut self, scales: (u8, u8)) -> bool {
-        if scales == self.scales {
-            return true;
-        }
-        if scales.0 < self.scales.0 || scales.1 < self.scales.1 {
-            return false;
-        }
-        let price = power_of_ten(scales.0 - self.scales.0);
-        let size = power_of_ten(scales.1 - self.scales.1);
-        let (Some(group), Some(min_size)) = (
-            self.group.checked_mul(price),
-            self.min_size.checked_mul(size),
-        ) else {
-            return false;
-        };
-        (self.group, self.min_size, self.scales) = (group, min_size, scales);
-        for cell in &mut self.cells {
-            cell.total = cell.total.saturating_mul(size);
-            cell.most = cell.most.map(|most| most.saturating_mul(size));
-        }
-        for known in self.prices.iter_mut().filter(|price| **price != NULL) {
-            *known = known.saturating_mul(price);
-        }
-        true
-    }
-
     #[inline]
     fn row(&self, side: u8, price: i64) -> i64 {
         let down = price.div_euclid(self.group);
@@ -152,38 +123,14 @@ impl Heat {
         }
     }
 
-    /// An order rests elsewhere than before.  ``advance`` comes first.
-    #[inline]
-    pub fn take(&mut self, before: Option<Place>, after: Option<Place>) {
-        if before == after {
-            return;
-        }
-        if let Some(place) = before {
-            self.add(place, -1);
-        }
-        if let Some(place) = after {
-            self.add(place, 1);
-        }
-    }
-
     /// The book is empty.
-    pub fn clear(&mut self) {
+    fn clear(&mut self) {
         for at in 0..self.cells.len() {
             if self.cells[at].total != 0 {
                 let row = self.cells[at].row;
                 self.touch(row).total = 0;
             }
         }
-    }
-
-    /// Finishes every bucket before that of a time (ns).
-    #[inline]
-    pub fn advance(&mut self, ts: i64) {
-        let bucket = ts.div_euclid(BUCKET_NS[0]);
-        if self.began && bucket <= self.levels[0].bucket {
-            return;
-        }
-        self.roll(ts);
     }
 
     fn roll(&mut self, ts: i64) {
@@ -268,6 +215,64 @@ impl Heat {
         let mut found: Vec<_> = self.cells.iter().filter(|cell| cell.total != 0).collect();
         found.sort_unstable_by_key(|cell| cell.row);
         found.iter().map(|cell| (cell.row, cell.total)).unzip()
+    }
+}
+
+impl Watch for Heat {
+    /// Finishes every bucket before that of a time (ns).
+    #[inline]
+    fn advance(&mut self, ts: i64) {
+        let bucket = ts.div_euclid(BUCKET_NS[0]);
+        if self.began && bucket <= self.levels[0].bucket {
+            return;
+        }
+        self.roll(ts);
+    }
+
+    #[inline]
+    fn take(&mut self, told: &Told) {
+        let step = told.step;
+        if step.kind == CLEAR {
+            self.clear();
+        } else if told.before != told.after {
+            if let Some(place) = told.before {
+                self.add(place, -1);
+            }
+            if let Some(place) = told.after {
+                self.add(place, 1);
+            }
+        }
+        (self.prices[0], self.prices[1]) = (step.touch[0], step.touch[1]);
+        if matches!(step.kind, MATCH | TRADE) && step.price != NULL {
+            self.prices[2] = step.price;
+        }
+    }
+
+    /// Everything at larger scales; false where that fits no 64 bits, and nothing has changed.
+    fn adopt(&mut self, scales: (u8, u8)) -> bool {
+        if scales == self.scales {
+            return true;
+        }
+        if scales.0 < self.scales.0 || scales.1 < self.scales.1 {
+            return false;
+        }
+        let price = power_of_ten(scales.0 - self.scales.0);
+        let size = power_of_ten(scales.1 - self.scales.1);
+        let (Some(group), Some(min_size)) = (
+            self.group.checked_mul(price),
+            self.min_size.checked_mul(size),
+        ) else {
+            return false;
+        };
+        (self.group, self.min_size, self.scales) = (group, min_size, scales);
+        for cell in &mut self.cells {
+            cell.total = cell.total.saturating_mul(size);
+            cell.most = cell.most.map(|most| most.saturating_mul(size));
+        }
+        for known in self.prices.iter_mut().filter(|price| **price != NULL) {
+            *known = known.saturating_mul(price);
+        }
+        true
     }
 }
 

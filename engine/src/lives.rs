@@ -5,13 +5,13 @@ use std::collections::{HashMap, VecDeque};
 use crate::apply::Effects;
 use crate::batch::Slice;
 use crate::events::{
-    CHANGE, CLEAR, DONE, EVICT, INFERRED, LATE, MATCH, NULL, OPEN, PLACE_ASSUMED, REASON_FILLED,
+    CHANGE, CLEAR, DONE, EVICT, INFERRED, LATE, MATCH, NO_SIDE, NULL, OPEN, PLACE_ASSUMED, REASON_FILLED,
     REASON_TRADED_AS_TAKER, REASON_UNKNOWN, REENTRY, SNAPSHOT, TRADE,
 };
-use crate::heat::{Heat, Place};
-use crate::ids::Id;
+use crate::ids::{Id, NULL_ID};
 use crate::number::power_of_ten;
 use crate::table::{Table, hash_id};
+use crate::watch::{Place, Step, Taker, Told, Watch};
 
 /// How a life ended; 0 stands for those that have not.
 pub const ALIVE: u8 = 0;
@@ -85,21 +85,6 @@ fn scaled(value: i64, factor: i64) -> i64 {
     }
 }
 
-/// One event at the book's scales, and what the book did with it.
-struct Step {
-    seq: i64,
-    ts: i64,
-    kind: u8,
-    side: u8,
-    reason: u8,
-    flags: u16,
-    id: Id,
-    price: i64,
-    size: i64,
-    ahead: i64,
-    touch: [i64; 2],
-}
-
 pub struct Lives {
     /// How long an end of unknown reason waits for the trade that may explain it (ns).
     hold_ns: i64,
@@ -170,14 +155,15 @@ impl Lives {
         true
     }
 
-    /// Takes a batch that the book applied, with what it did; heats learn where orders rest.
+    /// Takes a batch that the book applied, with what it did; watchers are told of each event.
     /// The scales are the book's.
-    pub fn take(&mut self, slice: &Slice, effects: &Effects, heats: &mut [&mut Heat]) {
+    pub fn take(&mut self, slice: &Slice, effects: &Effects, watchers: &mut [&mut dyn Watch]) {
         let columns = &*slice.columns;
         let factors = (
             power_of_ten(self.scales.0.saturating_sub(columns.price_scale)),
             power_of_ten(self.scales.1.saturating_sub(columns.size_scale)),
         );
+        let known = |id: &Id| (*id != NULL_ID).then_some(*id);
         for (nth, at) in slice.range().enumerate() {
             let step = Step {
                 seq: columns.seq[at],
@@ -191,63 +177,70 @@ impl Lives {
                 size: scaled(columns.size[at], factors.1),
                 ahead: effects.orders_ahead[nth],
                 touch: [effects.best_bid[nth], effects.best_ask[nth]],
+                taker: Taker {
+                    side: columns.taker_side.as_ref().map_or(NO_SIDE, |side| side[at]),
+                    order_id: columns.taker_order_id.as_ref().and_then(|ids| known(&ids[at])),
+                    trade_id: columns.trade_id.as_ref().and_then(|ids| known(&ids[at])),
+                },
             };
-            for heat in heats.iter_mut() {
-                heat.advance(step.ts);
+            for watcher in watchers.iter_mut() {
+                watcher.advance(step.ts);
             }
-            self.step(&step, heats);
-            for heat in heats.iter_mut() {
-                (heat.prices[0], heat.prices[1]) = (step.touch[0], step.touch[1]);
-                if matches!(step.kind, MATCH | TRADE) && step.price != NULL {
-                    heat.prices[2] = step.price;
-                }
-            }
+            self.step(&step, watchers);
         }
     }
 
-    fn step(&mut self, step: &Step, heats: &mut [&mut Heat]) {
+    fn step(&mut self, step: &Step, watchers: &mut [&mut dyn Watch]) {
         self.now = (step.seq, step.ts);
         self.release(step.ts);
+        let mut before = None;
+        let mut life = None;
         if step.flags & LATE != 0 {
             self.explain(step);
-            return;
-        }
-        if step.kind == CLEAR {
+            life = self.get(step.id);
+        } else if step.kind == CLEAR {
             self.cut(step.seq, step.ts, (step.seq, step.ts));
             self.era += 1;
-            for heat in heats.iter_mut() {
-                heat.clear();
-            }
-            return;
+        } else if step.kind != TRADE {
+            let hash = hash_id(step.id);
+            let found = self
+                .table
+                .find(hash, |slot| self.lives[slot as usize].id == step.id);
+            before = found.and_then(|(slot, _)| self.lives[slot as usize].place());
+            let slot = self.change_order(step, hash, found);
+            life = slot.map(|slot| &self.lives[slot as usize]);
         }
-        if step.kind == TRADE {
-            return;
-        }
-        let hash = hash_id(step.id);
-        let found = self
-            .table
-            .find(hash, |slot| self.lives[slot as usize].id == step.id);
-        let before = found.and_then(|(slot, _)| self.lives[slot as usize].place());
-        match (step.kind, found) {
-            (OPEN, _) => self.open(step, hash, found),
-            (CHANGE, Some((slot, _))) => self.change(step, slot),
-            (MATCH, Some((slot, _))) => self.fill(step, slot),
-            (DONE, Some((slot, at))) => self.finish(step, slot, at),
-            (EVICT, Some((slot, _))) => self.evict(step, slot),
-            _ => return,
-        }
-        let after = self
-            .table
-            .find(hash, |slot| self.lives[slot as usize].id == step.id)
-            .and_then(|(slot, _)| self.lives[slot as usize].place());
-        for heat in heats.iter_mut() {
-            heat.take(before, after);
+        let after = match life {
+            Some(life) if life.ending == ALIVE && step.flags & LATE == 0 => life.place(),
+            _ => None,
+        };
+        let told = Told {
+            step,
+            before,
+            after,
+            life,
+        };
+        for watcher in watchers.iter_mut() {
+            watcher.take(&told);
         }
     }
 
-    fn open(&mut self, step: &Step, hash: u32, found: Option<(u32, usize)>) {
+    /// The slot of the order that an event is about; it is free where the order ended.
+    fn change_order(&mut self, step: &Step, hash: u32, found: Option<(u32, usize)>) -> Option<u32> {
+        match (step.kind, found) {
+            (OPEN, _) => return self.open(step, hash, found),
+            (CHANGE, Some((slot, _))) => self.change(step, slot),
+            (MATCH, Some((slot, at))) => self.fill(step, slot, at),
+            (DONE, Some((slot, at))) => self.finish(step, slot, at),
+            (EVICT, Some((slot, _))) => self.evict(step, slot),
+            _ => return None,
+        }
+        found.map(|(slot, _)| slot)
+    }
+
+    fn open(&mut self, step: &Step, hash: u32, found: Option<(u32, usize)>) -> Option<u32> {
         if step.size <= 0 || step.price == NULL {
-            return;
+            return found.map(|(slot, _)| slot);
         }
         if let Some((slot, _)) = found {
             // It came back into the window; or the venue says that it stands so now.
@@ -257,7 +250,7 @@ impl Lives {
             life.evicted = false;
             (life.side, life.price, life.size) = (step.side, step.price, step.size);
             (life.ahead_last, life.touch_last) = (step.ahead, step.touch);
-            return;
+            return Some(slot);
         }
         let mut flags = 0;
         for (flag, meaning) in [
@@ -307,6 +300,7 @@ impl Lives {
             }
         };
         self.table.insert(hash, slot);
+        Some(slot)
     }
 
     fn change(&mut self, step: &Step, slot: u32) {
@@ -329,7 +323,7 @@ impl Lives {
         (life.ahead_last, life.touch_last) = (step.ahead, step.touch);
     }
 
-    fn fill(&mut self, step: &Step, slot: u32) {
+    fn fill(&mut self, step: &Step, slot: u32, at: usize) {
         let life = &mut self.lives[slot as usize];
         if step.size < 0 {
             return;
@@ -342,7 +336,6 @@ impl Lives {
         (life.ahead_last, life.touch_last) = (step.ahead, step.touch);
         if life.size == 0 {
             // It leaves the book now; the venue's own word of its end may follow or not.
-            let at = self.entry(step.id);
             self.end(slot, at, step.ts, step.seq, DONE_TOLD, REASON_FILLED);
         }
     }
@@ -399,18 +392,13 @@ impl Lives {
         self.ended.push(life);
     }
 
-    fn entry(&self, id: Id) -> usize {
-        self.table
-            .find(hash_id(id), |slot| self.lives[slot as usize].id == id)
-            .map_or(0, |(_, at)| at)
-    }
-
     fn end(&mut self, slot: u32, at: usize, ts: i64, seq: i64, ending: u8, reason: u8) {
         self.table.remove_at(at);
         self.free.push(slot);
-        let mut life = self.lives[slot as usize].clone();
+        let life = &mut self.lives[slot as usize];
         self.evicted_now -= usize::from(life.evicted);
         (life.ended, life.ended_seq, life.ending, life.reason) = (ts, seq, ending, reason);
+        let life = life.clone();
         if ending == DONE_TOLD && reason == REASON_UNKNOWN && self.hold_ns > 0 {
             self.waiting.push_back((ts, life.id));
             if let Some(older) = self.held.insert(life.id, life) {

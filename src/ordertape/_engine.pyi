@@ -230,6 +230,18 @@ class Heat:
     """``row`` and ``size`` of what rests now, lowest first."""
 
 @final
+class Flow:
+    """The flow of a market, a row a second."""
+
+    def __new__(cls) -> Flow: ...
+
+@final
+class Detectors:
+    """Patterns of orders as they happen."""
+
+    def __new__(cls) -> Detectors: ...
+
+@final
 class Lifecycles:
     """Orders from birth to end.  ``hold_ns``: how long an end of unknown reason waits for the trade
     that may explain it.  ``evicted_max``: orders out of a window's sight that are kept in mind."""
@@ -240,10 +252,11 @@ class Lifecycles:
         batch: EventBatch,
         effects: Effects,
         book: OrderBook,
-        heats: Sequence[Heat] = ...,
+        watchers: Sequence[Heat | Flow | Detectors] = ...,
     ) -> None: ...
-    """A batch that the book has just applied, with what it did.  ValueError: effects of another
-    batch, ids of another codec, a heat of larger scales than the book's."""
+    """A batch that the book has just applied, with what it did; watchers are told of each event.
+    ValueError: effects of another batch, ids of another codec, a watcher of larger scales than the
+    book's."""
     def drain(self, ts: int | None = None) -> Rows: ...
     """Orders that ended since it was last asked, a row each: ``order_id``, ``side``, ``ending`` (1
     told, 2 cut by a new era, 3 evicted; 0 alive), ``reason``, ``flags`` (1 stood in a snapshot, 2

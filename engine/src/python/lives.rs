@@ -16,6 +16,8 @@ use crate::python::book::OrderBook;
 use crate::python::codec::IdCodec;
 use crate::python::column::{Column, Owner, Values};
 use crate::python::convert::known_id;
+use crate::python::watch::Watcher;
+use crate::watch::Watch;
 
 enum Cells {
     Byte(Vec<u8>),
@@ -304,14 +306,13 @@ impl Lifecycles {
         }
     }
 
-    #[pyo3(signature = (batch, effects, book, heats=Vec::new()))]
+    #[pyo3(signature = (batch, effects, book, watchers=Vec::new()))]
     fn take(
         &mut self,
-        py: Python<'_>,
         batch: &EventBatch,
         effects: &Effects,
         book: &OrderBook,
-        heats: Vec<Py<Heat>>,
+        mut watchers: Vec<Watcher>,
     ) -> PyResult<()> {
         let slice = &batch.0;
         if effects.0.best_bid.len() != slice.len {
@@ -326,12 +327,11 @@ impl Lifecycles {
             book.book.price_scale.unwrap_or(slice.columns.price_scale),
             book.book.size_scale.unwrap_or(slice.columns.size_scale),
         );
-        let mut borrowed: Vec<_> = heats.iter().map(|heat| heat.borrow_mut(py)).collect();
-        let mut heats: Vec<&mut heat::Heat> = borrowed.iter_mut().map(|heat| &mut heat.0).collect();
-        for heat in &mut heats {
-            if !heat.adopt(scales) {
+        let mut watchers: Vec<&mut dyn Watch> = watchers.iter_mut().map(Watcher::watch).collect();
+        for watcher in &mut watchers {
+            if !watcher.adopt(scales) {
                 return Err(PyValueError::new_err(
-                    "a heat's scales are larger than the book's, or its group does not fit them",
+                    "a watcher's scales are larger than the book's, or its numbers do not fit them",
                 ));
             }
         }
@@ -340,7 +340,7 @@ impl Lifecycles {
                 "the scales of the orders that are known are larger than the book's",
             ));
         }
-        self.lives.take(slice, &effects.0, &mut heats);
+        self.lives.take(slice, &effects.0, &mut watchers);
         if let Some(at) = slice.range().last() {
             self.ts = slice.columns.ts_recv[at];
         }

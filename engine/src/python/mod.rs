@@ -10,8 +10,11 @@ mod coinbase;
 mod cold;
 mod column;
 mod convert;
+mod detect;
+mod flow;
 mod frames;
 mod lives;
+mod watch;
 mod window;
 
 use pyo3::prelude::*;
@@ -29,6 +32,8 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<lives::Heat>()?;
     module.add_class::<lives::Lifecycles>()?;
     module.add_class::<lives::Rows>()?;
+    module.add_class::<flow::Flow>()?;
+    module.add_class::<detect::Detectors>()?;
     module.add_class::<window::WindowResolver>()?;
     module.add_class::<coinbase::CoinbaseFeed>()?;
     module.add_class::<coinbase::CoinbaseSnapshot>()?;
