@@ -234,12 +234,16 @@ class Flow:
     """The flow of a market, a row a second."""
 
     def __new__(cls) -> Flow: ...
+    def gap(self) -> None: ...
+    """Events are missing: nothing is known of the book from here."""
 
 @final
 class Detectors:
     """Patterns of orders as they happen."""
 
     def __new__(cls) -> Detectors: ...
+    def gap(self) -> None: ...
+    """Events are missing: nothing is known of the book from here."""
 
 @final
 class Lifecycles:

@@ -15,4 +15,7 @@ impl Flow {
     fn new() -> Self {
         Self::default()
     }
+
+    /// Events are missing: nothing is known of the book from here.
+    fn gap(&mut self) {}
 }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from ordertape import limits
-from ordertape._engine import EventBatch, Lifecycles, OrderBook
+from ordertape._engine import Detectors, EventBatch, Flow, Lifecycles, OrderBook
 from ordertape.events import EventKind
 from ordertape.lifecycles.tables import columns_of, joined, no_rows, table_of
 from ordertape.tape.codecs import MarketCodecs
@@ -37,11 +37,15 @@ class State(NamedTuple):
 class Walk(Replay):
     """Events, marks and whole books of a tape in order, without a hole that is not noticed.
 
-    ``era_of``: the era that a CLEAR begins, asked where earlier ones are missing.
+    ``era_of``: the era that a CLEAR begins, asked where earlier ones are missing.  ``watchers`` are
+    told of every event, and by ``gap()`` where nothing is known of the book any more.
     """
 
     def __init__(
-        self, codecs: MarketCodecs, era_of: Callable[[int], int | None] = lambda _seq: None
+        self,
+        codecs: MarketCodecs,
+        era_of: Callable[[int], int | None] = lambda _seq: None,
+        watchers: Sequence[Flow | Detectors] = (),
     ) -> None:
         super().__init__(OrderBook(codec=codecs.order))
         self.lives = Lifecycles(
@@ -52,6 +56,7 @@ class Walk(Replay):
         """Of the last event seen (ns)."""
         self._codecs = codecs
         self._era_of = era_of
+        self._watchers = watchers
         self._gap_from: int | None = None
         self._lost = False
         """CLEARs may be missing since the last one."""
@@ -100,6 +105,8 @@ class Walk(Replay):
                 self._drain()
                 self.lives.cut((rows.first_seq, int(rows[0]["ts_recv"])))
                 self._lost = True
+                for watcher in self._watchers:
+                    watcher.gap()
             self.ts_recv = rows.last_ts_recv
         super().take(rows)
 
@@ -108,11 +115,13 @@ class Walk(Replay):
         super().restore(snapshot)
         self.ts_recv = max(self.ts_recv, snapshot.ts_recv)
         self.lives.era, self._lost = snapshot.era, False
+        for watcher in self._watchers:
+            watcher.gap()
         if snapshot.rows is not None:
             rows = self._codecs.adopt(snapshot.rows)
             same = OrderBook(codec=self._codecs.order)
             _, effects = same.apply(rows, effects=True)
-            self.lives.take(rows, effects, same)
+            self.lives.take(rows, effects, same, self._watchers)
 
     def _apply(self, part: EventBatch) -> int:
         # Interned ids mean something with their dictionary alone, and readers have one each.
@@ -124,7 +133,7 @@ class Walk(Replay):
             if era is not None:
                 self.lives.era = era - 1
         counters, effects = self.book.apply(part, effects=True)
-        self.lives.take(part, effects, self.book)
+        self.lives.take(part, effects, self.book, self._watchers)
         if clear is not None:
             self._drain(None if self._gap_from is None else (clear, self._gap_from))
             self._gap_from, self._lost = None, False

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ordertape import limits
-from ordertape._engine import Effects, EventBatch, Heat, Lifecycles, OrderBook, Rows
+from ordertape._engine import Effects, EventBatch, Flow, Heat, Lifecycles, OrderBook, Rows
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.rebuild import Replay
 
@@ -21,6 +21,8 @@ class FollowedBook(Replay):
     ) -> None:
         super().__init__(book)
         self.heats: list[Heat] = []
+        self.watchers: list[Flow] = []
+        """Told of every event, as heats are."""
         self._codecs = MarketCodecs(book.codec)
         self._applied = applied
         self.lives = _lives(book.era)
@@ -56,7 +58,7 @@ class FollowedBook(Replay):
         # Interned ids mean something with their dictionary alone, and readers have one each.
         part = self._codecs.adopt(part)
         counters, effects = self.book.apply(part, effects=True)
-        self.lives.take(part, effects, self.book, self.heats)
+        self.lives.take(part, effects, self.book, [*self.heats, *self.watchers])
         self._applied(part, effects, self.lives.drain())
         return counters.faults
 
