@@ -40,6 +40,7 @@ FLOORS = {
     "analysis": 2,
     "broadcast": 2,
     "database": 2,
+    "findings": 2,
     "lifecycles": 2,
     "page": 2,
     "simulator": 2,

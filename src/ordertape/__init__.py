@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ordertape.database.repository import L3Repository
     from ordertape.errors import OrdertapeError
     from ordertape.events import EventKind, Flag, Reason, Side
+    from ordertape.findings.walk import read_findings
     from ordertape.lifecycles.log import read_lifecycles
     from ordertape.live import live
     from ordertape.models import (
@@ -54,6 +55,7 @@ __all__ = [
     "read_arrow",
     "read_capture",
     "read_databento",
+    "read_findings",
     "read_lifecycles",
     "read_lobster",
     "read_tape",
@@ -82,6 +84,7 @@ _HOMES = {
     "read_arrow": "tape.arrow_reader",
     "read_capture": "replay.capture",
     "read_databento": "tape.databento",
+    "read_findings": "findings.walk",
     "read_lifecycles": "lifecycles.log",
     "read_lobster": "tape.lobster",
     "read_tape": "tape.reader",

@@ -23,6 +23,7 @@ from ordertape.commands import (
     common,
     database,
     exporting,
+    finding,
     importing,
     keys,
     reading,
@@ -56,6 +57,7 @@ app.command(cls=WordedCommand)(reading.book)
 app.command(cls=WordedCommand)(reading.watch)
 app.command(cls=WordedCommand)(replaying.replay)
 app.command(cls=WordedCommand)(reading.verify)
+app.command(cls=WordedCommand)(finding.findings)
 app.command(cls=WordedCommand)(exporting.export)
 app.add_typer(archiving.app, name="archive")
 app.command(cls=WordedCommand)(serving.serve)

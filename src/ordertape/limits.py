@@ -61,6 +61,22 @@ lives_files_walked_max: Final = 4
 keeper has stored them."""
 lives_logs_kept: Final = 8
 """Markets whose lives the server keeps in mind.  Policy: the least used is dropped."""
+detectors_warm_up_s: Final = 1_800
+"""How long before the first wanted finding detectors begin to look: as far as their baselines of
+usual sizes and rates reach back."""
+findings_stride_events: Final = 16_000
+"""Events of a tape between two looks at what the detectors found."""
+findings_cursor_events: Final = 200_000
+"""Events without a finding after which its place is written down anyway: so many at most are walked
+again after a restart, and the warm-up."""
+finding_phases_kept: Final = 200
+"""Phases of an iceberg that stay with it; of more the last ones."""
+findings_page_default: Final = 100
+"""Findings in one answer where nobody says how many."""
+findings_page_max: Final = 1_000
+"""Findings in one answer."""
+findings_poll_ms: Final = 500
+"""How often a server looks for new findings."""
 lookup_groups_kept: Final = 3
 """Decoded row groups a market that paging keeps.  Policy: the least used is dropped."""
 lookups_kept: Final = 64

@@ -12,11 +12,27 @@ from pydantic_core import PydanticCustomError
 from ordertape import limits
 from ordertape.numbers import plain
 
-__all__ = ["Kind", "Rule", "RuleWish"]
+__all__ = ["Kind", "Pattern", "Rule", "RuleWish"]
 
 Kind: TypeAlias = Literal[
-    "large_order", "large_pulled", "pulled_at_touch", "spread", "imbalance", "silence", "gap"
+    "large_order",
+    "large_pulled",
+    "pulled_at_touch",
+    "spread",
+    "imbalance",
+    "silence",
+    "gap",
+    "finding",
 ]
+Pattern: TypeAlias = Literal[
+    "spoof-like",
+    "layering",
+    "quote stuffing",
+    "native iceberg",
+    "synthetic iceberg",
+    "momentum ignition",
+]
+"""As FINDING_KINDS."""
 LARGE = ("size", "notional", "quantile")
 """Ways to say what is large; a rule has one of them."""
 OF_ORDERS = ("large_order", "large_pulled", "pulled_at_touch")
@@ -28,6 +44,7 @@ _MAY: dict[str, tuple[str, ...]] = {
     "imbalance": ("imbalance", "levels", "seconds"),
     "silence": ("seconds",),
     "gap": (),
+    "finding": ("pattern", "score"),
 }
 _MUST = {"spread": "spread_bps", "imbalance": "imbalance", "silence": "seconds"}
 _QUANTILE, _DISTANCE_BPS, _LEVELS = Decimal("0.995"), Decimal(5), 10
@@ -65,8 +82,12 @@ class RuleWish(BaseModel):
     )
     levels: int | None = Field(None, ge=1, le=200, description="imbalance: best prices a side, 10")
     seconds: int | None = Field(None, ge=0, le=86_400)
+    pattern: Pattern | None = Field(None, description="finding: of this kind alone")
+    score: Bounded | None = Field(
+        None, ge=0, le=1, description="finding: of this score or more, 0 where not said"
+    )
     cooldown_seconds: int | None = Field(
-        None, ge=0, le=86_400, description="0 for orders, 60 for everything else"
+        None, ge=0, le=86_400, description="0 for orders and findings, 60 for everything else"
     )
     per_minute: int = Field(limits.alerts_per_minute_default, ge=1, le=limits.alerts_per_minute_max)
     webhook: str | None = Field(
@@ -102,7 +123,8 @@ class RuleWish(BaseModel):
             found.setdefault("levels", _LEVELS)
         if self.kind in ("spread", "imbalance"):
             found.setdefault("seconds", 0)
-        found.setdefault("cooldown_seconds", 0 if self.kind in OF_ORDERS else _COOLDOWN_SECONDS)
+        each = self.kind in (*OF_ORDERS, "finding")
+        found.setdefault("cooldown_seconds", 0 if each else _COOLDOWN_SECONDS)
         return {
             name: plain(value) if isinstance(value, Decimal) else value
             for name, value in sorted(found.items())
@@ -130,7 +152,7 @@ class Rule:
 
     def as_json(self) -> dict[str, Any]:
         """As REST shows it: numbers are numbers."""
-        numbers = (*LARGE, "distance_bps", "spread_bps", "imbalance")
+        numbers = (*LARGE, "distance_bps", "spread_bps", "imbalance", "score")
         shown = {
             name: Decimal(value) if name in numbers else value for name, value in self.spec.items()
         }

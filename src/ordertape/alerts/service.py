@@ -17,14 +17,17 @@ from typing import TypeAlias
 import structlog
 
 from ordertape import limits
-from ordertape.alerts.fired import Alert
+from ordertape.alerts.fired import Alert, Gate
 from ordertape.alerts.rules import Rule
 from ordertape.alerts.store import AlertQuery, AlertStore
 from ordertape.alerts.watch import RuleWatch
 from ordertape.alerts.webhooks import Webhooks
 from ordertape.errors import DatabaseError, DatabaseUnavailable, OrdertapeError
+from ordertape.findings.finding import Finding
+from ordertape.numbers import plain
 from ordertape.page.live import LiveMarket
 from ordertape.page.markets import PageMarkets
+from ordertape.times import NS_PER_SECOND
 
 __all__ = ["Alerts"]
 
@@ -48,6 +51,8 @@ class Alerts:
         self._unknown: set[tuple[str, str]] = set()
         """Markets with rules that have no tape, and of which that was said."""
         self._watched: dict[tuple[str, str], tuple[LiveMarket, RuleWatch]] = {}
+        self._gates: dict[int, Gate] = {}
+        """Of the rules for findings."""
         self._known: OrderedDict[str, None] = OrderedDict()
         self._listeners: set[Listener] = set()
         self._waiting: deque[Alert] = deque(maxlen=limits.alerts_waiting_max)
@@ -88,6 +93,7 @@ class Alerts:
         """Watches for it no more."""
         self._changes += 1
         rule = self._rules.pop(number, None)
+        self._gates.pop(number, None)
         if rule is not None:
             self._watch_for(rule.market)
 
@@ -107,7 +113,9 @@ class Alerts:
 
     def _watch_for(self, name: tuple[str, str]) -> None:
         """Holds a market against the rules it has now."""
-        rules = [rule for rule in self._rules.values() if rule.market == name]
+        rules = [
+            rule for rule in self._rules.values() if rule.market == name and rule.kind != "finding"
+        ]
         watched = self._watched.get(name)
         if not rules:
             if watched is not None:
@@ -127,6 +135,22 @@ class Alerts:
             watched = self._watched[name] = market, watch
         market, watch = watched
         market.call(lambda: watch.become(rules))
+
+    # Findings -------------------------------------------------------------------------------------
+
+    def found(self, exchange: str, symbol: str, finding: Finding) -> None:
+        """Holds a finding against the rules for them; a later phase of it fires no more."""
+        for rule in self._rules.values():
+            if rule.kind != "finding" or rule.market != (exchange, symbol):
+                continue
+            if rule.spec.get("pattern", finding.kind) != finding.kind:
+                continue
+            if finding.score < (rule.number_of("score") or 0):
+                continue
+            gate = self._gates.setdefault(rule.number, Gate(rule))
+            left_out = gate.passes(finding.id, finding.told)
+            if left_out is not None:
+                self._tell(_alert_of(rule, finding, left_out))
 
     # What fires -----------------------------------------------------------------------------------
 
@@ -248,3 +272,20 @@ class Alerts:
         if self._complaint:
             self._complaint = ""
             self._log.info("L3_alerts_with_database", dropped=self._dropped)
+
+
+def _alert_of(rule: Rule, finding: Finding, left_out: int) -> Alert:
+    side = finding.side.name.lower()
+    prices = plain(finding.price_low)
+    if finding.price_high != finding.price_low:
+        prices += f" to {plain(finding.price_high)}"
+    lasted = (finding.ended - finding.began) / NS_PER_SECOND
+    text = (
+        f"{finding.kind}: {side} of {plain(finding.size)} at {prices}, {lasted:.1f} s, "
+        f"score {finding.score:.2f}"
+    )
+    order_id = finding.order_ids[0] if finding.order_ids else None
+    return Alert(
+        *(rule.number, rule.kind, rule.exchange, rule.symbol, finding.told, finding.id, text),
+        *(finding.price_low, finding.size, side, order_id, left_out),
+    )

@@ -6,8 +6,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -17,9 +16,9 @@ from psycopg.types.json import Jsonb
 from ordertape import limits
 from ordertape.alerts.fired import Alert
 from ordertape.alerts.rules import Rule, RuleWish
-from ordertape.database.address import Address, connect, errors_of
-from ordertape.database.patience import answering_within
-from ordertape.errors import DatabaseUnavailable, MarketBusy, SettingRefused
+from ordertape.database.address import Address
+from ordertape.database.kept_connection import KeptConnection
+from ordertape.errors import MarketBusy, SettingRefused
 from ordertape.times import iso_from_ns
 
 __all__ = ["AlertQuery", "AlertStore", "DatabaseStore", "MemoryStore"]
@@ -158,27 +157,22 @@ _THIN_EVERY: Final = 1_000
 
 
 class DatabaseStore:
-    """One connection, made when it is needed and again when it was lost."""
-
     kept = "database"
 
     def __init__(self, address: Address) -> None:
-        self.address = address
-        self._lock = threading.Lock()
-        self._connection: psycopg.Connection | None = None
+        self._connection = KeptConnection(address, "ordertape alerts")
         self._saved = 0
 
     def close(self) -> None:
-        with self._lock:
-            self._drop()
+        self._connection.close()
 
     def rules(self) -> list[Rule]:
-        with self._use() as connection:
+        with self._connection.use() as connection:
             return _rules(connection)
 
     def add(self, wish: RuleWish) -> Rule:
         spec, market = wish.spec(), (wish.exchange, wish.symbol)
-        with self._use() as connection, connection.transaction():
+        with self._connection.use() as connection, connection.transaction():
             connection.execute("LOCK TABLE alert_rules IN SHARE ROW EXCLUSIVE MODE")
             rules = _rules(connection)
             for rule in rules:
@@ -193,7 +187,7 @@ class DatabaseStore:
             return _rule(made)
 
     def remove(self, number: int) -> bool:
-        with self._use() as connection:
+        with self._connection.use() as connection:
             return (
                 connection.execute("DELETE FROM alert_rules WHERE rule = %s", (number,)).rowcount
                 > 0
@@ -208,7 +202,7 @@ class DatabaseStore:
             )
             for alert in alerts
         ]
-        with self._use() as connection, connection.transaction():
+        with self._connection.use() as connection, connection.transaction():
             connection.cursor().executemany(_SAVE, rows)
             self._saved += len(rows)
             if self._saved >= _THIN_EVERY:
@@ -227,43 +221,8 @@ class DatabaseStore:
             "alert": alert,
             "limit": query.limit,
         }
-        with self._use() as connection:
+        with self._connection.use() as connection:
             return [Alert(*row) for row in connection.execute(_FIND, parameters)]
-
-    @contextmanager
-    def _use(self) -> Iterator[psycopg.Connection]:
-        timeout_ms = limits.database_page_ms_max
-        with self._lock:
-            try:
-                with errors_of(self.address, timeout_ms):
-                    connection = self._ready(timeout_ms)
-                    most_ms = timeout_ms + limits.database_grace_ms
-                    with answering_within(connection, most_ms, self.address.shown):
-                        try:
-                            yield connection
-                        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
-                            raise DatabaseUnavailable(
-                                f"{self.address.shown}: its tables are not there yet"
-                            ) from None
-            except DatabaseUnavailable:
-                self._drop()
-                raise
-
-    def _ready(self, timeout_ms: int) -> psycopg.Connection:
-        if self._connection is None or self._connection.closed:
-            made = connect(
-                self.address,
-                name="ordertape alerts",
-                timeout_ms=limits.api_database_connect_ms_max,
-            )
-            made.execute(f"SET statement_timeout = {timeout_ms}".encode())
-            self._connection = made
-        return self._connection
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 def _rules(connection: psycopg.Connection) -> list[Rule]:

@@ -54,7 +54,7 @@ def create_app(
                 streams, kept = server.streams, settings.max_orders_memory
                 async with Hub(streams.all, streams.changed, server.data, work.live, kept) as hub:
                     app.state.api = api = Api(server, settings, hub, work)
-                    api.alerts.begin()
+                    api.begin()
                     # What is there now stays: a full collection, which comes about every hundred
                     # pages, would look at all of it again and hold up every answer.
                     gc.collect()
@@ -63,9 +63,7 @@ def create_app(
                         yield
                     finally:
                         gc.unfreeze()
-                        await api.alerts.close()
-                        await api.pages.close()
-                        api.close()
+                        await api.close()
             finally:
                 work.close()
 

@@ -18,10 +18,12 @@ from ordertape.alerts.store import DatabaseStore, MemoryStore
 from ordertape.alerts.webhooks import Webhooks
 from ordertape.api.database import Database
 from ordertape.api.figures import KnownFigures
+from ordertape.api.findings import FindingsFeed
 from ordertape.api.ports import Server
 from ordertape.api.work import Work
 from ordertape.broadcast.hub import Hub
 from ordertape.broadcast.market import Channel
+from ordertape.database.findings import FindingsStore
 from ordertape.database.stored import Stored
 from ordertape.errors import DatabaseError, DatabaseUnavailable, NameRefused, UnknownMarket
 from ordertape.kept import Kept
@@ -102,6 +104,8 @@ class Api:
                 None if secret is None else secret.get_secret_value(),
             ),
         )
+        self.findings = None if server.database is None else FindingsStore(server.database)
+        self.found = None if self.findings is None else FindingsFeed(self.findings)
         self.overviews = Overviews()
         self.tiles: tuple[Kept[TileKey, tuple[bytes, str]], ...] = tuple(
             Kept(limits.tiles_kept) for _ in BUCKET_NS
@@ -111,7 +115,17 @@ class Api:
         self._lookups: Kept[Path, TapeLookup] = Kept(limits.lookups_kept)
         self._histories: Kept[Path, tuple[object, History]] = Kept(limits.lookups_kept)
 
-    def close(self) -> None:
+    def begin(self) -> None:
+        self.alerts.begin()
+        if self.found is not None:
+            self.found.listen(self.alerts.found)
+            self.found.begin()
+
+    async def close(self) -> None:
+        if self.found is not None:
+            await self.found.close()
+        await self.alerts.close()
+        await self.pages.close()
         if self.database is not None:
             self.database.close()
 

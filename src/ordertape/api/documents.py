@@ -154,6 +154,10 @@ _REFUSALS: Final[dict[str, dict[int, str]]] = {
         422: "offset: there is none; go on with cursor, the next_cursor of a page",
     },
     "lifecycles": {409: "bitfinex BTC/USDT does not persist: its events are live only"},
+    "findings": {
+        409: "findings are stored in PostgreSQL, and nothing persists here (L3_PERSIST_ENABLED)",
+        503: "the database is away: no answer within 1.5 s",
+    },
     "large-orders": {503: "the book was not there within 5 s: ask again"},
     "alerts": {
         404: "there is no venue 'nowhere'; there is bitfinex",

@@ -1,4 +1,5 @@
-"""All markets of a data folder into one database, in three threads: events, lives, the house."""
+"""All markets of a data folder into one database, in a thread each: events, lives of orders,
+findings, the house."""
 
 from __future__ import annotations
 
@@ -17,13 +18,14 @@ import structlog
 from ordertape import limits
 from ordertape.crash_points import crash_point
 from ordertape.database.address import Address, connect, sentence
+from ordertape.database.findings import FindingsFollower
 from ordertape.database.follower import MarketFollower
-from ordertape.database.lifecycles import copy_lives
-from ordertape.database.lifecycles_service import LivesService
+from ordertape.database.lifecycles import LivesFollower, copy_lives
 from ordertape.database.patience import NoAnswer, answering_within
 from ordertape.database.schema import create, is_current
 from ordertape.database.thinning import maintain
 from ordertape.database.told import Copied, DatabaseTold, write_copied, write_told
+from ordertape.database.walks_service import Walker, WalksService
 from ordertape.errors import DatabaseError, DatabaseUnavailable, OrdertapeError
 from ordertape.measures import CopiedMarket, Delays
 from ordertape.tape.folder import MarketFolder, markets
@@ -75,14 +77,10 @@ class DatabaseFollower:
         """Events in one transaction, while the database is too slow for as many as usual."""
         self._log = structlog.stdlib.get_logger("ordertape.database")
         self._told: DatabaseTold | None = None
-        self._lives = LivesService(
-            data,
-            address,
-            days=days,
-            order_index=order_index,
-            session=_SESSION,
-            ready=lambda: self._told is not None and self.problem is None,
-        )
+        self._walks = [
+            WalksService(name, data, address, begin, session=_SESSION, ready=self._takes_walks)
+            for name, begin in (("lives", self._lives_of), ("findings", self._findings_of))
+        ]
         self.problem: str | None = None
         """Why nothing is copied now; None while the database takes events."""
 
@@ -95,9 +93,12 @@ class DatabaseFollower:
         backoff_ms = limits.database_backoff_ms_min
         acquired = False
         house = threading.Thread(target=self._keep_house, args=(stop,), name="database house")
-        lives = threading.Thread(target=self._lives.run, args=(stop,), name="database lives")
-        house.start()
-        lives.start()
+        walks = [
+            threading.Thread(target=walk.run, args=(stop,), name=f"database {walk.name}")
+            for walk in self._walks
+        ]
+        for thread in (house, *walks):
+            thread.start()
         try:
             while not stop.is_set():
                 began = time.monotonic()
@@ -118,10 +119,26 @@ class DatabaseFollower:
                 backoff_ms = min(backoff_ms * 2, limits.database_backoff_ms_max)
         finally:
             self._forget_followers()
-            house.join()
-            lives.join()
+            for thread in (house, *walks):
+                thread.join()
             if acquired:
                 self.address.release()
+
+    def _takes_walks(self) -> bool:
+        return self._told is not None and self.problem is None
+
+    def _lives_of(
+        self, folder: MarketFolder, connection: psycopg.Connection, market: int
+    ) -> Walker:
+        days, order_index = self._days, self._order_index
+        return LivesFollower(
+            folder, connection, market, days=days, order_index=order_index, patient=True
+        )
+
+    def _findings_of(
+        self, folder: MarketFolder, connection: psycopg.Connection, market: int
+    ) -> Walker:
+        return FindingsFollower(folder, connection, market, days=self._days)
 
     def _tell(self, state: str) -> None:
         self._log.info("L3_database_starts", state=state)

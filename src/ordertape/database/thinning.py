@@ -13,6 +13,7 @@ from psycopg import sql
 from ordertape import limits
 from ordertape.crash_points import crash_point
 from ordertape.database.changes import HELD, changing
+from ordertape.database.findings import drop_findings
 from ordertape.database.lifecycles import attach_leaves, drop_lives
 from ordertape.database.partitions import (
     DAY_NS,
@@ -90,6 +91,7 @@ def maintain(
     dropped += drop_lives(
         connection, days=days, bounded=simulated_rows_max is not None, now_ns=now_ns
     )
+    drop_findings(connection, days=days, now_ns=now_ns)
     crash_point("keeper.days_dropped")
     books = thin_books(connection, days=days, now_ns=now_ns)
     if books:

@@ -89,6 +89,11 @@ class Walk(Replay):
         told, self._told = self._told, []
         return joined(told) if told else no_rows()
 
+    def forget_told(self) -> None:
+        """For whoever wants no rows."""
+        self.lives.drain()
+        self._told.clear()
+
     def see(self, item: EventBatch | Mark | Snapshot) -> None:
         """The next item of the tape."""
         if isinstance(item, EventBatch):

@@ -1,14 +1,17 @@
 /** The chart: canvases, what is drawn when, and what pointers do.  Nothing of it goes through React. */
 import type { Feed } from "../market/feed";
+import { cardOf } from "../market/findings";
 import { Pyramid } from "../market/pyramid";
 import { useSettings } from "../market/settings";
 import { useLive } from "../market/state";
 import { axes, COB_WIDTH, crosshair, currentBook, lastPrice, PRICE_WIDTH, TIME_HEIGHT } from "./axes";
 import { Camera } from "./camera";
 import { drawCanvas } from "./canvas";
-import { barOf, bestLines, bubbles, largeOrders, markers, type Place, touchRow, volumeProfile } from "./marks";
+import { findingAt, findings } from "./findings";
+import { barOf, bestLines, bubbles, largeOrders, type Place, touchRow, volumeProfile } from "./marks";
 import { type Palette, palette } from "./palette";
 import { describe } from "./hover";
+import type { Finding } from "../wire/messages";
 import type { HeatRenderer, View } from "./renderer";
 import { drawWebGl, isSoftware, WebGlHeat } from "./webgl";
 
@@ -44,6 +47,7 @@ export class Chart {
   private frozen: { x: number; y: number } | null = null;
   private drag: Drag | null = null;
   private hovered: string | null = null;
+  private found: Finding | null = null;
   private waiting = 0;
   private all = true;
   private drawnAt = 0;
@@ -246,6 +250,7 @@ export class Chart {
       level: Pyramid.levelFor(this.camera.spot.msPerPixel),
       selected: selected?.orderId ?? null,
       hovered: this.hovered,
+      finding: this.found?.id ?? useLive.getState().finding,
     };
   }
 
@@ -264,7 +269,7 @@ export class Chart {
     if (settings.large) largeOrders(context, place);
     bestLines(context, place);
     if (settings.bubbles) bubbles(context, place);
-    if (settings.markers) markers(context, place);
+    if (settings.markers) findings(context, place);
     context.restore();
     context.save();
     context.beginPath();
@@ -286,7 +291,7 @@ export class Chart {
     }
     if (!at || at.x > this.camera.width || at.y > this.camera.height || this.drag?.moved) return;
     const place = this.place();
-    crosshair(context, place, this.right, { ...at, text: describe(place, at.x, at.y), frozen: this.frozen !== null });
+    crosshair(context, place, this.right, { ...at, text: this.found ? cardOf(this.found) : describe(place, at.x, at.y), frozen: this.frozen !== null });
   }
 
   private begin(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
@@ -357,7 +362,7 @@ export class Chart {
     on("pointerup", (event) => this.up(event));
     on("pointerleave", () => {
       this.pointer = null;
-      this.hovered = null;
+      this.hovered = this.found = null;
       this.request();
     });
     on("wheel", (event) => this.wheel(event));
@@ -366,7 +371,7 @@ export class Chart {
       if (now.cob !== before.cob || now.quality !== before.quality) this.resize();
     }));
     this.ends.push(useLive.subscribe((now, before) => {
-      if (now.selected?.orderId !== before.selected?.orderId || now.frozen !== before.frozen) this.redraw();
+      if (now.selected?.orderId !== before.selected?.orderId || now.finding !== before.finding || now.frozen !== before.frozen) this.redraw();
     }));
   }
 
@@ -388,9 +393,10 @@ export class Chart {
     const { drag, camera } = this;
     if (!drag) {
       this.cross.style.cursor = { plot: "crosshair", price: "ns-resize", time: "ew-resize", none: "default" }[this.region(x, y)];
-      const before = this.hovered;
-      this.hovered = this.orderAt(x, y);
-      if (this.hovered !== before) this.all = true;
+      const before = [this.hovered, this.found];
+      this.found = useSettings.getState().markers && x <= this.camera.width ? findingAt(this.place(), x, y) : null;
+      this.hovered = this.found ? null : this.orderAt(x, y);
+      if (this.hovered !== before[0] || this.found !== before[1]) this.all = true;
       this.request();
       return;
     }
@@ -422,7 +428,11 @@ export class Chart {
   private click(x: number, y: number, shift: boolean): void {
     const id = this.orderAt(x, y);
     if (shift) this.frozen = this.frozen ? null : { x, y };
-    else if (id) {
+    else if (this.found) {
+      useLive.setState({ finding: this.found.id });
+      if (this.found.order_ids.length) this.feed.select({ orderId: this.found.order_ids[0] });
+      useSettings.getState().set({ tab: "Findings", drawer: true });
+    } else if (id) {
       this.feed.select({ orderId: id });
       useSettings.getState().set({ tab: "Order" });
     } else this.frozen = null;

@@ -16,6 +16,8 @@ export interface Place {
   level: number;
   selected: string | null;
   hovered: string | null;
+  /** The finding that is looked at, or under the pointer. */
+  finding: string | null;
 }
 
 type Context = CanvasRenderingContext2D;
@@ -236,24 +238,6 @@ export function tag(context: Context, x: number, y: number, text: string, palett
   context.textBaseline = "middle";
   context.textAlign = "left";
   context.fillText(text, x, y + 0.5);
-}
-
-/** Inferred patterns: a glyph by kind, with its score on hover only. */
-export function markers(context: Context, place: Place): void {
-  const { camera, data, palette, group } = place;
-  for (const marker of data.markers) {
-    const x = camera.x(Date.parse(marker.t));
-    const y = camera.y(rowOf(Math.round(Number(marker.price) * 10 ** data.priceScale), group));
-    if (x < 0 || x > camera.width || y < 0 || y > camera.height) continue;
-    context.fillStyle = marker.kind === "iceberg" ? palette.iceberg : palette.spoof;
-    context.beginPath();
-    const up = marker.side === "ask" ? -1 : 1;
-    context.moveTo(x, y + 4 * up);
-    context.lineTo(x - 5, y + 12 * up);
-    context.lineTo(x + 5, y + 12 * up);
-    context.closePath();
-    context.fill();
-  }
 }
 
 /** What was traded at each price of the visible stretch, from the left edge. */

@@ -28,6 +28,7 @@ export const KINDS: { kind: string; name: string; fields: Field[] }[] = [
   { kind: "imbalance", name: "imbalance", fields: [{ name: "imbalance", label: "0 to 1 ≥", value: "0.7" }, { name: "seconds", label: "for, s", value: "5" }] },
   { kind: "silence", name: "silence", fields: [{ name: "seconds", label: "for, s", value: "10" }] },
   { kind: "gap", name: "gap", fields: [] },
+  { kind: "finding", name: "finding", fields: [{ name: "score", label: "score ≥", value: "0.5" }] },
 ];
 
 export function nameOf(kind: string): string {
@@ -36,7 +37,7 @@ export function nameOf(kind: string): string {
 
 /** A rule in words; what is as usual is left out. */
 export function wordsOf(rule: Rule): string {
-  const parts = ["size", "notional", "quantile", "distance_bps", "spread_bps", "imbalance", "seconds"]
+  const parts = ["size", "notional", "quantile", "distance_bps", "spread_bps", "imbalance", "seconds", "pattern", "score"]
     .filter((name) => rule[name] !== undefined && rule[name] !== null && !(name === "seconds" && rule[name] === 0))
     .map((name) => ({
       size: `size ≥ ${rule.size}`,
@@ -46,6 +47,8 @@ export function wordsOf(rule: Rule): string {
       spread_bps: `≥ ${rule.spread_bps} bps`,
       imbalance: `≥ ${rule.imbalance}`,
       seconds: `for ${rule.seconds} s`,
+      pattern: String(rule.pattern),
+      score: `score ≥ ${rule.score}`,
     })[name]);
   return [nameOf(rule.kind), ...parts, rule.webhook ? `to ${String(rule.webhook)}` : ""].filter(Boolean).join(", ");
 }

@@ -1,13 +1,13 @@
 /** A market's data as the pictures read it; never through React. */
-import type { Large, Marker } from "../wire/messages";
+import type { Finding, Large } from "../wire/messages";
 import type { GapTold, LadderLevel, QueueTold, TradeTold, Update } from "../worker/decoder";
+import { joined } from "./findings";
 import { ingest } from "./ingest";
 import { units } from "./numbers";
 import { Pyramid } from "./pyramid";
 
 export const TRADES_KEPT = 20_000;
 export const LARGE_KEPT = 4_000;
-const MARKERS_KEPT = 1_000;
 const GAPS_KEPT = 500;
 
 export interface LargeOrder {
@@ -28,7 +28,8 @@ export class MarketData {
   queue = new Map<string, QueueTold>();
   trades: TradeTold[] = [];
   large = new Map<string, LargeOrder>();
-  markers: Marker[] = [];
+  /** Newest first. */
+  findings: Finding[] = [];
   gaps: GapTold[] = [];
   priceScale = 0;
   sizeScale = 0;
@@ -44,7 +45,7 @@ export class MarketData {
     this.queue.clear();
     this.trades = [];
     this.large.clear();
-    this.markers = [];
+    this.findings = [];
     this.gaps = [];
     this.cvd = [];
     this.imbalances = [];
@@ -92,8 +93,8 @@ export class MarketData {
     }
   }
 
-  takeMarker(told: Marker): void {
-    this.markers = [...this.markers, told].slice(-MARKERS_KEPT);
+  takeFindings(told: Finding[]): void {
+    this.findings = joined(this.findings, told);
   }
 
   private trade(trade: TradeTold): void {

@@ -3,6 +3,7 @@ import type { Told } from "../wire/messages";
 import type { FromWorker, OpenWish, ToWorker } from "../worker/protocol";
 import { merged } from "./alerts";
 import { MarketData } from "./data";
+import { load } from "./findings";
 import { type Listed, NOTHING, useLive } from "./state";
 import { useSettings } from "./settings";
 
@@ -41,7 +42,7 @@ export class Feed {
     this.wish = wish;
     if (other) {
       this.data.clear();
-      useLive.setState({ opened: null, status: null, heardAt: 0, selected: null, refused: "", lag: NaN });
+      useLive.setState({ opened: null, status: null, heardAt: 0, selected: null, finding: null, findingsError: "", refused: "", lag: NaN });
     }
     useLive.setState({ refused: "" });
     this.tell({ do: "open", wish });
@@ -74,6 +75,22 @@ export class Feed {
       useLive.setState({ markets: listed(await answer.json()), marketsError: "" });
     } catch (error) {
       useLive.setState({ marketsError: (error as Error).message });
+    }
+  }
+
+  /** What was found in the market that is shown, up to now or to what its replay reaches. */
+  async loadFindings(): Promise<void> {
+    const { wish } = this;
+    if (!wish) return;
+    try {
+      const found = await load(address("findings"), wish.exchange, wish.symbol);
+      if (this.wish?.exchange !== wish.exchange || this.wish.symbol !== wish.symbol) return;
+      this.data.takeFindings(found);
+      useLive.setState({ findingsError: "" });
+      this.turn();
+      this.drawAgain();
+    } catch (error) {
+      useLive.setState({ findingsError: (error as Error).message });
     }
   }
 
@@ -123,6 +140,7 @@ export class Feed {
         this.data.priceScale = told.price_scale;
         this.data.sizeScale = told.size_scale;
         useLive.setState({ opened: told, refused: "" });
+        void this.loadFindings();
         break;
       case "status":
         useLive.setState({ status: told });
@@ -132,9 +150,12 @@ export class Feed {
         this.turn();
         this.drawAgain();
         break;
-      case "marker":
-        this.data.takeMarker(told);
-        this.turn();
+      case "finding":
+        if (told.exchange === this.wish?.exchange && told.symbol === this.wish?.symbol) {
+          this.data.takeFindings([told]);
+          this.turn();
+          this.drawAgain();
+        }
         break;
       case "alert":
         useLive.setState(({ alerts, unseen }) => ({ alerts: merged(alerts, [told]), unseen: unseen + 1 }));

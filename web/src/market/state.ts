@@ -39,6 +39,9 @@ export interface LiveState {
   rulesError: string;
   /** Where rules end with the server: a sentence. */
   rulesKept: string;
+  /** The one that is looked at. */
+  finding: string | null;
+  findingsError: string;
   frozen: boolean;
   /** Grows with trades and large orders, a few times a second. */
   turn: number;
@@ -64,6 +67,8 @@ export const NOTHING: LiveState = {
   rules: null,
   rulesError: "",
   rulesKept: "",
+  finding: null,
+  findingsError: "",
   frozen: false,
   turn: 0,
   bid: NaN,

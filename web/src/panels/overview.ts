@@ -2,6 +2,7 @@
 import type { Camera } from "../heat/camera";
 import type { Palette } from "../heat/palette";
 import type { MarketData } from "../market/data";
+import { isIceberg } from "../market/findings";
 import { Pyramid } from "../market/pyramid";
 
 /** What the picture reaches over: from, to in ms. */
@@ -54,9 +55,9 @@ export function drawOverview(context: CanvasRenderingContext2D, width: number, h
     context.stroke();
   }
   hatch(context, width, height, data, x, palette);
-  for (const marker of data.markers) {
-    context.fillStyle = marker.kind === "iceberg" ? palette.iceberg : palette.spoof;
-    context.fillRect(x(Date.parse(marker.t)), 0, 2, 5);
+  for (const finding of data.findings) {
+    context.fillStyle = isIceberg(finding) ? palette.iceberg : palette.spoof;
+    context.fillRect(x(Date.parse(finding.ended)), 0, 2, 5);
   }
 }
 

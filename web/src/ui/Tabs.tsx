@@ -7,6 +7,7 @@ import { clock, exact, span } from "../market/numbers";
 import { TABS, type Tab, useSettings } from "../market/settings";
 import { useLive } from "../market/state";
 import { Alerts } from "./Alerts";
+import { Findings } from "./Findings";
 
 const ROWS = 150;
 
@@ -43,6 +44,8 @@ function List({ tab, feed, chart }: Props & { tab: Tab }) {
   switch (tab) {
     case "Alerts":
       return <Alerts feed={feed} chart={chart} />;
+    case "Findings":
+      return <Findings feed={feed} chart={chart} />;
     case "Large orders":
       return <LargeOrders feed={feed} chart={chart} />;
     case "Trades":

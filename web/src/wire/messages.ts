@@ -75,17 +75,29 @@ export interface OrderTold extends Partial<Omit<Large, "op">> {
   price_first?: string | null;
 }
 
-export interface Marker {
-  op: "marker";
-  stream: number;
+export interface Finding {
+  op?: "finding";
+  exchange?: string;
+  symbol?: string;
+  id: string;
   kind: string;
-  t: string;
-  price: string;
   side: "bid" | "ask";
-  score?: number;
-  order_ids?: string[];
-  text: string;
-  inferred: boolean;
+  phase: string;
+  began: string;
+  ended: string;
+  told: string;
+  told_sequence: number;
+  price_low: string;
+  price_high: string;
+  size: string;
+  filled: string;
+  score: number;
+  /** The parts of the score, 0 to 1, and what speaks against it. */
+  evidence: Record<string, number>;
+  against: Record<string, number>;
+  order_ids: string[];
+  orders: number;
+  phases: { phase: string; at: string }[];
 }
 
 export interface Alert {
@@ -120,4 +132,4 @@ export interface Refused {
   detail: string;
 }
 
-export type Told = Opened | Status | Large | OrderTold | Marker | (Alert & { op: "alert" }) | Clock | Refused;
+export type Told = Opened | Status | Large | OrderTold | (Finding & { op: "finding" }) | (Alert & { op: "alert" }) | Clock | Refused;

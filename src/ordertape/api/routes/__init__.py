@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from ordertape.api.routes import (
     alerts,
+    findings,
     gaps,
     heatmap,
     lifecycles,
@@ -19,6 +20,7 @@ from ordertape.api.routes import (
 
 __all__ = [
     "ALERTS_PREFIX",
+    "FINDINGS_PREFIX",
     "HEATMAP_PREFIX",
     "LIVES_PREFIX",
     "PAGE_PREFIX",
@@ -35,6 +37,8 @@ LIVES_PREFIX = "/api/v1/orderbook-heatmap"
 
 ALERTS_PREFIX = "/api/v1/orderbook-heatmap"
 
+FINDINGS_PREFIX = "/api/v1/orderbook-heatmap"
+
 router = APIRouter(prefix=PREFIX)
 for part in (streams, orders, snapshots, statistics, gaps, live):
     router.include_router(part.router)
@@ -43,3 +47,4 @@ page_router.include_router(page.router, prefix=PAGE_PREFIX)
 page_router.include_router(heatmap.router, prefix=HEATMAP_PREFIX)
 page_router.include_router(alerts.router, prefix=ALERTS_PREFIX)
 page_router.include_router(lifecycles.router, prefix=LIVES_PREFIX)
+page_router.include_router(findings.router, prefix=FINDINGS_PREFIX)

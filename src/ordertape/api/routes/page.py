@@ -15,6 +15,7 @@ from ordertape import limits
 from ordertape.alerts.fired import Alert
 from ordertape.api.context import Api, TheApi
 from ordertape.errors import OrdertapeError
+from ordertape.findings.finding import Finding
 from ordertape.page import requests
 from ordertape.page.large import life_as_json
 from ordertape.page.live import LiveMarket
@@ -68,6 +69,8 @@ class _Session:
             for part in (self._listen(), self._send_forever(), self._too_slow.wait())
         ]
         self.api.alerts.listen(self._alert)
+        if self.api.found is not None:
+            self.api.found.listen(self._found)
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             if self._too_slow.is_set():
@@ -78,6 +81,8 @@ class _Session:
             pass
         finally:
             self.api.alerts.leave(self._alert)
+            if self.api.found is not None:
+                self.api.found.leave(self._found)
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
@@ -243,6 +248,14 @@ class _Session:
 
     def _alert(self, alert: Alert) -> None:
         self._say(alert.as_frame())
+
+    def _found(self, exchange: str, symbol: str, finding: Finding) -> None:
+        """To a page that shows the market."""
+        spots = [opened.market.spot for opened in self.open.values()]
+        if any((spot.exchange, spot.symbol) == (exchange, symbol) for spot in spots):
+            self._say(
+                {"op": "finding", "exchange": exchange, "symbol": symbol, **finding.as_frame()}
+            )
 
     def _say(self, told: dict[str, Any]) -> None:
         if len(self.said) < limits.page_waiting_texts_max:

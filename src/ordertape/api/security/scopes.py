@@ -22,6 +22,7 @@ WEBSOCKET: Final = "WEBSOCKET"
 _LEVEL3: Final = "/api/v1/orderbook-heatmap/level3"
 _PAGE: Final = "/api/v1/orderbook-heatmap/page/ws"
 _ALERTS: Final = "/api/v1/orderbook-heatmap/alerts"
+_FINDINGS: Final = "/api/v1/orderbook-heatmap/findings"
 _LARGE: Final = "/api/v1/orderbook-heatmap/large-orders"
 _HEATMAP: Final = "/api/v1/orderbook-heatmap/heatmap"
 _LIVES: Final = "/api/v1/orderbook-heatmap/lifecycles"
@@ -43,6 +44,7 @@ ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("GET", f"{_ALERTS}/rules"): "read",
     ("POST", f"{_ALERTS}/rules"): "control",
     ("DELETE", f"{_ALERTS}/rules/{{rule}}"): "control",
+    ("GET", f"{_FINDINGS}/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_LARGE}/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/overview"): "read",
     ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/tile"): "read",

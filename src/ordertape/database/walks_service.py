@@ -1,4 +1,5 @@
-"""The lives of every market of a data folder into one database; events never wait for them."""
+"""What follows from the tapes of every market into one database: lives of orders, findings.
+Events never wait for it."""
 
 from __future__ import annotations
 
@@ -7,39 +8,52 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
 import structlog
 
 from ordertape import limits
 from ordertape.database.address import Address, connect, sentence
-from ordertape.database.lifecycles import LivesFollower
 from ordertape.database.patience import answering_within
 from ordertape.errors import DatabaseError, DatabaseUnavailable, OrdertapeError, TapeCorrupt
 from ordertape.lifecycles.files import forget_damaged
 from ordertape.tape.folder import MarketFolder, markets
 
-__all__ = ["LivesService"]
+__all__ = ["Walker", "WalksService"]
 
 
-class LivesService:
-    """Follows every market whose events are copied.  ``ready``: whether the database takes any;
-    ``session``: what a connection is told first."""
+class Walker(Protocol):
+    """Walks one market's tape over a connection."""
+
+    folder: MarketFolder
+
+    def step(self) -> int | None:
+        """Takes what comes next; None where the tape has nothing more for now."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class WalksService:
+    """Walks every market whose events are copied.  ``begin`` makes the walker of a market, given
+    its number.  ``ready``: whether the database takes any; ``session``: what a connection is told
+    first."""
 
     def __init__(
         self,
+        name: str,
         data: Path,
         address: Address,
+        begin: Callable[[MarketFolder, psycopg.Connection, int], Walker],
         *,
-        days: int,
-        order_index: bool,
         session: bytes,
         ready: Callable[[], bool],
     ) -> None:
-        self.data, self.address = data, address
-        self._days, self._order_index = days, order_index
+        self.name, self.data, self.address = name, data, address
+        self._begin = begin
         self._session_text, self._ready = session, ready
-        self._followers: dict[Path, LivesFollower] = {}
+        self._walkers: dict[Path, Walker] = {}
         self._refused_until: dict[Path, float] = {}
         self._due: dict[Path, float] = {}
         """When each market is looked at again whose tape had no more."""
@@ -52,16 +66,16 @@ class LivesService:
             if not self._ready():
                 continue
             try:
-                with connect(self.address, name="ordertape lives") as connection:
+                with connect(self.address, name=f"ordertape {self.name}") as connection:
                     connection.execute(self._session_text)
                     self._session(connection, stop)
             except (DatabaseError, psycopg.Error) as error:
                 self._complain(None, error)
                 stop.wait(limits.database_backoff_ms_max / 1000)
             finally:
-                for follower in self._followers.values():
-                    follower.close()
-                self._followers.clear()
+                for walker in self._walkers.values():
+                    walker.close()
+                self._walkers.clear()
 
     def _session(self, connection: psycopg.Connection, stop: threading.Event) -> None:
         look = 0.0
@@ -70,13 +84,13 @@ class LivesService:
                 look = time.monotonic() + limits.keeper_pause_ms / 1000
                 self._look_for_markets(connection)
             due = time.monotonic()
-            for root, follower in [*self._followers.items()]:
+            for root, walker in [*self._walkers.items()]:
                 # Each at its own pace: some market always has something.
                 if self._due.get(root, 0.0) > due:
                     continue
-                if self._step(connection, follower) is None:
+                if self._step(connection, walker) is None:
                     self._due[root] = time.monotonic() + limits.lives_pause_ms / 1000
-            followed = [self._due.get(root, 0.0) for root in self._followers]
+            followed = [self._due.get(root, 0.0) for root in self._walkers]
             stop.wait(max(0.0, min([*followed, look]) - time.monotonic()))
 
     def _look_for_markets(self, connection: psycopg.Connection) -> None:
@@ -92,22 +106,15 @@ class LivesService:
         for folder in markets(self.data):
             market = known.get((folder.exchange, folder.symbol))
             waits = self._refused_until.get(folder.root, 0.0) > now
-            if market is None or waits or folder.root in self._followers:
+            if market is None or waits or folder.root in self._walkers:
                 continue
             if folder.journal.is_dir():
                 with self._of_one(folder), self._answering(connection):
-                    self._followers[folder.root] = LivesFollower(
-                        folder,
-                        connection,
-                        market,
-                        days=self._days,
-                        order_index=self._order_index,
-                        patient=True,
-                    )
+                    self._walkers[folder.root] = self._begin(folder, connection, market)
 
-    def _step(self, connection: psycopg.Connection, follower: LivesFollower) -> int | None:
-        with self._of_one(follower.folder), self._answering(connection):
-            return follower.step()
+    def _step(self, connection: psycopg.Connection, walker: Walker) -> int | None:
+        with self._of_one(walker.folder), self._answering(connection):
+            return walker.step()
         return None
 
     @contextmanager
@@ -120,9 +127,9 @@ class LivesService:
         except (OrdertapeError, OSError, psycopg.Error) as error:
             if isinstance(error, TapeCorrupt):
                 forget_damaged(folder)
-            follower = self._followers.pop(folder.root, None)
-            if follower is not None:
-                follower.close()
+            walker = self._walkers.pop(folder.root, None)
+            if walker is not None:
+                walker.close()
             pause = limits.database_backoff_ms_max / 1000
             self._refused_until[folder.root] = time.monotonic() + pause
             self._complain(folder, error)
@@ -137,4 +144,4 @@ class LivesService:
         if self._complaints.get(key) != reason:
             self._complaints[key] = reason
             about = {} if folder is None else {"market": folder.market}
-            self._log.warning("L3_database_lives_failed", reason=reason, **about)
+            self._log.warning("L3_database_walk_failed", what=self.name, reason=reason, **about)

@@ -1,0 +1,1 @@
+"""Patterns of orders found on a tape, each with its evidence and what speaks against it."""

@@ -1,0 +1,118 @@
+"""A tape walked with the detectors: what they find, in order, whatever is read in what pieces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+
+from ordertape import limits
+from ordertape._engine import Detectors
+from ordertape.findings.finding import Finding, finding_of
+from ordertape.lifecycles.walk import Walk
+from ordertape.tape.archive_files import list_files, load_codecs
+from ordertape.tape.bases import Base, list_bases, nearest_base, read_base
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.history import history_of
+from ordertape.tape.lookup import TapeLookup
+from ordertape.tape.reader import Item, TapeReader
+from ordertape.times import NS_PER_SECOND, Time, parse_time
+
+__all__ = ["FindingsWalk", "read_findings"]
+
+WARM_UP_NS = limits.detectors_warm_up_s * NS_PER_SECOND
+
+
+class FindingsWalk:
+    """Follows a tape from well before an event on, so that baselines are known there; to be closed.
+
+    ``behind``: findings told by this event or an earlier one are left out.  Raises UnknownMarket,
+    TapeCorrupt.
+    """
+
+    def __init__(self, folder: MarketFolder, behind: int) -> None:
+        self.detectors = Detectors()
+        self._behind = behind
+        reader = TapeReader(folder.data, folder.exchange, folder.symbol)
+        codecs = load_codecs(folder)
+        self.walk = Walk(codecs, lambda seq: history_of(reader).era_at(seq), (self.detectors,))
+        base = _base_before(folder, behind)
+        if base is not None:
+            self.walk.restore(read_base(base, codecs))
+        self._tail = reader.since(self.walk.seq + 1).tail(snapshots=True)
+        self._items: Iterator[Item] = iter(())
+
+    def close(self) -> None:
+        self._tail.close()
+
+    def make_durable(self) -> None:
+        """Everything walked so far outlives a power cut afterwards."""
+        self._tail.make_durable()
+
+    def stride(self) -> bool:
+        """The next events; False where there are no more now."""
+        begun = self.walk.seq
+        while self.walk.seq - begun < limits.findings_stride_events:
+            item = next(self._items, None)
+            if item is None:
+                self._items = self._tail.items()
+                item = next(self._items, None)
+            if item is None:
+                return False
+            self.walk.see(item)
+            self.walk.forget_told()
+        return True
+
+    def found(self) -> list[Finding]:
+        """Findings and later phases of them since it was last asked, oldest first."""
+        codec = self.walk.lives.codec
+        if codec is None:
+            return []
+        told = map(finding_of, self.detectors.drain(codec))
+        return [finding for finding in told if finding.told_seq > self._behind]
+
+
+def _base_before(folder: MarketFolder, seq: int) -> Base | None:
+    """The newest whole book from which baselines are warm behind an event; the first that events
+    go on from where there is none so early."""
+    lookup = TapeLookup(folder)
+    found = lookup.events(seq, seq) if seq else []
+    reached = found[0].last_ts_recv if found else lookup.last_ts()
+    if seq and reached is not None:
+        early = nearest_base(folder.archive, reached - WARM_UP_NS)
+        if early is not None:
+            return early
+    files = list_files(folder.archive)
+    first = files[0].first_seq if files else 1
+    return next((base for base in list_bases(folder.archive) if base.seq == first - 1 > 0), None)
+
+
+def read_findings(
+    data: str | os.PathLike[str],
+    exchange: str,
+    symbol: str,
+    start: Time | None = None,
+    end: Time | None = None,
+) -> Iterator[Finding]:
+    """What the detectors find on a tape from ``start`` to before ``end`` (when it was told, ours).
+
+    Icebergs come again with each later phase.  Raises UnknownMarket, TapeCorrupt, SettingRefused.
+    """
+    folder = MarketFolder(data, exchange, symbol)
+    folder.require()
+    from_ns = None if start is None else parse_time(start)
+    to_ns = None if end is None else parse_time(end)
+    behind = 0 if from_ns is None else TapeLookup(folder).seq_from(from_ns) - 1
+    return _read(folder, behind, to_ns)
+
+
+def _read(folder: MarketFolder, behind: int, to_ns: int | None) -> Iterator[Finding]:
+    with closing(FindingsWalk(folder, behind)) as way:
+        more = True
+        while more:
+            more = way.stride()
+            for finding in way.found():
+                if to_ns is None or finding.told < to_ns:
+                    yield finding
+            if to_ns is not None and way.walk.ts_recv >= to_ns:
+                return
