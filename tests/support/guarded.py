@@ -18,6 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 from ordertape.api.app import create_app
 from ordertape.api.ports import Streams
 from ordertape.api.security.transport import secure
+from ordertape.database.address import Address
 from ordertape.roles.logs import configure_logs
 from ordertape.settings import Settings, load_settings
 from support.interface import Behind, FinishedStreams
@@ -56,10 +57,14 @@ class Guarded:
 
 @contextmanager
 def guarded(
-    data: Path, streams: Streams | None = None, host: str = "0.0.0.0", **given: Any
+    data: Path,
+    streams: Streams | None = None,
+    host: str = "0.0.0.0",
+    database: Address | None = None,
+    **given: Any,
 ) -> Iterator[Guarded]:
     """``given``: settings."""
-    behind = Behind(streams or FinishedStreams(data), data, None)
+    behind = Behind(streams or FinishedStreams(data), data, database)
 
     @asynccontextmanager
     async def running(_settings: Settings) -> AsyncIterator[Behind]:

@@ -44,6 +44,11 @@ class FindingsFeed:
             await asyncio.to_thread(self._thread.join)
         self._store.close()
 
+    @property
+    def seen(self) -> bool:
+        """Whether what is found from now on is told."""
+        return self._known is not None
+
     def listen(self, listener: Listener) -> None:
         """It is told every finding and every later phase from now on."""
         self._listeners.add(listener)
