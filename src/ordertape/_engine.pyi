@@ -239,11 +239,25 @@ class Flow:
 
 @final
 class Detectors:
-    """Patterns of orders as they happen."""
+    """Patterns of orders as they happen.  ``parameters``: those of `parameters` by name; ValueError
+    for others and for what is no number from 0 on."""
 
-    def __new__(cls) -> Detectors: ...
+    def __new__(cls, **parameters: float) -> Detectors: ...
+    @staticmethod
+    def parameters() -> dict[str, float]: ...
+    """The defaults."""
     def gap(self) -> None: ...
-    """Events are missing: nothing is known of the book from here."""
+    """Events are missing from here: open candidates are dropped, what is usual stays."""
+    def drain(self, codec: IdCodec) -> list[dict[str, Any]]: ...
+    """Findings since the last call, oldest first: ``kind`` ("spoof-like", "layering", "quote
+    stuffing", "native iceberg", "synthetic iceberg", "momentum ignition"), ``phase`` ("detected";
+    of icebergs "traded", "executed" and "cancelled" follow, with the numbers as they are then),
+    ``number`` (counts findings, one for all phases), ``side`` (of the orders that were shown; of
+    momentum ignition the taker's), ``began``, ``ended``, ``told`` (ns of our clock; told: when it
+    was found), ``began_seq``, ``told_seq``, ``price_low``, ``price_high``, ``size`` (all that was
+    shown), ``filled``, ``score`` (0 to 1), ``evidence`` and ``against`` (parts of the score by
+    their names, each 0 to 1), ``order_ids`` (at most 200), ``orders`` (how many there were),
+    ``price_scale``, ``size_scale``"""
 
 @final
 class Lifecycles:

@@ -1,19 +1,106 @@
-//! Patterns of orders as they happen: constant work an event, bounded state.
+//! Patterns of orders as they happen: constant work an event, bounded state, the time of events alone.
+//!
+//! Each rule is a module; what is usual in the market, which they all measure against, is `market`.
+//! A finding says what was seen and what speaks against it; public feeds carry no trader.
 
+mod depth;
+pub mod finding;
+mod layering;
+mod loud;
+mod market;
+mod native;
+pub mod parameters;
+mod rates;
+mod spoof;
+
+use crate::detect::finding::{Finding, Outbox};
+use crate::detect::loud::Loud;
+use crate::detect::market::Market;
+use crate::detect::native::Native;
+use crate::detect::parameters::Parameters;
+use crate::events::{CLEAR, SNAPSHOT};
+use crate::number::power_of_ten;
 use crate::watch::{Told, Watch};
 
-#[derive(Default)]
 pub struct Detectors {
     pub scales: (u8, u8),
+    parameters: Parameters,
+    market: Market,
+    out: Outbox,
+    native: Native,
+    loud: Loud,
+}
+
+impl Default for Detectors {
+    fn default() -> Self {
+        Self::new(Parameters::default())
+    }
+}
+
+impl Detectors {
+    pub fn new(parameters: Parameters) -> Self {
+        Self {
+            scales: (0, 0),
+            market: Market::default(),
+            out: Outbox::default(),
+            native: Native::new(&parameters),
+            loud: Loud::new(&parameters),
+            parameters,
+        }
+    }
+
+    /// Events are missing from here: what was open is dropped, what is usual stays.
+    pub fn gap(&mut self) {
+        self.market.clear();
+        self.native.forget();
+        self.loud.forget();
+    }
+
+    /// Findings since it was last asked, oldest first.
+    pub fn drain(&mut self) -> Vec<Finding> {
+        self.out.drain()
+    }
 }
 
 impl Watch for Detectors {
-    fn advance(&mut self, _ts: i64) {}
+    fn advance(&mut self, ts: i64) {
+        self.market.advance(ts);
+        self.out.now.1 = ts;
+        self.native.advance(ts, &mut self.out);
+        self.loud
+            .advance(ts, &self.market, &self.parameters, &mut self.out);
+    }
 
-    fn take(&mut self, _told: &Told) {}
+    fn take(&mut self, told: &Told) {
+        let step = told.step;
+        self.out.now = (step.seq, step.ts);
+        if step.kind == CLEAR {
+            self.gap();
+            return;
+        }
+        self.market.see(told);
+        if step.flags & SNAPSHOT != 0 {
+            return;
+        }
+        self.native.take(told, &mut self.out);
+        self.loud
+            .take(told, &self.market, &self.parameters, &mut self.out);
+    }
 
     fn adopt(&mut self, scales: (u8, u8)) -> bool {
+        if scales == self.scales {
+            return true;
+        }
+        if scales.0 < self.scales.0 || scales.1 < self.scales.1 {
+            return false;
+        }
+        let price = power_of_ten(scales.0 - self.scales.0);
+        let size = power_of_ten(scales.1 - self.scales.1);
         self.scales = scales;
+        self.market.rescale(scales, price, size);
+        self.out.rescale(scales, price, size);
+        self.native.rescale(price, size);
+        self.loud.rescale(price, size);
         true
     }
 }

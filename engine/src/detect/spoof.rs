@@ -1,0 +1,177 @@
+//! Spoof-like: one large order that is shown, not meant to trade, and withdrawn, with what makes it likely
+//! that somebody gained by it.  Public feeds carry no trader, so this is never more than likely.
+
+use crate::detect::finding::{Finding, Kind, Outbox, Parts, logistic, ramp};
+use crate::detect::loud::{Gone, Loud};
+use crate::detect::market::{Market, other};
+use crate::detect::parameters::Parameters;
+use crate::detect::rates::bucket;
+use crate::events::{ASK, NULL};
+use crate::ids::Id;
+
+/// Trades that are looked at behind an order's end.
+const TRADES_LOOKED: usize = 128;
+const SECOND: f64 = 1e9;
+
+/// Weights of the parts, by logistic regression over simulated markets of the tuning seeds.
+const BIAS: f64 = -6.0;
+const FOR: [f64; 8] = [2.0, 1.5, 1.0, 5.0, 1.0, 1.0, 0.5, 0.5];
+const AGAINST: [f64; 6] = [3.0, 3.0, 2.0, 1.5, 1.0, 1.0];
+
+/// What was traded on the other side while orders stood.
+pub struct Gained {
+    /// How unlikely a fill of a younger order so shortly before the end is, 0 to 1.
+    pub passive: f64,
+    /// The same for a trade of who took from the side that was shown.
+    pub taken: f64,
+    pub order: Option<Id>,
+}
+
+/// `-ln` of the probability of something of this rate (a second) in this time (ns), as 0 to 1.
+pub fn surprise(rate: f64, time: i64) -> f64 {
+    let expected = rate * (time as f64 / SECOND + 0.02);
+    ramp(-(-(-expected).exp_m1()).max(1e-9).ln(), 0.0, 6.0)
+}
+
+pub fn gained(market: &Market, side: u8, opened: i64, ended: i64) -> Gained {
+    let mut found = Gained {
+        passive: 0.0,
+        taken: 0.0,
+        order: None,
+    };
+    let age = ended.saturating_sub(opened);
+    let mut taken = false;
+    for trade in market.trades.iter().rev().take(TRADES_LOOKED) {
+        if trade.ts < opened {
+            break;
+        }
+        if trade.ts > ended {
+            continue;
+        }
+        let before = ended.saturating_sub(trade.ts);
+        if trade.side != side && found.order.is_none() && trade.opened > opened {
+            found.passive = surprise(market.fill_rate(other(side), age), before);
+            found.order = Some(trade.id);
+        } else if trade.side == side && !taken {
+            found.taken = surprise(market.fill_rate(side, i64::MAX), before);
+            taken = true;
+        }
+    }
+    found
+}
+
+/// Of several orders of a side: how far the mid went their way while they stood (in its usual moves of
+/// that time), and how many more orders of the side than usual went with them.
+pub fn surroundings(market: &Market, gone: &Gone) -> (f64, f64) {
+    let shown = &gone.shown;
+    let sign = if shown.side == ASK { -1.0 } else { 1.0 };
+    let looked = gone.life().min(2_000_000_000);
+    let then = if gone.life() > looked {
+        market.mid_then(shown.opened.saturating_add(looked))
+    } else {
+        gone.mid
+    };
+    let moved = if then == NULL || shown.mid == NULL || market.swing <= 0.0 {
+        0.0
+    } else {
+        let usual = market.swing * (looked as f64 / SECOND).max(0.1).sqrt();
+        sign * (then as f64 - shown.mid as f64) / usual
+    };
+    let span = 60_000_000;
+    let (from, to) = (
+        gone.ended.saturating_sub(span),
+        gone.ended.saturating_add(span),
+    );
+    let (canceled, _) = market.moved(shown.side, from, to);
+    let usual = market.cancel_rate(shown.side) * 2.0 * span as f64 / SECOND;
+    let crowd = (f64::from(canceled) + 1.0) / (usual + 2.0);
+    (moved, ramp(crowd.ln(), 0.0, 3.0))
+}
+
+pub fn parts(loud: &Loud, gone: &Gone, market: &Market) -> (Parts, Parts) {
+    let shown = &gone.shown;
+    let gained = gained(market, shown.side, shown.opened, gone.ended);
+    let (moved, crowd) = surroundings(market, gone);
+    let (sizes, places) = loud.repeated(gone);
+    let near = gone.touch != NULL && bucket(gone.touch, gone.price) <= 1;
+    let evidence = vec![
+        ("size", ramp((shown.medians / 5.0).ln(), 0.0, 3.0)),
+        (
+            "beyond its distance's largest",
+            ramp(shown.high.ln(), -1.0, 1.0),
+        ),
+        ("share of the depth", ramp(shown.share, 0.0, 0.5)),
+        ("a fill on the other side", gained.passive),
+        ("a trade the other way", gained.taken),
+        ("the price went its way", ramp(moved, 0.0, 3.0)),
+        ("withdrawn when near", f64::from(u8::from(near))),
+        ("repeated", ramp(f64::from(sizes.max(places / 4)), 0.0, 3.0)),
+    ];
+    let against = vec![
+        ("quoted anew", f64::from(u8::from(gone.again))),
+        ("itself a renewal", f64::from(u8::from(shown.renewed))),
+        ("many went at once", crowd),
+        ("the price went away", ramp(-moved, 0.0, 3.0)),
+        (
+            "stood long",
+            ramp((gone.life() as f64 / 5e9).ln(), 0.0, 2.5),
+        ),
+        (
+            "its end is not explained",
+            f64::from(u8::from(gone.unexplained)),
+        ),
+    ];
+    (evidence, against)
+}
+
+pub fn weighed(parts: &Parts, weights: &[f64]) -> f64 {
+    parts
+        .iter()
+        .zip(weights)
+        .map(|((_, part), weight)| part * weight)
+        .sum()
+}
+
+pub fn judge(
+    loud: &mut Loud,
+    at: usize,
+    market: &Market,
+    parameters: &Parameters,
+    out: &mut Outbox,
+) {
+    let gone = &loud.gone[at];
+    let shown = &gone.shown;
+    let executed = gone.filled as f64 > parameters.spoof_executed * shown.size as f64;
+    let touch = if shown.mid == NULL {
+        shown.price
+    } else {
+        shown.mid / 2
+    };
+    let far = touch.abs_diff(shown.price) as f64 * 1e4
+        > parameters.spoof_distance_bp * touch.unsigned_abs() as f64;
+    if !gone.is_large(parameters) || executed || far {
+        return;
+    }
+    let (evidence, against) = parts(loud, gone, market);
+    let score = logistic(BIAS + weighed(&evidence, &FOR) - weighed(&against, &AGAINST));
+    let everything = parameters.spoof_threshold <= 0.0;
+    if score < parameters.spoof_threshold
+        || !everything && loud.is_told(shown.side, shown.opened, gone.ended)
+    {
+        return;
+    }
+    let mut finding = Finding::new(Kind::SpoofLike, shown.side);
+    (finding.began, finding.began_seq) = (shown.opened, shown.opened_seq);
+    finding.ended = gone.ended;
+    finding.price_low = shown.price.min(gone.price);
+    finding.price_high = shown.price.max(gone.price);
+    (finding.size, finding.filled) = (shown.size, gone.filled);
+    finding.score = score;
+    (finding.evidence, finding.against) = (evidence, against);
+    finding.order_ids = vec![shown.id];
+    finding.orders = 1;
+    let told = (shown.opened, gone.ended);
+    let side = usize::from(shown.side == ASK);
+    out.tell(finding);
+    loud.told[side] = told;
+}
