@@ -66,9 +66,6 @@ impl Detectors {
             .map(|finding| told(py, finding, &codec.0))
             .collect()
     }
-
-    /// Events are missing: nothing is known of the book from here.
-    fn gap(&mut self) {}
 }
 
 fn parts<'py>(py: Python<'py>, parts: &Parts) -> PyResult<Bound<'py, PyDict>> {
