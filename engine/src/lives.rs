@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use crate::apply::Effects;
 use crate::batch::Slice;
 use crate::events::{
-    CHANGE, CLEAR, DONE, EVICT, INFERRED, LATE, MATCH, NO_SIDE, NULL, OPEN, PLACE_ASSUMED, REASON_FILLED,
-    REASON_TRADED_AS_TAKER, REASON_UNKNOWN, REENTRY, SNAPSHOT, TRADE,
+    CHANGE, CLEAR, DONE, EVICT, INFERRED, LATE, MATCH, NO_SIDE, NULL, OPEN, PLACE_ASSUMED,
+    REASON_FILLED, REASON_TRADED_AS_TAKER, REASON_UNKNOWN, REENTRY, SNAPSHOT, TRADE,
 };
 use crate::ids::{Id, NULL_ID};
 use crate::number::power_of_ten;
@@ -168,6 +168,7 @@ impl Lives {
             let step = Step {
                 seq: columns.seq[at],
                 ts: columns.ts_recv[at],
+                ts_event: columns.ts_event.as_ref().map_or(NULL, |ts| ts[at]),
                 kind: columns.kind[at],
                 side: columns.side[at],
                 reason: columns.reason[at],
@@ -179,7 +180,10 @@ impl Lives {
                 touch: [effects.best_bid[nth], effects.best_ask[nth]],
                 taker: Taker {
                     side: columns.taker_side.as_ref().map_or(NO_SIDE, |side| side[at]),
-                    order_id: columns.taker_order_id.as_ref().and_then(|ids| known(&ids[at])),
+                    order_id: columns
+                        .taker_order_id
+                        .as_ref()
+                        .and_then(|ids| known(&ids[at])),
                     trade_id: columns.trade_id.as_ref().and_then(|ids| known(&ids[at])),
                 },
             };
@@ -199,8 +203,14 @@ impl Lives {
             self.explain(step);
             life = self.get(step.id);
         } else if step.kind == CLEAR {
+            let told = self.ended.len();
             self.cut(step.seq, step.ts, (step.seq, step.ts));
             self.era += 1;
+            for life in self.ended[told..].iter().filter(|life| life.ending == CUT) {
+                for watcher in watchers.iter_mut() {
+                    watcher.cut(life);
+                }
+            }
         } else if step.kind != TRADE {
             let hash = hash_id(step.id);
             let found = self

@@ -12,6 +12,8 @@ pub struct Step {
     pub seq: i64,
     /// Our clock (ns).
     pub ts: i64,
+    /// The venue's, NULL where it gives none.
+    pub ts_event: i64,
     pub kind: u8,
     pub side: u8,
     pub reason: u8,
@@ -49,6 +51,8 @@ pub trait Watch {
     fn advance(&mut self, ts: i64);
     /// What an event did; the book is empty behind a CLEAR.
     fn take(&mut self, told: &Told);
+    /// A life that a CLEAR cut, told before it; the others went on.
+    fn cut(&mut self, _life: &Life) {}
     /// Everything at larger scales of price and size; false where that is not possible.
     fn adopt(&mut self, scales: (u8, u8)) -> bool;
 }

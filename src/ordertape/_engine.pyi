@@ -231,11 +231,48 @@ class Heat:
 
 @final
 class Flow:
-    """The flow of a market, a row a second."""
+    """The flow of a market, a row a second of our clock: what came, went and traded, and how the
+    book stood meanwhile.  ``hold_ns``: how long a cancel may turn out to be a trade; its second is
+    told once that is settled.  Where nothing happens for more than a minute, a row stands for
+    several ``seconds``.  What nobody asks for is dropped, the oldest first, and counted.
 
-    def __new__(cls) -> Flow: ...
-    def gap(self) -> None: ...
-    """Events are missing: nothing is known of the book from here."""
+    Wide numbers come as two int64 each, the lower half first."""
+
+    def __new__(cls, *, hold_ns: int) -> Flow: ...
+    def gap(self, from_ns: int | None = None) -> None: ...
+    """Events are missing: nothing is known of the book from a time on (ns; None: now)."""
+    def advance(self, ts: int) -> None: ...
+    """Finishes the seconds before a time (ns of our clock)."""
+    def drain(self) -> Rows: ...
+    """Seconds that are over and settled, oldest first: ``second`` (since 1970), ``seconds``, and in
+    the order of ``names``: ``counts``, ``sums`` (wide), ``means`` (float64), one row after another.
+    """
+    @staticmethod
+    def names() -> dict[str, list[str]]: ...
+    """Of ``counts``, ``sums`` and ``means``."""
+    @staticmethod
+    def flows() -> dict[str, int]: ...
+    """How many of each, from the first, are sums over the second; the others are as it ended."""
+    def drain_lifetimes(self) -> Rows: ...
+    """Orders that ended: ``second``, ``fate`` (0 filled, 1 canceled, 2 cut by a new era),
+    ``truncated`` (1: its beginning was not seen), ``lasted`` (where its bucket of lifetimes begins,
+    ns; 16 buckets an octave), ``count``."""
+    def drain_cohorts(self) -> Rows: ...
+    """What came to be known in a ``second`` of the orders that the second ``cohort`` opened:
+    ``orders``, ``touched`` (traded for the first time), ``filled``, ``cancelled``; wide: ``size``,
+    ``filled_size``."""
+    def drain_shocks(self) -> Rows: ...
+    """Market orders that took at least half of the best level, once they were followed for 30 s:
+    ``ts``, ``side`` (the taker's), ``spread`` before it; wide: ``traded``, ``best`` and ``depth``
+    (within 10 bp of the mid) before it; for each of ``shock_delays``: ``depths`` (wide, of the same
+    prices), ``spreads`` (NULL: not known)."""
+    @staticmethod
+    def shock_delays() -> list[int]: ...
+    """ns."""
+    @property
+    def scales(self) -> tuple[int, int]: ...
+    @property
+    def dropped(self) -> int: ...
 
 @final
 class Detectors:

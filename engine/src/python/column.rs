@@ -26,6 +26,7 @@ enum Width {
     Byte,
     Short,
     Long,
+    Double,
     Id,
 }
 
@@ -68,6 +69,12 @@ impl From<&[i64]> for Values {
     }
 }
 
+impl From<&[f64]> for Values {
+    fn from(values: &[f64]) -> Self {
+        Self(values.as_ptr().cast(), values.len(), Width::Double)
+    }
+}
+
 impl From<&[Id]> for Values {
     fn from(values: &[Id]) -> Self {
         Self(values.as_ptr().cast(), values.len(), Width::Id)
@@ -86,7 +93,7 @@ impl Column {
         let (columns, item) = match width {
             Width::Byte => (1, 1),
             Width::Short => (1, 2),
-            Width::Long => (1, 8),
+            Width::Long | Width::Double => (1, 8),
             Width::Id => (16, 1),
         };
         Self {
@@ -109,6 +116,7 @@ impl Column {
             Width::Byte | Width::Id => c"B",
             Width::Short => c"H",
             Width::Long => c"q",
+            Width::Double => c"d",
         }
     }
 }
@@ -124,7 +132,7 @@ impl Column {
             Width::Long => bitmap(self.slice::<i64>(), &NULL),
             Width::Id => bitmap(self.slice::<Id>(), &NULL_ID),
             Width::Byte => bitmap(self.slice::<u8>(), &NO_SIDE),
-            Width::Short => None,
+            Width::Short | Width::Double => None,
         };
         bits.map(|bits| PyBytes::new(py, &bits))
     }

@@ -19,10 +19,11 @@ use crate::python::convert::known_id;
 use crate::python::watch::Watcher;
 use crate::watch::Watch;
 
-enum Cells {
+pub enum Cells {
     Byte(Vec<u8>),
     Short(Vec<u16>),
     Long(Vec<i64>),
+    Double(Vec<f64>),
     Id(Vec<Id>),
 }
 
@@ -32,6 +33,7 @@ impl Cells {
             Self::Byte(cells) => cells.as_slice().into(),
             Self::Short(cells) => cells.as_slice().into(),
             Self::Long(cells) => cells.as_slice().into(),
+            Self::Double(cells) => cells.as_slice().into(),
             Self::Id(cells) => cells.as_slice().into(),
         }
     }
@@ -41,6 +43,7 @@ impl Cells {
             Self::Byte(cells) => cells.len(),
             Self::Short(cells) => cells.len(),
             Self::Long(cells) => cells.len(),
+            Self::Double(cells) => cells.len(),
             Self::Id(cells) => cells.len(),
         }
     }
@@ -52,6 +55,17 @@ pub struct Rows {
     columns: Arc<Vec<(&'static str, Cells)>>,
     codec: Option<Arc<Codec>>,
     scales: (u8, u8),
+}
+
+impl Rows {
+    /// Without ids.
+    pub fn of(columns: Vec<(&'static str, Cells)>, scales: (u8, u8)) -> Self {
+        Self {
+            columns: Arc::new(columns),
+            codec: None,
+            scales,
+        }
+    }
 }
 
 #[pymethods]
