@@ -75,6 +75,8 @@ def test_findings_are_asked_for_page_by_page(looking: Looking) -> None:
     )
     assert first["side"] == "bid"
     assert first["price_low"] == first["price_high"] == 100
+    assert first["replay"].startswith("/?exchange=bitfinex&symbol=A%2FUSD&at=20")
+    assert looking.server.get(first["replay"]).status_code == 200
     assert first["order_ids"] == list(expected.order_ids)
     assert [phase["phase"] for phase in first["phases"]][-1] == "executed"
     found, cursor = [], ""

@@ -28,6 +28,14 @@ afterEach(() => {
   useSettings.setState(DEFAULTS);
 });
 
+describe("an address", () => {
+  it("names a market, and a moment of its past", () => {
+    expect(readAddress("?exchange=x&symbol=A%2FB&group=5&at=2026-11-22T10%3A00%3A00Z")).toEqual({ exchange: "x", symbol: "A/B", group: 5, at: "2026-11-22T10:00:00Z" });
+    expect(readAddress("?at=yesterday&group=-1")).toEqual({});
+    expect(writeAddress("?at=2026-11-22T10%3A00%3A00Z", OPENED)).not.toContain("at=");
+  });
+});
+
 describe("numbers for people", () => {
   it("are exact", () => {
     expect(exact(6429648735709, 8)).toBe("64\u2009296.48735709");

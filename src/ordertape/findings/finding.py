@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from ordertape import limits
 from ordertape.events import Side
 from ordertape.numbers import plain
-from ordertape.times import iso_from_ns
+from ordertape.times import NS_PER_SECOND, iso_from_ns
 
 __all__ = ["FINDING_KINDS", "PHASES", "Finding", "finding_of"]
 
@@ -25,6 +26,8 @@ FINDING_KINDS: Final = (
     "synthetic iceberg",
     "momentum ignition",
 )
+REPLAY_BEFORE_NS: Final = 5 * NS_PER_SECOND
+"""A replay of a finding begins so long before it."""
 PHASES: Final = ("detected", "traded", "executed", "cancelled")
 """An iceberg is detected, traded with again, then executed or cancelled; others are detected."""
 
@@ -67,6 +70,11 @@ class Finding:
         """As it is now, with the phases that it went through before."""
         phases = (*earlier.phases, *self.phases)[-limits.finding_phases_kept :]
         return replace(self, phases=phases)
+
+    def replay(self, exchange: str, symbol: str) -> str:
+        """The address of the page, from where a server has it, that plays its moment again."""
+        at = iso_from_ns(self.began - REPLAY_BEFORE_NS)
+        return f"/?{urlencode({'exchange': exchange, 'symbol': symbol, 'at': at})}"
 
     def as_json(self) -> dict[str, Any]:
         """As REST shows it: exact numbers, times ISO."""

@@ -54,7 +54,7 @@ export function App({ feed }: { feed: Feed }) {
     if (!markets?.length || feed.wish) return;
     const wish = readAddress(location.search);
     const first = chosen(markets, wish.exchange, wish.symbol);
-    feed.open({ source: "live", exchange: first.exchange, symbol: first.symbol, group: wish.group });
+    feed.open({ source: wish.at ? "replay" : "live", at: wish.at, exchange: first.exchange, symbol: first.symbol, group: wish.group });
   }, [markets, feed]);
 
   useEffect(() => {

@@ -5,6 +5,8 @@ export interface Address {
   exchange?: string;
   symbol?: string;
   group?: number;
+  /** A replay from then on. */
+  at?: string;
 }
 
 export function readAddress(search: string): Address {
@@ -14,6 +16,7 @@ export function readAddress(search: string): Address {
     exchange: found.get("exchange") ?? undefined,
     symbol: found.get("symbol") ?? undefined,
     group: Number.isSafeInteger(group) && group > 0 ? group : undefined,
+    at: Number.isNaN(Date.parse(found.get("at") ?? "")) ? undefined : found.get("at")!,
   };
 }
 
@@ -22,5 +25,6 @@ export function writeAddress(search: string, opened: Opened): string {
   next.set("exchange", opened.exchange);
   next.set("symbol", opened.symbol);
   next.set("group", String(opened.group));
+  if (opened.source === "live") next.delete("at");
   return `?${next}`;
 }

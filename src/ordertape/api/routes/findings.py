@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -14,7 +14,7 @@ from ordertape.alerts.rules import Pattern
 from ordertape.api.answers import exact
 from ordertape.api.context import Exchange, Symbol, TheApi
 from ordertape.api.query import EndTime, StartTime, period
-from ordertape.database.findings import FindingQuery
+from ordertape.database.findings import FindingQuery, StoredFinding
 from ordertape.errors import MarketBusy, SettingRefused
 
 __all__ = ["router"]
@@ -65,11 +65,16 @@ async def findings(
             "exchange": meant.exchange,
             "symbol": meant.symbol,
             "count": len(found),
-            "findings": [stored.finding.as_json() for stored in found],
+            "findings": [_shown(stored) for stored in found],
             "next_cursor": _cursor(found[-1].found, found[-1].finding.id) if more else None,
             **meant.envelope(),
         }
     )
+
+
+def _shown(stored: StoredFinding) -> dict[str, Any]:
+    finding = stored.finding
+    return {**finding.as_json(), "replay": finding.replay(stored.exchange, stored.symbol)}
 
 
 def _cursor(found: int, finding: str) -> str:
