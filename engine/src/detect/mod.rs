@@ -5,6 +5,7 @@
 
 mod depth;
 pub mod finding;
+mod ignition;
 mod layering;
 mod loud;
 mod market;
@@ -12,12 +13,17 @@ mod native;
 pub mod parameters;
 mod rates;
 mod spoof;
+mod stuffing;
+mod synthetic;
 
 use crate::detect::finding::{Finding, Outbox};
+use crate::detect::ignition::Ignition;
 use crate::detect::loud::Loud;
 use crate::detect::market::Market;
 use crate::detect::native::Native;
 use crate::detect::parameters::Parameters;
+use crate::detect::stuffing::Stuffing;
+use crate::detect::synthetic::Synthetic;
 use crate::events::{CLEAR, SNAPSHOT};
 use crate::number::power_of_ten;
 use crate::watch::{Told, Watch};
@@ -29,6 +35,9 @@ pub struct Detectors {
     out: Outbox,
     native: Native,
     loud: Loud,
+    synthetic: Synthetic,
+    stuffing: Stuffing,
+    ignition: Ignition,
 }
 
 impl Default for Detectors {
@@ -45,6 +54,9 @@ impl Detectors {
             out: Outbox::default(),
             native: Native::new(&parameters),
             loud: Loud::new(&parameters),
+            synthetic: Synthetic::new(&parameters),
+            stuffing: Stuffing::new(&parameters),
+            ignition: Ignition::new(&parameters),
             parameters,
         }
     }
@@ -54,6 +66,9 @@ impl Detectors {
         self.market.clear();
         self.native.forget();
         self.loud.forget();
+        self.synthetic.forget();
+        self.stuffing.forget();
+        self.ignition.forget();
     }
 
     /// Findings since it was last asked, oldest first.
@@ -64,11 +79,18 @@ impl Detectors {
 
 impl Watch for Detectors {
     fn advance(&mut self, ts: i64) {
-        self.market.advance(ts);
-        self.out.now.1 = ts;
-        self.native.advance(ts, &mut self.out);
-        self.loud
-            .advance(ts, &self.market, &self.parameters, &mut self.out);
+        let Self {
+            market,
+            parameters,
+            out,
+            ..
+        } = self;
+        market.advance(ts);
+        out.now.1 = ts;
+        self.native.advance(ts, out);
+        self.synthetic.advance(ts, out);
+        self.stuffing.advance(ts, market, parameters, out);
+        self.loud.advance(ts, market, parameters, out);
     }
 
     fn take(&mut self, told: &Told) {
@@ -78,13 +100,24 @@ impl Watch for Detectors {
             self.gap();
             return;
         }
-        self.market.see(told);
+        let Self {
+            market,
+            parameters,
+            out,
+            native,
+            ..
+        } = self;
+        market.see(told);
         if step.flags & SNAPSHOT != 0 {
             return;
         }
-        self.native.take(told, &mut self.out);
-        self.loud
-            .take(told, &self.market, &self.parameters, &mut self.out);
+        native.take(told, out);
+        let keeps_ids = native.refreshes > 0;
+        self.synthetic
+            .take(told, market, parameters, keeps_ids, out);
+        self.stuffing.take(told);
+        self.ignition.take(told, market, parameters, out);
+        self.loud.take(told, market, parameters, out);
     }
 
     fn adopt(&mut self, scales: (u8, u8)) -> bool {
@@ -101,6 +134,9 @@ impl Watch for Detectors {
         self.out.rescale(scales, price, size);
         self.native.rescale(price, size);
         self.loud.rescale(price, size);
+        self.synthetic.rescale(price, size);
+        self.stuffing.rescale(price, size);
+        self.ignition.rescale(price, size);
         true
     }
 }

@@ -25,6 +25,10 @@ impl Rate {
         self.at = self.at.max(ts);
     }
 
+    pub fn multiply(&mut self, factor: f64) {
+        self.count *= factor;
+    }
+
     /// `since`: when counting began (ns).
     pub fn per_second(&self, ts: i64, since: i64) -> f64 {
         let seconds = ts.saturating_sub(since).max(0) as f64 * 1e-9;

@@ -1,0 +1,352 @@
+//! Icebergs that a trader makes: one order after the other, equal, each soon after the last was filled.
+//!
+//! A link is an order that comes behind the fill of an equal one.  Links happen by chance as well, the more
+//! often the commoner the size is near the touch: a chain is told of when chance would hardly make one as
+//! unlikely among the fills of an hour.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::detect::finding::{Finding, Kind, ORDERS_MAX, Outbox, Phase, logistic, ramp};
+use crate::detect::loud::alike;
+use crate::detect::market::{Market, is_new};
+use crate::detect::parameters::{Parameters, ns};
+use crate::events::{ASK, CHANGE, DONE, EVICT, LATE, MATCH, REASON_TRADED_AS_TAKER};
+use crate::ids::Id;
+use crate::table::IdHashes;
+use crate::watch::Told;
+
+/// Fills of a side that wait for the next tranche; the oldest is forgotten beyond.
+const FILLS_MAX: usize = 64;
+/// Chains whose last order stands; the oldest is forgotten beyond.
+const CHAINS_MAX: usize = 4_096;
+/// A link is at most so unlikely (natural logarithm): what is usual is not known better.
+const LINK_MOST: f64 = 6.0;
+/// Delays below this count as this long (ns).
+const DELAY_LEAST: i64 = 10_000_000;
+
+/// Mean and spread of times.
+#[derive(Clone, Copy, Default)]
+struct Times {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Times {
+    fn add(&mut self, time: i64) {
+        let seconds = time as f64 * 1e-9;
+        self.count += 1.0;
+        self.sum += seconds;
+        self.squares += seconds * seconds;
+    }
+
+    /// Deviation over mean.
+    fn variation(&self) -> f64 {
+        let mean = self.sum / self.count.max(1.0);
+        let variance = (self.squares / self.count.max(1.0) - mean * mean).max(0.0);
+        variance.sqrt() / mean.max(1e-9)
+    }
+}
+
+#[derive(Clone)]
+struct Chain {
+    side: u8,
+    price: i64,
+    prices: (i64, i64),
+    tranche: i64,
+    began: i64,
+    began_seq: i64,
+    opened: i64,
+    ended: i64,
+    size: i64,
+    filled: i64,
+    links: u32,
+    prompt: u32,
+    same_price: u32,
+    equal: u32,
+    surprise: f64,
+    delays: Times,
+    intervals: Times,
+    ids: Vec<Id>,
+    orders: u64,
+    number: u64,
+}
+
+struct Fill {
+    ts: i64,
+    id: Id,
+    chain: Chain,
+}
+
+pub struct Synthetic {
+    /// By side.
+    fills: [VecDeque<Fill>; 2],
+    /// By the id of the order that stands.
+    chains: HashMap<Id, Chain, IdHashes>,
+    order: VecDeque<(i64, Id)>,
+    delay_ns: i64,
+    venue_ns: i64,
+}
+
+impl Synthetic {
+    pub fn new(parameters: &Parameters) -> Self {
+        Self {
+            fills: Default::default(),
+            chains: HashMap::default(),
+            order: VecDeque::new(),
+            delay_ns: ns(parameters.chain_delay_ms),
+            venue_ns: ns(parameters.chain_venue_ms),
+        }
+    }
+
+    /// Fills that nothing came behind in time.
+    pub fn advance(&mut self, ts: i64, out: &mut Outbox) {
+        for fills in &mut self.fills {
+            while let Some(fill) = fills.front() {
+                if ts.saturating_sub(fill.ts) <= self.delay_ns && fills.len() <= FILLS_MAX {
+                    break;
+                }
+                if let Some(fill) = fills.pop_front()
+                    && fill.chain.number != 0
+                {
+                    tell(fill.chain, Phase::Executed, None, out);
+                }
+            }
+        }
+    }
+
+    pub fn take(
+        &mut self,
+        told: &Told,
+        market: &Market,
+        parameters: &Parameters,
+        keeps_ids: bool,
+        out: &mut Outbox,
+    ) {
+        let step = told.step;
+        match step.kind {
+            _ if step.flags & LATE != 0 => {}
+            MATCH if told.after.is_none() => self.fill(told, parameters),
+            DONE | EVICT => {
+                if let Some(chain) = self.chains.remove(&step.id)
+                    && chain.number != 0
+                {
+                    tell(chain, Phase::Cancelled, None, out);
+                }
+            }
+            CHANGE if step.reason != REASON_TRADED_AS_TAKER => {
+                if let Some(chain) = self.chains.get_mut(&step.id)
+                    && let Some((_, price, _)) = told.after
+                {
+                    chain.price = price;
+                }
+            }
+            _ if is_new(told) => self.come(told, market, parameters, keeps_ids, out),
+            _ => {}
+        }
+    }
+
+    /// An order is filled: it may be a tranche.
+    fn fill(&mut self, told: &Told, parameters: &Parameters) {
+        let step = told.step;
+        let (Some((side, price, _)), Some(life)) = (told.before, told.life) else {
+            return;
+        };
+        let chain = self.chains.remove(&step.id);
+        let whole = alike(life.filled, life.size_first, parameters.chain_size);
+        if !whole || life.flags != 0 {
+            return;
+        }
+        let mut chain = chain.unwrap_or_else(|| Chain {
+            side,
+            price,
+            prices: (price, price),
+            tranche: life.size_first,
+            began: life.opened,
+            began_seq: life.opened_seq,
+            opened: life.opened,
+            ended: step.ts,
+            size: life.size_first,
+            filled: 0,
+            links: 0,
+            prompt: 0,
+            same_price: 0,
+            equal: 0,
+            surprise: 0.0,
+            delays: Times::default(),
+            intervals: Times::default(),
+            ids: vec![step.id],
+            orders: 1,
+            number: 0,
+        });
+        chain.filled = chain.filled.saturating_add(life.filled);
+        chain.ended = step.ts;
+        let fills = &mut self.fills[usize::from(side == ASK)];
+        fills.push_back(Fill {
+            ts: step.ts,
+            id: step.id,
+            chain,
+        });
+    }
+
+    /// An order comes: it may be the next tranche behind one of the fills.
+    fn come(
+        &mut self,
+        told: &Told,
+        market: &Market,
+        parameters: &Parameters,
+        keeps_ids: bool,
+        out: &mut Outbox,
+    ) {
+        let step = told.step;
+        let Some((side, price, size)) = told.after else {
+            return;
+        };
+        let fills = &mut self.fills[usize::from(side == ASK)];
+        if fills.is_empty() {
+            return;
+        }
+        let best = market.touch[usize::from(side == ASK)];
+        let near = market.spread.max(1.0);
+        let mut found: Option<(usize, (u64, i64))> = None;
+        for (nth, fill) in fills.iter().enumerate() {
+            if fill.id == step.id {
+                // The venue shows the next peak of its own iceberg.
+                fills.remove(nth);
+                return;
+            }
+            let delay = step.ts.saturating_sub(fill.ts);
+            let off = price.abs_diff(fill.chain.price) as f64;
+            if delay <= 0
+                || !alike(fill.chain.tranche, size, parameters.chain_size)
+                || off > near && (price != best || off > 4.0 * near)
+            {
+                continue;
+            }
+            let rank = (fill.chain.tranche.abs_diff(size), delay);
+            if found.is_none_or(|(_, least)| rank < least) {
+                found = Some((nth, rank));
+            }
+        }
+        let Some((_, (_, delay))) = found else {
+            return;
+        };
+        let fill = found.and_then(|(nth, _)| fills.remove(nth));
+        let Some(Fill { mut chain, .. }) = fill else {
+            return;
+        };
+        let rate = market
+            .recurring
+            .per_second(step.ts, market.since, side, size);
+        let time = delay.max(DELAY_LEAST) as f64 * 1e-9;
+        let chance = -(-rate.max(0.01) * parameters.chain_cluster * time).exp_m1();
+        chain.surprise += (-chance.ln()).min(LINK_MOST);
+        chain.links = chain.links.saturating_add(1);
+        chain.prompt += u32::from(delay <= self.venue_ns);
+        chain.same_price += u32::from(price == chain.price);
+        chain.equal += u32::from(size == chain.tranche);
+        chain.delays.add(delay);
+        chain.intervals.add(step.ts.saturating_sub(chain.opened));
+        (chain.opened, chain.price) = (step.ts, price);
+        chain.prices = (chain.prices.0.min(price), chain.prices.1.max(price));
+        chain.size = chain.size.saturating_add(size);
+        chain.orders += 1;
+        if chain.ids.len() < ORDERS_MAX {
+            chain.ids.push(step.id);
+        }
+        let enough = f64::from(chain.links) + 1.0 >= parameters.chain_tranches;
+        if chain.number != 0 {
+            tell(chain.clone(), Phase::Traded, Some(market), out);
+        } else if enough
+            && !(keeps_ids && chain.prompt == chain.links)
+            && score(&chain, market) >= parameters.chain_threshold
+        {
+            chain.number = out.next_number();
+            tell(chain.clone(), Phase::Detected, Some(market), out);
+        }
+        self.chains.insert(step.id, chain);
+        self.order.push_back((step.ts, step.id));
+        if self.order.len() > CHAINS_MAX
+            && let Some((opened, id)) = self.order.pop_front()
+            && self
+                .chains
+                .get(&id)
+                .is_some_and(|chain| chain.opened == opened)
+        {
+            self.chains.remove(&id);
+        }
+    }
+
+    pub fn forget(&mut self) {
+        self.fills.iter_mut().for_each(VecDeque::clear);
+        self.chains.clear();
+        self.order.clear();
+    }
+
+    pub fn rescale(&mut self, price: i64, size: i64) {
+        let fills = self.fills.iter_mut().flatten();
+        for chain in fills
+            .map(|fill| &mut fill.chain)
+            .chain(self.chains.values_mut())
+        {
+            for value in [&mut chain.price, &mut chain.prices.0, &mut chain.prices.1] {
+                *value = value.saturating_mul(price);
+            }
+            for value in [&mut chain.tranche, &mut chain.size, &mut chain.filled] {
+                *value = value.saturating_mul(size);
+            }
+        }
+    }
+}
+
+/// Equal times between orders, whenever they were filled: slices by the clock.
+fn clocked(chain: &Chain) -> f64 {
+    let (orders, delays) = (chain.intervals.variation(), chain.delays.variation());
+    if chain.links < 2 || orders > delays {
+        return 0.0;
+    }
+    1.0 - ramp(orders, 0.02, 0.12)
+}
+
+/// How many chains as unlikely as this an hour's fills would make by chance (natural logarithm).
+fn expected(chain: &Chain, market: &Market) -> f64 {
+    let fills = market.fill_rate(chain.side, i64::MAX) * 3_600.0;
+    fills.max(1.0).ln() - chain.surprise
+}
+
+fn score(chain: &Chain, market: &Market) -> f64 {
+    logistic(-expected(chain, market) - 1.0 - 6.0 * clocked(chain))
+}
+
+fn tell(chain: Chain, phase: Phase, market: Option<&Market>, out: &mut Outbox) {
+    let links = f64::from(chain.links).max(1.0);
+    // A venue that holds orders without keeping their ids shows the next within milliseconds.
+    let native = f64::from(chain.prompt) >= 0.8 * links;
+    let kind = if native {
+        Kind::NativeIceberg
+    } else {
+        Kind::SyntheticIceberg
+    };
+    let mut finding = Finding::new(kind, chain.side);
+    finding.phase = phase;
+    finding.number = chain.number;
+    (finding.began, finding.began_seq) = (chain.began, chain.began_seq);
+    finding.ended = chain.ended.max(chain.opened);
+    (finding.price_low, finding.price_high) = chain.prices;
+    (finding.size, finding.filled) = (chain.size, chain.filled);
+    finding.score = market.map_or(1.0, |market| score(&chain, market));
+    finding.evidence = vec![
+        ("tranches", ramp(links + 1.0, 1.0, 8.0)),
+        ("unlikely by chance", ramp(chain.surprise, 0.0, 20.0)),
+        ("equal sizes", f64::from(chain.equal) / links),
+        ("same price", f64::from(chain.same_price) / links),
+        (
+            "equal delays",
+            1.0 - ramp(chain.delays.variation(), 0.0, 1.5),
+        ),
+    ];
+    finding.against = vec![("slices by the clock", clocked(&chain))];
+    finding.order_ids = chain.ids;
+    finding.orders = chain.orders;
+    out.tell(finding);
+}
