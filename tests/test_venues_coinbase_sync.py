@@ -194,7 +194,7 @@ def test_answers_that_keep_failing_end_the_connection() -> None:
         (401, b"{}"),
         (403, b'{"message":"Invalid API Key"}'),
         (403, b'{"message":"The key lacks the permission View"}'),
-        (404, b"{}"),
+        (404, b'{"message":"NotFound"}'),
     ],
 )
 def test_a_refusal_that_would_come_again_fails_the_stream(status: int, body: bytes) -> None:
@@ -204,28 +204,29 @@ def test_a_refusal_that_would_come_again_fails_the_stream(status: int, body: byt
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("status", "body"),
     [
-        b"",
-        b'{"message":"Forbidden"}',
-        b'{"message":["api key"]}',
-        b"<html>Attention Required! You don't have permission to access this server.</html>",
+        (403, b""),
+        (403, b'{"message":"Forbidden"}'),
+        (403, b'{"message":["api key"]}'),
+        (403, b"<html>You don't have permission to access this server.</html>"),
+        (404, b"<html>no backend</html>"),
     ],
 )
-def test_who_stands_before_the_venue_and_forbids_is_asked_again_ever_more_seldom(
-    body: bytes,
+def test_who_stands_before_the_venue_and_refuses_is_asked_again_ever_more_seldom(
+    status: int, body: bytes
 ) -> None:
     life = Life(orders=20)
     life.send(life.venue.heartbeat())
-    told = [fault(life.answer(life.asked(), body, 403))]
+    told = [fault(life.answer(life.asked(), body, status))]
     while told[-1][0] is Action.NOTE:
         assert life.tick(limits.snapshot_retry_ms_min // 2) is None, "not at once"
         outcome = life.tick(limits.snapshot_retry_ms_max)
         assert outcome is not None
-        told.append(fault(life.answer(outcome.fetch or ASKED, body, 403)))
+        told.append(fault(life.answer(outcome.fetch or ASKED, body, status)))
     assert [action for action, _ in told].count(Action.NOTE) == limits.snapshot_failures_max - 1
     assert told[-1][0] is Action.RECONNECT
-    assert all("status 403" in reason for _, reason in told)
+    assert all(f"status {status}" in reason for _, reason in told)
 
 
 def test_the_queue_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

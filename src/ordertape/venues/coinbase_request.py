@@ -113,7 +113,7 @@ class BookRequests:
             if status == _UNAUTHORIZED or _names_the_key(body):
                 reason = f"the venue refuses our credentials over REST (status {status})"
                 return faulted(Action.FAIL, f"{self._market}: {reason}")
-        if status == _MISSING:
+        if status == _MISSING and _said(body):
             return faulted(Action.FAIL, f"{self._market}: the venue has no such product")
         if status in _BANS:
             asked = retry_after_ms(headers, now)
@@ -156,12 +156,16 @@ class BookRequests:
         return faulted(Action.RECONNECT if many else Action.NOTE, f"no snapshot: {reason}")
 
 
-def _names_the_key(body: Any) -> bool:
-    """Whether the venue's own message, which is JSON, blames the key."""
+def _said(body: Any) -> str:
+    """The venue's own message, which is JSON; empty where whoever stands before it answered."""
     try:
-        said = _decode(body if isinstance(body, bytes) else b"").message.lower()
+        return _decode(body if isinstance(body, bytes) else b"").message
     except _UNREADABLE:
-        return False
+        return ""
+
+
+def _names_the_key(body: Any) -> bool:
+    said = _said(body).lower()
     return any(word in said for word in _OF_THE_KEY)
 
 
