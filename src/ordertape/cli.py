@@ -37,7 +37,7 @@ from ordertape.commands.common import DataOption
 from ordertape.commands.help import MARKUP, WordedCommand, WordedGroup
 from ordertape.errors import NameRefused, OrdertapeError, SettingRefused
 from ordertape.printable import visible
-from ordertape.resources import require_files
+from ordertape.resources import keep_memory_small, require_files
 from ordertape.roles.logs import configure_logs, logger
 
 __all__ = ["app", "main", "run"]
@@ -96,6 +96,7 @@ def everywhere(
     common.choose_data(data)
     if context.invoked_subcommand in _MANY_FILES:
         require_files()
+        keep_memory_small()
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -34,6 +34,11 @@ archive_file_rows_max: Final = 1_000_000
 """A file closes here or at the end of the day (UTC).  Policy: close and begin the next."""
 archive_row_group_rows: Final = 131_072
 """Rows a Parquet row group holds: what a reader decodes at once."""
+archive_waiting_batches_max: Final = 512
+"""Batches of events, of a row or two each in a quiet market, that wait for a row group in memory.
+Policy: they are laid into a temporary file without a name beside the archive."""
+archive_waiting_marks_max: Final = 64
+"""Marks that wait in memory for the end of a file.  Policy: as batches of events."""
 demo_archive_bytes_max: Final = 256 * 2**20
 """The archive of a demonstration's market.  Policy: the oldest files are dropped."""
 archive_files_known: Final = 512
@@ -123,8 +128,8 @@ commit_open_ms_max: Final = 1_000
 attribution_horizon_ms: Final = 1_000
 """How long a trade and an order's end may be apart and still be one.  Policy: then TRADE."""
 evicted_orders_max: Final = 100_000
-"""Evicted ids remembered for REENTRY.
-Policy: the oldest is forgotten, it would come back as OPEN."""
+"""Evicted ids remembered for REENTRY, at least; twice as many at most.
+Policy: the oldest are forgotten, they would come back as OPEN."""
 waiting_trades_max: Final = 10_000
 """Trades and ends waiting for each other, and trade ids known.
 Policy: the oldest becomes TRADE."""
@@ -440,6 +445,15 @@ address_space_bytes_min: Final = 768 * 2**20
 """What a process must be allowed to map (ulimit -v): loading the libraries takes 400 MB.
 Policy: refused in a sentence."""
 
+heaps_max: Final = 1
+"""Heaps of the C library in a role.  Policy: threads share them."""
+heap_piece_bytes_max: Final = 256 * 2**10
+"""Of a role's heap.  Policy: larger pieces are the machine's, and go back to it when freed."""
+heap_unused_bytes_max: Final = 2**20
+"""At the end of a role's heap.  Policy: what is beyond goes back to the machine."""
+heap_trim_ms: Final = 30_000
+"""Until what is unused within a role's heap goes back to the machine, too."""
+
 # The terminal ------------------------------------------------------------------------------------
 view_levels_shown: Final = 20
 """Levels a side of the live view, where the terminal is high enough."""
@@ -466,6 +480,9 @@ live_events_kept_default: Final = 100_000
 Policy: older ones are read from the tape."""
 live_events_kept_min: Final = 1_000
 """The least that L3_MAX_ORDERS_MEMORY may be.  Policy: refused."""
+live_batches_apart_max: Final = 256
+"""Of them in batches as they came, of an event or two each.  Policy: older ones are joined, in a
+tenth of the memory."""
 resume_events_max: Final = 100_000
 """Events read from the tape for a reader who resumes.  Policy: a whole book instead."""
 client_mailbox_bytes_max: Final = 3 * 2**20

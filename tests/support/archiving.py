@@ -12,6 +12,7 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+from ordertape import limits
 from ordertape.errors import OrdertapeError
 from ordertape.tape.archive import Archiver
 from ordertape.tape.cold import cool
@@ -29,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--file-rows", type=int, default=150)
     parser.add_argument("--cold", action="store_true", help="make every file cold as it closes")
     options = parser.parse_args(arguments)
+    # Small row groups wait in memory for nothing: here they are laid down, as large ones are.
+    vars(limits).update(archive_waiting_batches_max=5, archive_waiting_marks_max=2)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     folder = MarketFolder(options.data, options.exchange, options.symbol)

@@ -21,13 +21,20 @@ def own_memory(pid: int) -> int | None:
 
 
 class Growth(NamedTuple):
-    """Percent of the median an hour: Theil's slope, and the least it is with 95 % certainty."""
+    """Percent of the median an hour: Theil's slope, and between what it is with 95 % certainty."""
 
     slope: float
     least: float
+    most: float
     hours: float
     median: float
     """Bytes."""
+    minutes: list[float]
+    """The median of each minute, bytes."""
+
+    def exceeds(self, percent: float) -> bool:
+        """Whether it grows, and faster than that: the slope itself counts, not its lower bound."""
+        return self.least > 0 and self.slope >= percent
 
 
 def growth(samples: list[tuple[float, int]]) -> Growth | None:
@@ -50,7 +57,13 @@ def growth(samples: list[tuple[float, int]]) -> Growth | None:
     median = statistics.median(size for _, size in points)
     spread = 1.96 * math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
     lowest = slopes[max(0, int((len(slopes) - spread) / 2))]
+    highest = slopes[min(len(slopes) - 1, int((len(slopes) + spread) / 2))]
     percent = 100 / median
     return Growth(
-        statistics.median(slopes) * percent, lowest * percent, points[-1][0] - points[0][0], median
+        statistics.median(slopes) * percent,
+        lowest * percent,
+        highest * percent,
+        points[-1][0] - points[0][0],
+        median,
+        [size for _, size in points],
     )

@@ -55,13 +55,16 @@ def test_an_hour_of_random_faults_breaks_no_promise(tmp_path: Path) -> None:
             figures["events"] += events
             figures["gap_rows"] += gaps
     figures["losses"] = len(losses) + sum(bool(cause.venues) for cause in soak.causes)
-    figures["slopes_percent_an_hour"] = {}
+    figures["slopes_percent_an_hour"], figures["memory_mib"] = {}, {}
     for role, grown in soak.slopes(warm_up=min(300.0, seconds / 10)).items():
-        figures["slopes_percent_an_hour"][role] = [round(grown.slope, 2), round(grown.least, 2)]
-        if grown.least >= SLOPE_MAX:
+        slope, least, most = (round(value, 2) for value in grown[:3])
+        figures["slopes_percent_an_hour"][role] = [slope, least, most]
+        figures["memory_mib"][role] = round(grown.median / 2**20, 1)
+        print(role, *(f"{size / 2**20:.2f}" for size in grown.minutes), flush=True)
+        if grown.exceeds(SLOPE_MAX):
             wrong.append(
-                f"memory of the {role} grows by {grown.slope:.2f} % an hour (at least "
-                f"{grown.least:.2f}) of {grown.median / 2**20:.0f} MB, over {grown.hours:.2f} h"
+                f"memory of the {role} grows by {slope} % an hour ({least} to {most}) of "
+                f"{grown.median / 2**20:.0f} MB, over {grown.hours:.2f} h"
             )
     print(json.dumps(figures), flush=True)
     record("soak", f"{seconds:g} s: {json.dumps(figures)}", seed, wrong)

@@ -17,6 +17,7 @@ from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.broadcast.encode import order_objects, statistics_text
 from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Resumed
+from ordertape.broadcast.ring import Ring
 from ordertape.eras import EraNow
 from ordertape.errors import OrdertapeError, UnknownMarket
 from ordertape.events import EventKind
@@ -76,8 +77,7 @@ class ReplicaBook:
         self._lock = threading.Lock()
         self._replay: Replay | None = None
         self._book_ts = 0
-        self._ring: deque[EventBatch] = deque()
-        self._ring_events, self._ring_max = 0, events_kept
+        self._ring = Ring(events_kept)
         self._seconds: deque[tuple[int, int]] = deque(maxlen=limits.stream_rate_seconds + 1)
         self._stop = threading.Event()
         self._caught_up, self._live = threading.Event(), threading.Event()
@@ -241,7 +241,6 @@ class ReplicaBook:
         with self._lock:
             self.history = history
             self._ring.clear()
-            self._ring_events = 0
             self._replay = Replay(book) if book is not None else None
         if book is None:
             return 1
@@ -276,10 +275,6 @@ class ReplicaBook:
     def _keep(self, batch: EventBatch) -> None:
         events = batch.last_seq - batch.first_seq + 1
         self._ring.append(batch)
-        self._ring_events += events
-        while self._ring_events > self._ring_max and len(self._ring) > 1:
-            oldest = self._ring.popleft()
-            self._ring_events -= oldest.last_seq - oldest.first_seq + 1
         second = batch.last_ts_recv // 10**9
         if self._seconds and self._seconds[-1][0] == second:
             self._seconds[-1] = (second, self._seconds[-1][1] + events)

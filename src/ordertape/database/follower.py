@@ -7,11 +7,10 @@ says where to go on.  Nothing waits for the database: the tape keeps what it has
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +39,7 @@ from ordertape.events import EventKind, Flag
 from ordertape.measures import Delays
 from ordertape.tape.archive_files import list_files
 from ordertape.tape.folder import MarketFolder
+from ordertape.tape.joined import joined
 from ordertape.tape.marks import Mark
 from ordertape.tape.reader import Item, Tail, TapeReader
 from ordertape.tape.snapshot import Snapshot
@@ -419,22 +419,10 @@ def _runs(items: list[Item]) -> Iterator[tuple[list[EventBatch], list[Mark | Sna
             others.append(item)
             continue
         if others:
-            yield list(_joined(batches)), others
+            yield list(joined(batches)), others
             batches, others = [], []
         batches.append(item)
-    yield list(_joined(batches)), others
-
-
-def _joined(batches: list[EventBatch]) -> Iterator[EventBatch]:
-    """Neighbours with the same scales and ids as one."""
-
-    def likeness(batch: EventBatch) -> tuple[Any, ...]:
-        specs = (batch.codec.spec, batch.trade_codec.spec)
-        return (batch.price_scale, batch.size_scale, *specs)
-
-    for _, group in itertools.groupby(batches, likeness):
-        alike = list(group)
-        yield alike[0] if len(alike) == 1 else EventBatch.concat(alike)
+    yield list(joined(batches)), others
 
 
 def _days(times: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:

@@ -20,7 +20,7 @@ import uvloop
 from ordertape import limits
 from ordertape.crash_points import crash_point
 from ordertape.errors import CollectFailed, NoRoom, OrdertapeError, SettingRefused, SyncFailed
-from ordertape.resources import require_files
+from ordertape.resources import keep_memory_small, require_files
 from ordertape.roles.children import beat, ending_signals, when_parent_leaves
 from ordertape.roles.controlled import ControlledCollector
 from ordertape.roles.logs import configure_logs, logger
@@ -221,6 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("expected a SYMBOL or --control")
     try:
         require_files()
+        keep_memory_small()
         settings = load_settings(data=options.data)
         configure_logs(settings.logs)
         make: Callable[..., Collector | ControlledCollector]

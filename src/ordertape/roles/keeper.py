@@ -26,7 +26,7 @@ from ordertape.database.service import DatabaseFollower
 from ordertape.errors import OrdertapeError, RoleBusy
 from ordertape.lifecycles.files import forget_before, stored_lives
 from ordertape.lifecycles.log import store_next
-from ordertape.resources import require_files
+from ordertape.resources import keep_memory_small, require_files
 from ordertape.roles.children import keep_beating, when_parent_leaves
 from ordertape.roles.locks import hold
 from ordertape.roles.logs import configure_logs, logger, market_logger
@@ -236,6 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
         keep_beating()
     try:
         require_files()
+        keep_memory_small()
         settings = load_settings(data=options.data)
         configure_logs(settings.logs)
         follower = threading.Thread(

@@ -37,6 +37,7 @@ from ordertape.tape.open_file import OpenFile
 from ordertape.tape.seal import SEALED_VERSION, UNSEALED
 from ordertape.tape.segment import Position
 from ordertape.tape.snapshot import Snapshot
+from ordertape.tape.waiting import WaitingMarks, WaitingRows
 from ordertape.times import NS_PER_SECOND, day_end
 
 __all__ = ["ArchiveWriter"]
@@ -84,14 +85,13 @@ class ArchiveWriter:
         self._based = (self.last_seq, self.last_ts_recv)
         self._fenced = False
         self._held: list[_Held] = []
-        self._pending: list[EventBatch] = []
-        self._pending_rows = 0
+        self._pending = WaitingRows(folder.archive)
         self._pending_place: Position | None = None
         self._rows = 0
         self._day_end = 0
         self._clear_rows: list[EventBatch] | None = None
         self._clears: list[int] = []
-        self._marks: list[ArchivedMark] = []
+        self._marks = WaitingMarks(folder.archive)
         self._file: OpenFile | None = None
         self._moves: list[tuple[Path, Path]] = []
 
@@ -183,7 +183,7 @@ class ArchiveWriter:
         base_due = rows.search_ts_recv(self._based[1] + self._base_ns - 1)
         room = min(
             self._file_rows_max - self._rows,
-            self._row_group_rows - self._pending_rows,
+            self._row_group_rows - len(self._pending),
             self._next_day(rows),
             base_due if base_due > 0 else len(rows),
         )
@@ -221,12 +221,11 @@ class ArchiveWriter:
         if self._book is not None:
             self._book.apply(rows)
         scales = (rows.price_scale, rows.size_scale)
-        if self._pending and scales != (self._pending[0].price_scale, self._pending[0].size_scale):
+        if self._pending and scales != self._pending.scales:
             self._flush()
         if not self._pending:
             self._pending_place = self.place
         self._pending.append(rows)
-        self._pending_rows += len(rows)
         self._rows += len(rows)
 
     def _snapshot_rows(self, rows: EventBatch) -> None:
@@ -268,9 +267,9 @@ class ArchiveWriter:
 
     def _settle(self) -> None:
         """Behind a complete message: what became due is written."""
-        if self._pending and self._pending[-1].last_ts_recv - self._based[1] >= self._base_ns:
+        if self._pending and self._pending.last_ts_recv - self._based[1] >= self._base_ns:
             self._base_here()
-        if self._pending_rows >= self._row_group_rows:
+        if len(self._pending) >= self._row_group_rows:
             self._flush()
         if self._rows >= self._file_rows_max:
             self.close_file()
@@ -279,8 +278,7 @@ class ArchiveWriter:
         """Writes the pending rows as one row group; into a new file where they don't fit."""
         if not self._pending:
             return
-        pending, self._pending, self._pending_rows = self._pending, [], 0
-        columns, layout = self._columns(pending)
+        columns, layout = self._columns(self._pending.take())
         if self._file is not None and not self._file.layout.holds(layout):
             self._end_file(self._pending_place)
         if self._file is None:
@@ -336,11 +334,10 @@ class ArchiveWriter:
             seal=UNSEALED,
             body=UNSEALED,
             journal=place,
-            marks=[mark for mark in self._marks if mark.after <= last],
+            marks=self._marks.take(last),
         )
         file.close(info)
         self._clears = [seq for seq in self._clears if seq > last]
-        self._marks = [mark for mark in self._marks if mark.after > last]
         name = ArchiveFile.name(info.first_seq, last)
         self._moves.append((file.path, self.folder.archive / name))
 
@@ -372,6 +369,8 @@ class ArchiveWriter:
 
     def abort(self) -> None:
         """Removes what was not committed; the writer is of no use afterwards."""
+        self._pending.forget()
+        self._marks.forget()
         if self._file is not None:
             self._file.abandon()
             self._file = None
