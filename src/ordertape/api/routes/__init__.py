@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from ordertape.api.routes import (
     alerts,
+    analysis,
     gaps,
     heatmap,
     lifecycles,
@@ -19,6 +20,7 @@ from ordertape.api.routes import (
 
 __all__ = [
     "ALERTS_PREFIX",
+    "ANALYSIS_PREFIX",
     "HEATMAP_PREFIX",
     "LIVES_PREFIX",
     "PAGE_PREFIX",
@@ -34,6 +36,7 @@ HEATMAP_PREFIX = "/api/v1/orderbook-heatmap/heatmap"
 LIVES_PREFIX = "/api/v1/orderbook-heatmap"
 
 ALERTS_PREFIX = "/api/v1/orderbook-heatmap"
+ANALYSIS_PREFIX = "/api/v1/orderbook-heatmap"
 
 router = APIRouter(prefix=PREFIX)
 for part in (streams, orders, snapshots, statistics, gaps, live):
@@ -43,3 +46,4 @@ page_router.include_router(page.router, prefix=PAGE_PREFIX)
 page_router.include_router(heatmap.router, prefix=HEATMAP_PREFIX)
 page_router.include_router(alerts.router, prefix=ALERTS_PREFIX)
 page_router.include_router(lifecycles.router, prefix=LIVES_PREFIX)
+page_router.include_router(analysis.router, prefix=ANALYSIS_PREFIX)

@@ -24,6 +24,8 @@ _PAGE: Final = "/api/v1/orderbook-heatmap/page/ws"
 _ALERTS: Final = "/api/v1/orderbook-heatmap/alerts"
 _LARGE: Final = "/api/v1/orderbook-heatmap/large-orders"
 _HEATMAP: Final = "/api/v1/orderbook-heatmap/heatmap"
+_ANALYSIS: Final = "/api/v1/orderbook-heatmap/analysis"
+_METRICS: Final = "/api/v1/orderbook-heatmap/metrics"
 _LIVES: Final = "/api/v1/orderbook-heatmap/lifecycles"
 
 ROUTES: Final[dict[tuple[str, str], Needed]] = {
@@ -46,6 +48,8 @@ ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("GET", f"{_LARGE}/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/overview"): "read",
     ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/tile"): "read",
+    ("GET", f"{_ANALYSIS}/{{exchange}}/{{symbol:path}}"): "read",
+    ("GET", _METRICS): "read",
     ("GET", f"{_LIVES}/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_LEVEL3}/gaps/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_LEVEL3}/orders/{{exchange}}/{{symbol:path}}"): "read",
