@@ -681,6 +681,18 @@ bases_touch_kept: Final = 16_384
 """Whole books of the archive whose best prices the server keeps in mind.  Policy: the least used
 is read again."""
 
+# Analysis ----------------------------------------------------------------------------------------
+analysis_windows_max: Final = 10_000
+"""Windows of one analysis.  Policy: refused."""
+analysis_answer_events_max: Final = 5_000_000
+"""Events that one such answer walks, about ten seconds of work.  Policy: refused."""
+analysis_step_seconds_max: Final = 86_400
+"""Seconds of one window.  Policy: refused."""
+analysis_lives_max: Final = 5_000_000
+"""Orders that one fit looks at.  Policy: refused."""
+analysis_trades_max: Final = 500_000
+"""Market orders that one fit looks at.  Policy: refused."""
+
 # Alerts ------------------------------------------------------------------------------------------
 alert_rules_max: Final = 256
 """Alert rules of a server.  Policy: another one is refused."""

@@ -601,6 +601,7 @@ impl Flow {
         row.count(count::PRICED);
         row.add(sum::EFFECTIVE, traded.paid - mids * traded.signed);
         row.add(sum::WEIGHT, mids * size);
+        row.add(sum::PRICED, size);
         let full = self.trades.len() >= TRADES_MAX;
         match self.trades.back() {
             Some((ts, same)) if same.mids == mids && (*ts == step.ts || full) => {

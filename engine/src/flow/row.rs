@@ -52,22 +52,23 @@ pub mod sum {
     pub const AMENDED: usize = 42;
     pub const VOLUME: usize = 44; // by taker
     pub const HIDDEN: usize = 47;
-    pub const OFI: usize = 48; // by level
-    pub const NOTIONAL: usize = 58; // by taker
-    pub const EFFECTIVE: usize = 61;
-    pub const WEIGHT: usize = 62;
-    pub const EFFECTIVE_AT: usize = 63; // by tau
-    pub const REALISED_AT: usize = 67;
-    pub const IMPACT_AT: usize = 71;
-    pub const WEIGHT_AT: usize = 75;
-    pub const SPREAD: usize = 79;
-    pub const MID: usize = 80;
-    pub const ORDER_NS: usize = 81; // by side
-    pub const FLOWS: usize = 83;
-    pub const DEPTH: usize = 83; // by side, then distance
-    pub const TOP: usize = 93; // by side
-    pub const BEST: usize = 95; // by side
-    pub const LEN: usize = 97;
+    pub const PRICED: usize = 48;
+    pub const OFI: usize = 49; // by level
+    pub const NOTIONAL: usize = 59; // by taker
+    pub const EFFECTIVE: usize = 62;
+    pub const WEIGHT: usize = 63;
+    pub const EFFECTIVE_AT: usize = 64; // by tau
+    pub const REALISED_AT: usize = 68;
+    pub const IMPACT_AT: usize = 72;
+    pub const WEIGHT_AT: usize = 76;
+    pub const SPREAD: usize = 80;
+    pub const MID: usize = 81;
+    pub const ORDER_NS: usize = 82; // by side
+    pub const FLOWS: usize = 84;
+    pub const DEPTH: usize = 84; // by side, then distance
+    pub const TOP: usize = 94; // by side
+    pub const BEST: usize = 96; // by side
+    pub const LEN: usize = 98;
 }
 
 pub mod mean {
@@ -201,7 +202,7 @@ pub fn sum_names() -> Vec<String> {
     }
     listed(&mut names, "amended_size", &SIDES);
     listed(&mut names, "volume", &TAKERS);
-    names.push("hidden_volume".to_owned());
+    names.extend(["hidden_volume", "priced_volume"].map(str::to_owned));
     names.extend((1..=LEVELS).map(|level| format!("ofi_{level}")));
     listed(&mut names, "notional", &TAKERS);
     names.extend(["effective", "weight"].map(str::to_owned));

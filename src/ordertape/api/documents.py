@@ -153,6 +153,10 @@ _REFUSALS: Final[dict[str, dict[int, str]]] = {
         409: "bitfinex BTC/USDT does not persist: its events are live only",
         422: "offset: there is none; go on with cursor, the next_cursor of a page",
     },
+    "analysis": {
+        409: "bitfinex BTC/USDT does not persist: its events are live only",
+        422: "expected at most 10000 windows, found 86400: ask for a longer step or a shorter time",
+    },
     "lifecycles": {409: "bitfinex BTC/USDT does not persist: its events are live only"},
     "findings": {
         409: "findings are stored in PostgreSQL, and nothing persists here (L3_PERSIST_ENABLED)",

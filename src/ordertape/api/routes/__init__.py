@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from ordertape.api.routes import (
     alerts,
+    analysis,
     findings,
     gaps,
     heatmap,
@@ -18,33 +19,16 @@ from ordertape.api.routes import (
     streams,
 )
 
-__all__ = [
-    "ALERTS_PREFIX",
-    "FINDINGS_PREFIX",
-    "HEATMAP_PREFIX",
-    "LIVES_PREFIX",
-    "PAGE_PREFIX",
-    "PREFIX",
-    "page_router",
-    "router",
-]
+__all__ = ["PREFIX", "page_router", "router"]
 
-PREFIX = "/api/v1/orderbook-heatmap/level3"
-
-PAGE_PREFIX = "/api/v1/orderbook-heatmap/page"
-HEATMAP_PREFIX = "/api/v1/orderbook-heatmap/heatmap"
-LIVES_PREFIX = "/api/v1/orderbook-heatmap"
-
-ALERTS_PREFIX = "/api/v1/orderbook-heatmap"
-
-FINDINGS_PREFIX = "/api/v1/orderbook-heatmap"
+_ROOT = "/api/v1/orderbook-heatmap"
+PREFIX = f"{_ROOT}/level3"
 
 router = APIRouter(prefix=PREFIX)
 for part in (streams, orders, snapshots, statistics, gaps, live):
     router.include_router(part.router)
-page_router = APIRouter()
-page_router.include_router(page.router, prefix=PAGE_PREFIX)
-page_router.include_router(heatmap.router, prefix=HEATMAP_PREFIX)
-page_router.include_router(alerts.router, prefix=ALERTS_PREFIX)
-page_router.include_router(lifecycles.router, prefix=LIVES_PREFIX)
-page_router.include_router(findings.router, prefix=FINDINGS_PREFIX)
+page_router = APIRouter(prefix=_ROOT)
+page_router.include_router(page.router, prefix="/page")
+page_router.include_router(heatmap.router, prefix="/heatmap")
+for part in (alerts, findings, analysis, lifecycles):
+    page_router.include_router(part.router)

@@ -1,0 +1,1 @@
+"""What order flow tells: metrics of any window of a tape, live and recorded by the same code."""
