@@ -12,6 +12,7 @@ import psycopg
 
 from ordertape.database.address import Address
 from support.database_faults import Recording, following, judge, limited, persisted
+from support.database_troubles import load
 from support.postgres import InstalledServer
 from support.postgres_line import COPY_DATA, Hook, Wire, line_to
 from support.processes import wait_for
@@ -61,7 +62,9 @@ def commit_unknown(server: InstalledServer, folder: str, case: str, seed: int) -
             return b""
         return message
 
-    given = {"database_answer_ms_max": 400} if case == "answer lost, line silent" else {}
+    # Patience that a busy machine needs for what is answered.
+    patience = {"database_answer_ms_max": round(400 * load())}
+    given = patience if case == "answer lost, line silent" else {}
     return recorded_over(server, Path(folder), seed, hook, fired, **given)
 
 

@@ -7,6 +7,7 @@ have made of it.  People's roles are never forked: see ``ordertape.roles.childre
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import os
@@ -48,7 +49,7 @@ class Forked:
         """Its exit status once it has ended."""
         deadline = time.monotonic() + seconds
         while (status := self.status) is None:
-            assert time.monotonic() < deadline, f"process {self.pid} still runs: {self.ending()}"
+            assert time.monotonic() < deadline, f"process {self.pid} still runs: {self.doing()}"
             time.sleep(0.002)
         return status
 
@@ -56,6 +57,12 @@ class Forked:
         """Asks it to leave (SIGTERM); its exit status."""
         self.kill(signal.SIGTERM)
         return self.wait(seconds)
+
+    def doing(self) -> str:
+        """Where its threads are, the last that begun first."""
+        self.kill(signal.SIGUSR1)
+        time.sleep(0.5)  # it answers nobody: there is nothing to wait for
+        return self.errors.read_text(errors="replace")[-3_000:]
 
     def ending(self) -> str:
         lines = self.errors.read_text(errors="replace").splitlines()
@@ -180,6 +187,7 @@ def _fork(told: dict[str, Any]) -> int:
         errors = os.open(told["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         for ours, target in ((nothing, 0), (nothing, 1), (errors, 2)):
             os.dup2(ours, target)
+        faulthandler.register(signal.SIGUSR1)
         # What was read of the environment at the import.
         importlib.reload(sys.modules["ordertape.crash_points"])
         status = sys.modules[told["module"]].main(told["arguments"])

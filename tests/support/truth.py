@@ -265,7 +265,9 @@ class _Comparison:
         if not healing:
             self._say(f"no gap row is healed by the CLEAR {after.clear}: {self._gaps[-3:]}")
             return
-        gap = healing[-1]
+        # One that began with this very book is of what was lost behind it.
+        own = [gap for gap in healing if gap["healed_by"] == after.clear]
+        gap = (own or healing)[-1]
         if not gap["reason"]:
             self._say(f"the gap before the CLEAR {after.clear} says no reason")
         if lost and not (
