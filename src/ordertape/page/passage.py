@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ordertape._engine import Effects, EventBatch, OrderBook, Rows
+from ordertape._engine import EventBatch, OrderBook
 from ordertape.arrow import to_numpy
 from ordertape.errors import UnknownMarket
 from ordertape.events import Flag
 from ordertape.tape.reader import Item, TapeReader
 from ordertape.tape.rebuild import rebuild
 
-__all__ = ["Passage", "nothing_told"]
+__all__ = ["Passage"]
 
 Leave = Callable[[], None]
 """Raises where nobody waits any more."""
@@ -52,6 +52,9 @@ class Passage:
             codec = None if following is None else following.codec
             return OrderBook(*scales, codec=codec)
         codec = book.codec if following is None else following.codec
+        known = (book.price_scale or 0) >= scales[0] and (book.size_scale or 0) >= scales[1]
+        if known and codec.spec == book.codec.spec and not codec.terms and not book.codec.terms:
+            return book
         same = OrderBook(
             max(scales[0], book.price_scale or 0), max(scales[1], book.size_scale or 0), codec
         )
@@ -110,7 +113,3 @@ class Passage:
     @staticmethod
     def _read(items: Iterator[Item]) -> EventBatch | None:
         return next((item for item in items if isinstance(item, EventBatch) and len(item)), None)
-
-
-def nothing_told(_batch: EventBatch, _effects: Effects, _ended: Rows) -> None:
-    """For a book that is followed for its heats alone."""
