@@ -13,7 +13,7 @@ from ordertape.arrow import to_numpy
 from ordertape.errors import UnknownMarket
 from ordertape.events import Flag
 from ordertape.tape.reader import Item, TapeReader
-from ordertape.tape.rebuild import rebuild
+from ordertape.tape.rebuild import rebuilt
 
 __all__ = ["Passage"]
 
@@ -30,17 +30,16 @@ class Passage:
     def __init__(
         self, data: Path, exchange: str, symbol: str, begin: int, scales: tuple[int, int] = (0, 0)
     ) -> None:
-        reader = TapeReader(data, exchange, symbol)
         try:
-            book = rebuild(data, exchange, symbol, begin - 1)
+            found = rebuilt(data, exchange, symbol, begin - 1)
         except UnknownMarket:
-            book = None  # it was not recorded by then
-        self._tail = reader.since(1 if book is None else book.seq + 1).tail()
+            found = None  # it was not recorded by then
+        self._tail = TapeReader(data, exchange, symbol).tail() if found is None else found.tail()
         self._items: Iterator[Item] = iter(())
         self._next: EventBatch | None = None
         self.ended = False
         """Nothing more is on the tape now."""
-        self.book = self._as_told(book, scales)
+        self.book = self._as_told(None if found is None else found.book, scales)
 
     def close(self) -> None:
         self._tail.close()
@@ -53,7 +52,8 @@ class Passage:
             return OrderBook(*scales, codec=codec)
         codec = book.codec if following is None else following.codec
         known = (book.price_scale or 0) >= scales[0] and (book.size_scale or 0) >= scales[1]
-        if known and codec.spec == book.codec.spec and not codec.terms and not book.codec.terms:
+        plain = codec.spec == book.codec.spec and not codec.terms and not book.codec.terms
+        if known and (plain or codec == book.codec):
             return book
         same = OrderBook(
             max(scales[0], book.price_scale or 0), max(scales[1], book.size_scale or 0), codec

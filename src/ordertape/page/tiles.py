@@ -124,7 +124,6 @@ def make_tile(
             for begin in range(0, len(batch), limits.tile_events_at_once):
                 leave()
                 followed.take(batch[begin : begin + limits.tile_events_at_once])
-                touched.drain(heat, wish.level)
         heat.advance(end)
         touched.drain(heat, wish.level)
         if empty:
