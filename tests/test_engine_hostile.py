@@ -241,6 +241,8 @@ DOORS: dict[str, tuple[Callable[..., Any], int]] = {
     "CoinbaseFeed.compare": (feed.compare, 1),
     "CoinbaseSnapshot": (CoinbaseSnapshot, 4),
     "Heat": (Heat, 2),
+    "Heat.begin": (lambda scale, of: Heat(1, price_scale=scale).begin(of), 2),
+    "Heat.apply": (Heat(1).apply, 2),
     "Heat.advance": (heat.advance, 1),
     "Heat.drain": (heat.drain, 1),
     "Lifecycles": (lambda hold, most, era: Lifecycles(hold_ns=hold, evicted_max=most, era=era), 3),

@@ -160,6 +160,43 @@ def test_every_bucket_has_the_most_that_rested_in_each_row(
 
 
 @settings(max_examples=40)
+@given(
+    seed=st.integers(0, 2**32), group=st.sampled_from([1, 7, 25]), least=st.sampled_from([0, 20])
+)
+def test_a_heat_that_a_book_drives_is_the_one_that_lives_drive(
+    seed: int, group: int, least: int
+) -> None:
+    dice = random.Random(seed)
+    batches, seq = [], 1
+    for _ in range(10):
+        batches.append(batch_of(drawn(dice, 30), seq))
+        seq = batches[-1].last_seq + 1
+    book, lives = OrderBook(), Lifecycles(hold_ns=HOLD_NS, evicted_max=10)
+    heat, driven = Heat(group, least), [OrderBook() for _ in range(5)]
+    bare = [Heat(group, least, level=level) for level in range(4)]
+    joins, joined = dice.randrange(10), Heat(group, least)
+    for nth, batch in enumerate(batches):
+        _, effects = book.apply(batch, effects=True)
+        lives.take(batch, effects, book, [heat])
+        for other, own in zip(bare, driven, strict=False):
+            other.apply(own, batch)
+        if nth < joins:
+            driven[4].apply(batch)
+        elif nth == joins:
+            driven[4].apply(batch)
+            joined.begin(driven[4])
+        else:
+            joined.apply(driven[4], batch)
+        for level in range(4):
+            assert columns_of(bare[level].drain(level)) == columns_of(heat.drain(level))
+    assert joined.prices[:2] == bare[0].prices[:2]
+    for other in (*bare, joined):
+        assert columns_of(other.resting()) == columns_of(heat.resting())
+    assert bare[0].prices == heat.prices
+    assert {own.digest() for own in driven} == {book.digest()}
+
+
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32))
 def test_every_order_has_one_row_that_tells_its_life(seed: int) -> None:
     dice = random.Random(seed)

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::batch::{Columns, Slice};
 use crate::book::{Book, Outcome};
 use crate::events::{ASK, BID, CHANGE, CLEAR, DONE, EVICT, LAST, LATE, MATCH, NULL, OPEN, TRADE};
+use crate::heat::Heated;
 use crate::ids::Id;
 use crate::number::power_of_ten;
 use crate::table::{NIL, hash_id, prefetch};
@@ -91,12 +92,19 @@ impl Effects {
 /// An order's state before an event and the level it touches; a level that the event emptied
 /// keeps its number and holds nothing.
 #[derive(Clone, Copy)]
-struct Touch {
-    price_before: i64,
-    size_before: i64,
+pub struct Touch {
+    pub price_before: i64,
+    pub size_before: i64,
     ahead: i64,
     level: u32,
+    pub side_before: u8,
 }
+
+/// What is found out about an event beside applying it: nothing, where its order stood before, all
+/// that effects are.
+const NOTHING: u8 = 0;
+const PLACES: u8 = 1;
+const EFFECTS: u8 = 2;
 
 impl Touch {
     const NOTHING: Self = Self {
@@ -104,6 +112,7 @@ impl Touch {
         size_before: NULL,
         ahead: NULL,
         level: NIL,
+        side_before: BID,
     };
 }
 
@@ -129,7 +138,17 @@ impl Book {
     /// Applies a slice; the field that fits no scale of the book where there is one.
     pub fn apply(&mut self, slice: &Slice) -> Result<Counters, &'static str> {
         let mut none = Effects::default();
-        self.run::<false>(slice, &mut none)
+        self.run::<NOTHING, ()>(slice, &mut none, &mut ())
+    }
+
+    /// Applies a slice, its scales taken over before; `heated` is told of each event.
+    pub fn apply_told<H: Heated>(
+        &mut self,
+        slice: &Slice,
+        heated: &mut H,
+    ) -> Result<Counters, &'static str> {
+        let mut none = Effects::default();
+        self.run::<PLACES, H>(slice, &mut none, heated)
     }
 
     pub fn apply_with_effects(
@@ -138,14 +157,15 @@ impl Book {
     ) -> Result<(Counters, Effects), &'static str> {
         let mut effects = Effects::with_capacity(slice.len);
         self.keep_ranks();
-        let counters = self.run::<true>(slice, &mut effects)?;
+        let counters = self.run::<EFFECTS, ()>(slice, &mut effects, &mut ())?;
         Ok((counters, effects))
     }
 
-    fn run<const EFFECTS: bool>(
+    fn run<const TOLD: u8, H: Heated>(
         &mut self,
         slice: &Slice,
         effects: &mut Effects,
+        heated: &mut H,
     ) -> Result<Counters, &'static str> {
         let columns = &*slice.columns;
         self.adopt_scales(columns.price_scale, columns.size_scale)?;
@@ -185,11 +205,13 @@ impl Book {
             let overflow = (event.price == NULL && price[i] != NULL)
                 || (event.size == NULL && size[i] != NULL);
             let mut touch = Touch::NOTHING;
+            heated.advance(self, columns.ts_recv[range.start + i]);
             let outcome = if overflow {
                 Outcome::Overflow
             } else {
-                self.apply_event::<EFFECTS>(event, &mut touch)
+                self.apply_event::<TOLD>(event, &mut touch)
             };
+            heated.take(&event, &touch, outcome);
             if outcome != Outcome::Applied {
                 counters.note(outcome);
             }
@@ -200,10 +222,11 @@ impl Book {
             if event.flags & LAST != 0 {
                 counters.crossed += u64::from(self.crossed());
             }
-            if EFFECTS {
+            if TOLD == EFFECTS {
                 self.push_effects(effects, touch);
             }
         }
+        heated.end(self);
         if slice.len > 0 {
             let last = range.end - 1;
             self.seq = columns.seq[last];
@@ -231,19 +254,19 @@ impl Book {
     /// One event without effects.
     pub fn apply_one(&mut self, event: Event) -> Outcome {
         let mut touch = Touch::NOTHING;
-        self.apply_event::<false>(event, &mut touch)
+        self.apply_event::<NOTHING>(event, &mut touch)
     }
 
     #[inline(always)]
-    fn apply_event<const EFFECTS: bool>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
+    fn apply_event<const TOLD: u8>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
         if event.flags & LATE != 0 {
             return Outcome::Late;
         }
         match event.kind {
-            OPEN => self.open::<EFFECTS>(event, touch),
-            CHANGE => self.change::<EFFECTS>(event, touch),
-            MATCH => self.fill::<EFFECTS>(event, touch),
-            DONE | EVICT => self.end::<EFFECTS>(event, touch),
+            OPEN => self.open::<TOLD>(event, touch),
+            CHANGE => self.change::<TOLD>(event, touch),
+            MATCH => self.fill::<TOLD>(event, touch),
+            DONE | EVICT => self.end::<TOLD>(event, touch),
             CLEAR => {
                 self.clear();
                 self.era = self.era.saturating_add(1);
@@ -255,17 +278,20 @@ impl Book {
     }
 
     #[inline(always)]
-    fn open<const EFFECTS: bool>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
+    fn open<const TOLD: u8>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
         if event.size <= 0 || event.price == NULL {
             return Outcome::Negative;
         }
         let twin = self.find_hashed(event.id, event.hash);
         if let Some((slot, at)) = twin {
+            if TOLD == PLACES {
+                self.note_touch::<TOLD>(slot, touch);
+            }
             // The venue says it stands so: the newer statement wins, the older one is the fault.
             self.remove(slot, at);
         }
         let slot = self.add_hashed(event.id, event.hash, event.side, event.price, event.size);
-        if EFFECTS {
+        if TOLD == EFFECTS {
             touch.level = self.orders[slot as usize].level;
             touch.ahead = i64::from(self.level_of(slot).count) - 1;
         }
@@ -277,11 +303,11 @@ impl Book {
     }
 
     #[inline(always)]
-    fn change<const EFFECTS: bool>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
+    fn change<const TOLD: u8>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
         let Some((slot, at)) = self.find_hashed(event.id, event.hash) else {
             return Outcome::UnknownId;
         };
-        self.note_touch::<EFFECTS>(slot, touch);
+        self.note_touch::<TOLD>(slot, touch);
         if event.size < 0 {
             return Outcome::Negative;
         }
@@ -309,11 +335,11 @@ impl Book {
     }
 
     #[inline(always)]
-    fn fill<const EFFECTS: bool>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
+    fn fill<const TOLD: u8>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
         let Some((slot, at)) = self.find_hashed(event.id, event.hash) else {
             return Outcome::UnknownId;
         };
-        self.note_touch::<EFFECTS>(slot, touch);
+        self.note_touch::<TOLD>(slot, touch);
         if event.size < 0 {
             return Outcome::Negative;
         }
@@ -331,7 +357,7 @@ impl Book {
     }
 
     #[inline(always)]
-    fn end<const EFFECTS: bool>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
+    fn end<const TOLD: u8>(&mut self, event: Event, touch: &mut Touch) -> Outcome {
         let Some((slot, at)) = self.find_hashed(event.id, event.hash) else {
             // DONE(filled, 0) after the MATCH that emptied it is no fault.
             let emptied = event.kind == DONE && event.size == 0;
@@ -341,21 +367,27 @@ impl Book {
                 Outcome::UnknownId
             };
         };
-        if EFFECTS {
-            self.note_touch::<EFFECTS>(slot, touch);
+        if TOLD != NOTHING {
+            self.note_touch::<TOLD>(slot, touch);
         }
         self.remove(slot, at);
         Outcome::Applied
     }
 
     #[inline(always)]
-    fn note_touch<const EFFECTS: bool>(&self, slot: u32, touch: &mut Touch) {
+    fn note_touch<const TOLD: u8>(&self, slot: u32, touch: &mut Touch) {
         let order = &self.orders[slot as usize];
+        let level = &self.levels[order.level as usize];
         *touch = Touch {
-            price_before: self.levels[order.level as usize].price,
+            price_before: level.price,
             size_before: order.size,
-            ahead: if EFFECTS { self.ahead(slot) } else { NULL },
+            ahead: if TOLD == EFFECTS {
+                self.ahead(slot)
+            } else {
+                NULL
+            },
             level: order.level,
+            side_before: level.side,
         };
     }
 

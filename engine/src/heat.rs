@@ -4,7 +4,12 @@
 //! A row is a group of prices: bids are rounded down, asks up.  A bucket's value is the largest total that a
 //! row held within it, the total it began with included, so that nothing short-lived is lost when zoomed out.
 
-use crate::events::{ASK, CLEAR, MATCH, NULL, TRADE};
+use std::ops::Range;
+
+use crate::apply::{Event, Touch};
+use crate::batch::Slice;
+use crate::book::{Book, Outcome};
+use crate::events::{ASK, BID, CHANGE, CLEAR, MATCH, NULL, OPEN, TRADE};
 use crate::number::power_of_ten;
 use crate::table::{Table, hash_price};
 use crate::watch::{Place, Told, Watch};
@@ -50,6 +55,8 @@ pub struct Heat {
     /// Orders below it count for nothing.
     pub min_size: i64,
     pub scales: (u8, u8),
+    /// The levels of detail that are wanted.
+    wanted: Range<usize>,
     cells: Vec<Cell>,
     table: Table,
     levels: [Level; LEVELS],
@@ -59,11 +66,13 @@ pub struct Heat {
 }
 
 impl Heat {
-    pub fn new(group: i64, min_size: i64, scales: (u8, u8)) -> Self {
+    /// `level`: the only one that is wanted.
+    pub fn new(group: i64, min_size: i64, scales: (u8, u8), level: Option<usize>) -> Self {
         Self {
             group,
             min_size,
             scales,
+            wanted: level.map_or(0..LEVELS, |level| level..level + 1),
             cells: Vec::new(),
             table: Table::default(),
             levels: Default::default(),
@@ -78,14 +87,14 @@ impl Heat {
         down + i64::from(side == ASK && price.rem_euclid(self.group) != 0)
     }
 
-    /// The cell of a row, made where there is none, with its maxima of the open buckets begun.
+    /// Of a row; made where there is none.
     #[inline]
-    fn touch(&mut self, row: i64) -> &mut Cell {
+    fn slot(&mut self, row: i64) -> u32 {
         let hash = hash_price(row);
         let found = self
             .table
             .find(hash, |slot| self.cells[slot as usize].row == row);
-        let slot = match found {
+        match found {
             Some((slot, _)) => slot,
             None => {
                 let slot = self.cells.len() as u32;
@@ -98,9 +107,16 @@ impl Heat {
                 self.table.insert(hash, slot);
                 slot
             }
-        };
+        }
+    }
+
+    /// The cell of a row, with its maxima of the open buckets begun.
+    #[inline]
+    fn touch(&mut self, row: i64) -> &mut Cell {
+        let slot = self.slot(row);
         let cell = &mut self.cells[slot as usize];
-        for (nth, level) in self.levels.iter_mut().enumerate() {
+        for nth in self.wanted.clone() {
+            let level = &mut self.levels[nth];
             if cell.stamp[nth] != level.bucket {
                 cell.stamp[nth] = level.bucket;
                 cell.most[nth] = cell.total;
@@ -116,11 +132,62 @@ impl Heat {
             return;
         }
         let row = self.row(side, price);
+        let wanted = self.wanted.clone();
         let cell = self.touch(row);
         cell.total = cell.total.saturating_add(sign * size);
-        for most in &mut cell.most {
+        for most in &mut cell.most[wanted] {
             *most = (*most).max(cell.total);
         }
+    }
+
+    /// An order that rests elsewhere now, or otherwise.
+    #[inline]
+    fn replace(&mut self, before: Option<Place>, after: Option<Place>) {
+        if before == after {
+            return;
+        }
+        if let Some(place) = before {
+            self.add(place, -1);
+        }
+        if let Some(place) = after {
+            self.add(place, 1);
+        }
+    }
+
+    /// Stands on a book, as if it had been told of all that rests there; nothing is finished yet.
+    /// False where its own scales are larger.
+    pub fn begin(&mut self, book: &Book) -> bool {
+        if !self.adopt((book.price_scale.unwrap_or(0), book.size_scale.unwrap_or(0))) {
+            return false;
+        }
+        for half in &book.halves {
+            for step in half.ladder.iter() {
+                let level = &book.levels[step.level as usize];
+                let sizes = book
+                    .walk_level(step.level)
+                    .map(|slot| book.orders[slot as usize].size)
+                    .filter(|&size| size >= self.min_size);
+                let total = sizes.fold(0, i64::saturating_add);
+                let slot = self.slot(self.row(level.side, level.price));
+                let cell = &mut self.cells[slot as usize];
+                cell.total = cell.total.saturating_add(total);
+            }
+        }
+        self.end(book);
+        self.roll(book.ts_recv);
+        true
+    }
+
+    /// Applies a slice to a book that it stands on.  The field that fits no scale where there is one.
+    pub fn apply(&mut self, book: &mut Book, slice: &Slice) -> Result<(), &'static str> {
+        let columns = &*slice.columns;
+        book.adopt_scales(columns.price_scale, columns.size_scale)?;
+        let scales = (book.price_scale.unwrap_or(0), book.size_scale.unwrap_or(0));
+        if !self.adopt(scales) {
+            return Err("size");
+        }
+        book.apply_told(slice, self)?;
+        Ok(())
     }
 
     /// The book is empty.
@@ -137,7 +204,7 @@ impl Heat {
         let whole = ts.div_euclid(BUCKET_NS[LEVELS - 1]) != self.levels[LEVELS - 1].bucket;
         for (nth, width) in BUCKET_NS.into_iter().enumerate() {
             let to = ts.div_euclid(width);
-            if !self.began {
+            if !self.began || !self.wanted.contains(&nth) {
                 self.levels[nth].bucket = to;
             } else if to > self.levels[nth].bucket {
                 self.finish(nth, to);
@@ -234,13 +301,8 @@ impl Watch for Heat {
         let step = told.step;
         if step.kind == CLEAR {
             self.clear();
-        } else if told.before != told.after {
-            if let Some(place) = told.before {
-                self.add(place, -1);
-            }
-            if let Some(place) = told.after {
-                self.add(place, 1);
-            }
+        } else {
+            self.replace(told.before, told.after);
         }
         (self.prices[0], self.prices[1]) = (step.touch[0], step.touch[1]);
         if matches!(step.kind, MATCH | TRADE) && step.price != NULL {
@@ -273,6 +335,77 @@ impl Watch for Heat {
             *known = known.saturating_mul(price);
         }
         true
+    }
+}
+
+/// Who is told by the book itself of each event that it applies: without the lives of orders, at a
+/// third of the cost.
+pub trait Heated {
+    /// Before an event that came at a time (ns).
+    fn advance(&mut self, book: &Book, ts: i64);
+    fn take(&mut self, event: &Event, touch: &Touch, outcome: Outcome);
+    /// Behind the last event of a slice.
+    fn end(&mut self, book: &Book);
+}
+
+impl Heated for () {
+    #[inline(always)]
+    fn advance(&mut self, _: &Book, _: i64) {}
+    #[inline(always)]
+    fn take(&mut self, _: &Event, _: &Touch, _: Outcome) {}
+    #[inline(always)]
+    fn end(&mut self, _: &Book) {}
+}
+
+impl Heated for Heat {
+    #[inline(always)]
+    fn advance(&mut self, book: &Book, ts: i64) {
+        if !self.began || ts.div_euclid(BUCKET_NS[0]) > self.levels[0].bucket {
+            self.end(book);
+            self.roll(ts);
+        }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, event: &Event, touch: &Touch, outcome: Outcome) {
+        if matches!(event.kind, MATCH | TRADE) && event.price != NULL {
+            self.prices[2] = event.price;
+        }
+        if event.kind == CLEAR && outcome == Outcome::Applied {
+            self.clear();
+            return;
+        }
+        let before = (touch.size_before != NULL).then_some((
+            touch.side_before,
+            touch.price_before,
+            touch.size_before,
+        ));
+        let after = match (outcome, event.kind) {
+            (Outcome::Negative, _) => before,
+            (Outcome::Applied | Outcome::DuplicateId, OPEN) => {
+                Some((event.side, event.price, event.size))
+            }
+            (Outcome::Applied, CHANGE) if event.size > 0 => {
+                let stays = event.price == NULL;
+                let price = if stays {
+                    touch.price_before
+                } else {
+                    event.price
+                };
+                Some((event.side, price, event.size))
+            }
+            (Outcome::Applied, MATCH) => before
+                .map(|(side, price, size)| (side, price, size - event.size))
+                .filter(|&(_, _, left)| left > 0),
+            _ => None,
+        };
+        self.replace(before, after);
+    }
+
+    #[inline(always)]
+    fn end(&mut self, book: &Book) {
+        let best = |side| book.best_price(side).unwrap_or(NULL);
+        (self.prices[0], self.prices[1]) = (best(BID), best(ASK));
     }
 }
 

@@ -210,8 +210,20 @@ class Heat:
     nothing."""
 
     def __new__(
-        cls, group: int, min_size: int = 0, *, price_scale: int = 0, size_scale: int = 0
+        cls,
+        group: int,
+        min_size: int = 0,
+        *,
+        price_scale: int = 0,
+        size_scale: int = 0,
+        level: int | None = None,
     ) -> Heat: ...
+    """``level``: the only level of detail that is wanted, 0 to 3; None: all."""
+    def begin(self, book: OrderBook) -> None: ...
+    """Stands on a book, as if it had been told of all that rests there; nothing is finished yet."""
+    def apply(self, book: OrderBook, batch: EventBatch) -> None: ...
+    """Applies a batch to the book that it stands on, and takes in what that did: what
+    ``OrderBook.apply`` with effects and ``Lifecycles.take`` do to it, at a third of the cost."""
     @property
     def group(self) -> int: ...
     @property

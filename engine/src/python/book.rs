@@ -66,7 +66,7 @@ impl OrderBook {
     }
 
     /// The batch with ids of this book's codec; a book that has met no id yet takes the batch's.
-    fn translated(&mut self, slice: &Slice) -> PyResult<Slice> {
+    pub fn translated(&mut self, slice: &Slice) -> PyResult<Slice> {
         let columns = &slice.columns;
         if self.codec.form() == Form::Auto {
             self.codec = columns.codec.clone();

@@ -1,4 +1,4 @@
-//! `Lifecycles`, `Heat`, `Rows`.
+//! `Lifecycles`, `Rows`.
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::events::NULL;
-use crate::heat::{self, Finished};
 use crate::ids::{Codec, Id};
 use crate::lives::{Life, Lives};
 use crate::python::applied::Effects;
@@ -218,84 +217,6 @@ fn lives_of(columns: &Bound<'_, PyAny>, codec: &Codec) -> PyResult<Vec<Life>> {
 
 fn narrow<T: TryFrom<i64>>(value: i64) -> PyResult<T> {
     T::try_from(value).map_err(|_| PyValueError::new_err(format!("{value} is no code or flag")))
-}
-
-fn of_finished(finished: Finished) -> Rows {
-    Rows {
-        columns: Arc::new(vec![
-            ("bucket", Cells::Long(finished.bucket)),
-            ("bid", Cells::Long(finished.bid)),
-            ("ask", Cells::Long(finished.ask)),
-            ("last", Cells::Long(finished.last)),
-            ("end", Cells::Long(finished.end)),
-            ("row", Cells::Long(finished.row)),
-            ("size", Cells::Long(finished.size)),
-        ]),
-        codec: None,
-        scales: (0, 0),
-    }
-}
-
-fn level_of(level: usize) -> PyResult<usize> {
-    if level < heat::LEVELS {
-        return Ok(level);
-    }
-    Err(PyValueError::new_err(format!(
-        "expected a level of detail of 0 to {}, found {level}",
-        heat::LEVELS - 1
-    )))
-}
-
-/// How much rested in each row of prices, bucket by bucket, on four levels of detail.
-#[pyclass(module = "ordertape")]
-pub struct Heat(pub heat::Heat);
-
-#[pymethods]
-impl Heat {
-    #[new]
-    #[pyo3(signature = (group, min_size=0, *, price_scale=0, size_scale=0))]
-    fn new(group: i64, min_size: i64, price_scale: u8, size_scale: u8) -> PyResult<Self> {
-        if group < 1 || min_size < 0 {
-            return Err(PyValueError::new_err(format!(
-                "expected a group of 1 or more and a least size of 0 or more, found {group} and {min_size}"
-            )));
-        }
-        Ok(Self(heat::Heat::new(
-            group,
-            min_size,
-            (price_scale, size_scale),
-        )))
-    }
-
-    #[getter]
-    fn group(&self) -> i64 {
-        self.0.group
-    }
-    #[getter]
-    fn min_size(&self) -> i64 {
-        self.0.min_size
-    }
-    #[getter]
-    fn prices(&self) -> (i64, i64, i64) {
-        self.0.prices.into()
-    }
-
-    fn advance(&mut self, ts: i64) {
-        self.0.advance(ts);
-    }
-
-    fn drain(&mut self, level: usize) -> PyResult<Rows> {
-        Ok(of_finished(self.0.drain(level_of(level)?)))
-    }
-
-    fn resting(&self) -> Rows {
-        let (row, size) = self.0.resting();
-        Rows {
-            columns: Arc::new(vec![("row", Cells::Long(row)), ("size", Cells::Long(size))]),
-            codec: None,
-            scales: (0, 0),
-        }
-    }
 }
 
 /// Orders from birth to end.

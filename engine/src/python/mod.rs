@@ -13,6 +13,7 @@ mod convert;
 mod detect;
 mod flow;
 mod frames;
+mod heat;
 mod lives;
 mod watch;
 mod window;
@@ -29,7 +30,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<applied::Counters>()?;
     module.add_class::<applied::Effects>()?;
     module.add_class::<book::OrderBook>()?;
-    module.add_class::<lives::Heat>()?;
+    module.add_class::<heat::Heat>()?;
     module.add_class::<lives::Lifecycles>()?;
     module.add_class::<lives::Rows>()?;
     module.add_class::<flow::Flow>()?;

@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 
 use crate::python::detect::Detectors;
 use crate::python::flow::Flow;
-use crate::python::lives::Heat;
+use crate::python::heat::Heat;
 use crate::watch::Watch;
 
 #[derive(FromPyObject)]

@@ -1,5 +1,5 @@
-"""A book that is followed with everything a picture needs: what each event did, the lives of the
-orders, and how much rested in each row of prices."""
+"""Books that are followed with what a picture needs: what each event did, the lives of the orders,
+and how much rested in each row of prices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ordertape._engine import Effects, EventBatch, Flow, Heat, Lifecycles, Order
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.rebuild import Replay
 
-__all__ = ["FollowedBook"]
+__all__ = ["FollowedBook", "HeatedBook"]
 
 
 class FollowedBook(Replay):
@@ -26,33 +26,23 @@ class FollowedBook(Replay):
         self._codecs = MarketCodecs(book.codec)
         self._applied = applied
         self.lives = _lives(book.era)
-        self._told_of(book, [])
+        self._told_of(book)
 
     def heat(self, group: int, min_size: int) -> Heat:
         """One that knows what rests now; it is kept up to date until ``forget``."""
-        book = self.book
-        heat = Heat(
-            group,
-            min_size,
-            price_scale=book.price_scale or 0,
-            size_scale=book.size_scale or 0,
-        )
-        self._told_of(book, [heat], _lives(book.era))
-        heat.advance(book.ts_recv)
-        for level in range(4):
-            heat.drain(level)
+        heat = _heat(self.book, group, min_size)
         self.heats.append(heat)
         return heat
 
     def forget(self, heat: Heat) -> None:
         self.heats.remove(heat)
 
-    def _told_of(self, book: OrderBook, heats: list[Heat], lives: Lifecycles | None = None) -> None:
+    def _told_of(self, book: OrderBook) -> None:
         """What rests already, as orders whose beginning nobody saw."""
         if len(book):
             same, rows = OrderBook(codec=book.codec), book.snapshot()
             _, effects = same.apply(rows, effects=True)
-            (self.lives if lives is None else lives).take(rows, effects, same, heats)
+            self.lives.take(rows, effects, same)
 
     def _apply(self, part: EventBatch) -> int:
         # Interned ids mean something with their dictionary alone, and readers have one each.
@@ -61,6 +51,28 @@ class FollowedBook(Replay):
         self.lives.take(part, effects, self.book, [*self.heats, *self.watchers])
         self._applied(part, effects, self.lives.drain())
         return counters.faults
+
+
+class HeatedBook(Replay):
+    """A book and one heat of it, without the lives of its orders: a third of the cost.
+
+    ``level``: the only level of detail that is wanted."""
+
+    def __init__(self, book: OrderBook, group: int, min_size: int, level: int) -> None:
+        super().__init__(book)
+        self.heat = _heat(book, group, min_size, level)
+        self._codecs = MarketCodecs(book.codec)
+
+    def _apply(self, part: EventBatch) -> int:
+        self.heat.apply(self.book, self._codecs.adopt(part))
+        return 0
+
+
+def _heat(book: OrderBook, group: int, min_size: int, level: int | None = None) -> Heat:
+    scales = {"price_scale": book.price_scale or 0, "size_scale": book.size_scale or 0}
+    heat = Heat(group, min_size, **scales, level=level)
+    heat.begin(book)
+    return heat
 
 
 def _lives(era: int) -> Lifecycles:

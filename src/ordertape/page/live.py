@@ -17,8 +17,8 @@ from ordertape.page.scene import Posted, Reader, Scene, Spot, Watcher
 from ordertape.page.view import text_out
 from ordertape.tape.history import history_of
 from ordertape.tape.marks import Mark
-from ordertape.tape.reader import Tail, TapeReader
-from ordertape.tape.rebuild import rebuild
+from ordertape.tape.reader import Tail
+from ordertape.tape.rebuild import rebuilt
 from ordertape.times import NS_PER_SECOND
 
 __all__ = ["LiveMarket"]
@@ -120,11 +120,11 @@ class LiveMarket:
         self._answer(time.monotonic() + limits.replica_retry_ms / 1000)
 
     def _follow(self) -> None:
-        reader = TapeReader(self.data, self.spot.exchange, self.spot.symbol)
-        book = rebuild(self.data, self.spot.exchange, self.spot.symbol)
-        scene = Scene(self.spot, book, history_of(reader, book.seq))
+        found = rebuilt(self.data, self.spot.exchange, self.spot.symbol)
+        history = history_of(found.reader.since(1), found.book.seq)
+        scene = Scene(self.spot, found.book, history)
         scene.now = _ended(time.time_ns())
-        tail = reader.since(scene.followed.seq + 1).tail()
+        tail = found.tail()
         try:
             self._catch_up(scene, tail)
             self._scene = scene

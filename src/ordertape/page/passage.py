@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ordertape._engine import Effects, EventBatch, OrderBook, Rows
+from ordertape._engine import EventBatch, OrderBook
 from ordertape.arrow import to_numpy
 from ordertape.errors import UnknownMarket
 from ordertape.events import Flag
 from ordertape.tape.reader import Item, TapeReader
-from ordertape.tape.rebuild import rebuild
+from ordertape.tape.rebuild import rebuilt
 
-__all__ = ["Passage", "nothing_told"]
+__all__ = ["Passage"]
 
 Leave = Callable[[], None]
 """Raises where nobody waits any more."""
@@ -30,17 +30,16 @@ class Passage:
     def __init__(
         self, data: Path, exchange: str, symbol: str, begin: int, scales: tuple[int, int] = (0, 0)
     ) -> None:
-        reader = TapeReader(data, exchange, symbol)
         try:
-            book = rebuild(data, exchange, symbol, begin - 1)
+            found = rebuilt(data, exchange, symbol, begin - 1)
         except UnknownMarket:
-            book = None  # it was not recorded by then
-        self._tail = reader.since(1 if book is None else book.seq + 1).tail()
+            found = None  # it was not recorded by then
+        self._tail = TapeReader(data, exchange, symbol).tail() if found is None else found.tail()
         self._items: Iterator[Item] = iter(())
         self._next: EventBatch | None = None
         self.ended = False
         """Nothing more is on the tape now."""
-        self.book = self._as_told(book, scales)
+        self.book = self._as_told(None if found is None else found.book, scales)
 
     def close(self) -> None:
         self._tail.close()
@@ -52,6 +51,10 @@ class Passage:
             codec = None if following is None else following.codec
             return OrderBook(*scales, codec=codec)
         codec = book.codec if following is None else following.codec
+        known = (book.price_scale or 0) >= scales[0] and (book.size_scale or 0) >= scales[1]
+        plain = codec.spec == book.codec.spec and not codec.terms and not book.codec.terms
+        if known and (plain or codec == book.codec):
+            return book
         same = OrderBook(
             max(scales[0], book.price_scale or 0), max(scales[1], book.size_scale or 0), codec
         )
@@ -110,7 +113,3 @@ class Passage:
     @staticmethod
     def _read(items: Iterator[Item]) -> EventBatch | None:
         return next((item for item in items if isinstance(item, EventBatch) and len(item)), None)
-
-
-def nothing_told(_batch: EventBatch, _effects: Effects, _ended: Rows) -> None:
-    """For a book that is followed for its heats alone."""

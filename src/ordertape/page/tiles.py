@@ -19,18 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ordertape import limits
-from ordertape._engine import NULL, Heat
+from ordertape._engine import NULL, Heat, OrderBook
 from ordertape.page.codec import GAP_CODE
 from ordertape.page.codes import Codes, codes_for
-from ordertape.page.followed import FollowedBook
+from ordertape.page.followed import HeatedBook
 from ordertape.page.heat import BUCKET_NS, HEAT_ROWS
-from ordertape.page.passage import Passage, nothing_told
+from ordertape.page.passage import Passage
 
 __all__ = ["TILE_COLUMNS", "Tile", "TileWish", "make_tile", "pack_tile"]
 
 TILE_COLUMNS: Final = 512
 _HEADER: Final = struct.Struct("<BBHIqqQffq")
-_LEVELS: Final = range(len(BUCKET_NS))
 
 Prices = npt.NDArray[np.int64]
 Spans = list[tuple[int, int | None]]
@@ -85,9 +84,6 @@ class _Touched:
 
     def drain(self, heat: Heat, level: int) -> None:
         found = heat.drain(level)
-        for other in _LEVELS:
-            if other != level:
-                heat.drain(other)
         row, size = (np.array(found.column(name)) for name in ("row", "size"))
         names = ("bucket", "bid", "ask", "last", "end")
         begin = 0
@@ -120,20 +116,18 @@ def make_tile(
     if end <= wish.begin:
         return _draw(wish, wish.group, Codes(1), {}, touched, (NULL, NULL, NULL), [(0, None)])
     with closing(Passage(data, exchange, symbol, wish.begin, wish.scales)) as passage:
-        followed = FollowedBook(passage.book, nothing_told)
-        heat = followed.heat(wish.group, wish.min_size)
-        sizes = np.asarray(followed.lives.alive().column("size"))
+        followed = HeatedBook(passage.book, wish.group, wish.min_size, wish.level)
+        heat, sizes = followed.heat, _sizes(passage.book)
         resting, prices, first = _resting(heat), heat.prices, passage.next_ts()
         empty = not len(passage.book)
         for batch in passage.until(end):
             for begin in range(0, len(batch), limits.tile_events_at_once):
                 leave()
                 followed.take(batch[begin : begin + limits.tile_events_at_once])
-                touched.drain(heat, wish.level)
         heat.advance(end)
         touched.drain(heat, wish.level)
         if empty:
-            sizes = np.asarray(followed.lives.alive().column("size"))
+            sizes = _sizes(passage.book)
     unknown: Spans = [*gaps, (end // wish.width * wish.width, None)]
     if empty:
         unknown.append((0, end if first is None else first))
@@ -157,6 +151,10 @@ def pack_tile(tile: Tile) -> tuple[bytes, str]:
     body = head + tile.prices.astype("<i8").tobytes() + tile.codes.tobytes()
     etag = hashlib.blake2b(body, digest_size=12).hexdigest()
     return gzip.compress(body, compresslevel=1, mtime=0), f'"{etag}"'
+
+
+def _sizes(book: OrderBook) -> npt.NDArray[np.int64]:
+    return np.asarray(book.snapshot().column("size"))
 
 
 def _resting(heat: Heat) -> dict[int, int]:

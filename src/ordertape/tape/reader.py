@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ordertape import limits
 from ordertape._engine import EventBatch
@@ -21,10 +21,18 @@ from ordertape.tape.segment import Position, SegmentReader, segments
 from ordertape.tape.snapshot import Snapshot
 from ordertape.times import Time, parse_time
 
-__all__ = ["Tail", "TapeReader", "read_tape"]
+__all__ = ["Near", "Tail", "TapeReader", "read_tape"]
 
 Item: TypeAlias = EventBatch | Mark | Snapshot
 Stop: TypeAlias = threading.Event | Callable[[], bool]
+
+
+class Near(NamedTuple):
+    """A place in the journal, the event before it, and the dictionaries up to there or further."""
+
+    place: Position
+    seq: int
+    codecs: MarketCodecs
 
 
 class TapeReader:
@@ -55,7 +63,7 @@ class TapeReader:
         """
         reading = _Reading(self.folder, Window(self.from_seq))
         if place is not None and codecs is not None:
-            reading.begin_at(place, codecs)
+            reading.begin_at(Near(place, self.from_seq - 1, codecs))
         for item in reading.items():
             if isinstance(item, EventBatch):
                 yield item
@@ -69,10 +77,15 @@ class TapeReader:
         window = Window(self.from_seq)
         yield from _Reading(self.folder, window, marks=True, snapshots=snapshots).items()
 
-    def tail(self, *, snapshots: bool = False) -> Tail:
-        """For followers that keep their own time; to be closed."""
-        window = Window(self.from_seq)
-        return Tail(_Reading(self.folder, window, marks=True, snapshots=snapshots))
+    def tail(self, *, snapshots: bool = False, near: Near | None = None) -> Tail:
+        """For followers that keep their own time; to be closed.
+
+        ``near``: before event ``from_seq``; what lies before it is not read.
+        """
+        reading = _Reading(self.folder, Window(self.from_seq), marks=True, snapshots=snapshots)
+        if near is not None:
+            reading.begin_at(near)
+        return Tail(reading)
 
     def follow(
         self, stop: Stop, poll_ms_max: float = limits.follow_poll_ms_max
@@ -181,13 +194,13 @@ class _Reading:
             self._journal.close()
             self._journal = None
 
-    def begin_at(self, place: Position, codecs: MarketCodecs) -> None:
+    def begin_at(self, near: Near) -> None:
         """Begins in the journal, where the next event wanted comes behind a place."""
         self._journal = JournalReader(
             self._folder,
-            codecs=codecs,
-            start=place,
-            seq=self._next_seq - 1,
+            codecs=near.codecs,
+            start=near.place,
+            seq=near.seq,
             from_seq=self._next_seq,
             snapshots=self._snapshots,
         )

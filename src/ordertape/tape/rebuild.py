@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import closing
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,12 +17,26 @@ from ordertape.tape.bases import nearest_base, read_base
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal_reader import NO_EVENTS, JournalReader
-from ordertape.tape.reader import TapeReader
+from ordertape.tape.reader import Near, Tail, TapeReader
 from ordertape.tape.segment import SNAPSHOT, Position, Segment, SegmentReader, segments
 from ordertape.tape.snapshot import Snapshot
 from ordertape.times import Time, iso_from_ns, parse_time
 
-__all__ = ["Replay", "rebuild", "time_of"]
+__all__ = ["Rebuilt", "Replay", "rebuild", "rebuilt", "time_of"]
+
+
+class Rebuilt(NamedTuple):
+    """A book, and how its tape is read on from there."""
+
+    book: OrderBook
+    reader: TapeReader
+    """From the next event on."""
+    near: Near | None
+    """A place in the journal before that, None where the archive has what comes next."""
+
+    def tail(self) -> Tail:
+        """What follows; to be closed.  What lies before is not read again."""
+        return self.reader.tail(near=self.near)
 
 
 def rebuild(
@@ -33,6 +48,13 @@ def rebuild(
     known.  Raises UnknownMarket where nothing had been recorded by then, TapeCorrupt,
     SettingRefused.
     """
+    return rebuilt(data, exchange, symbol, at).book
+
+
+def rebuilt(
+    data: str | os.PathLike[str], exchange: str, symbol: str, at: Time | None = None
+) -> Rebuilt:
+    """As ``rebuild``, for who reads on."""
     reader = TapeReader(data, exchange, symbol)
     at_ns = None if at is None else parse_time(at)
     codecs = load_codecs(reader.folder)
@@ -52,7 +74,8 @@ def rebuild(
     if replay.book.seq == 0:
         moment = "yet" if at_ns is None else f"by {iso_from_ns(at_ns)}"
         raise UnknownMarket(f"{reader.folder.market}: nothing was recorded {moment}")
-    return replay.book
+    near = None if nearest is None or place is None else Near(place, nearest.seq, codecs)
+    return Rebuilt(replay.book, reader.since(replay.book.seq + 1), near)
 
 
 def time_of(book: OrderBook, batches: Iterable[EventBatch]) -> int:
