@@ -15,7 +15,7 @@ const SECOND: f64 = 1e9;
 
 /// Weights of the parts, by logistic regression over simulated markets of the tuning seeds.
 const BIAS: f64 = -6.0;
-const FOR: [f64; 8] = [2.0, 1.5, 1.0, 5.0, 1.0, 1.0, 0.5, 0.5];
+const FOR: [f64; 11] = [2.0, 1.5, 1.0, 5.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.5, 0.5];
 const AGAINST: [f64; 6] = [3.0, 3.0, 2.0, 1.5, 1.0, 1.0];
 
 /// What was traded on the other side while orders stood.
@@ -25,6 +25,9 @@ pub struct Gained {
     /// The same for a trade of who took from the side that was shown.
     pub taken: f64,
     pub order: Option<Id>,
+    /// Of the order that was filled: whether wholly, its size.
+    pub whole: bool,
+    pub size: i64,
 }
 
 /// `-ln` of the probability of something of this rate (a second) in this time (ns), as 0 to 1.
@@ -38,6 +41,8 @@ pub fn gained(market: &Market, side: u8, opened: i64, ended: i64) -> Gained {
         passive: 0.0,
         taken: 0.0,
         order: None,
+        whole: false,
+        size: 0,
     };
     let age = ended.saturating_sub(opened);
     let mut taken = false;
@@ -52,6 +57,7 @@ pub fn gained(market: &Market, side: u8, opened: i64, ended: i64) -> Gained {
         if trade.side != side && found.order.is_none() && trade.opened > opened {
             found.passive = surprise(market.fill_rate(other(side), age), before);
             found.order = Some(trade.id);
+            (found.whole, found.size) = (trade.whole, trade.size);
         } else if trade.side == side && !taken {
             found.taken = surprise(market.fill_rate(side, i64::MAX), before);
             taken = true;
@@ -103,6 +109,16 @@ pub fn parts(loud: &Loud, gone: &Gone, market: &Market) -> (Parts, Parts) {
         ("share of the depth", ramp(shown.share, 0.0, 0.5)),
         ("a fill on the other side", gained.passive),
         ("a trade the other way", gained.taken),
+        ("filled wholly", f64::from(u8::from(gained.whole))),
+        (
+            "much larger than it",
+            if gained.size > 0 {
+                ramp((shown.size as f64 / gained.size as f64).ln(), 0.0, 4.0)
+            } else {
+                0.0
+            },
+        ),
+        ("came alone", 1.0 - ramp(shown.company, 0.0, 3.0)),
         ("the price went its way", ramp(moved, 0.0, 3.0)),
         ("withdrawn when near", f64::from(u8::from(near))),
         ("repeated", ramp(f64::from(sizes.max(places / 4)), 0.0, 3.0)),
@@ -149,7 +165,7 @@ pub fn judge(
     };
     let far = touch.abs_diff(shown.price) as f64 * 1e4
         > parameters.spoof_distance_bp * touch.unsigned_abs() as f64;
-    if !gone.is_large(parameters) || executed || far {
+    if !gone.is_large(parameters) || executed || far || shown.share < parameters.spoof_share {
         return;
     }
     let (evidence, against) = parts(loud, gone, market);

@@ -265,7 +265,7 @@ impl Stuffing {
         if lasting < parameters.stuffing_share
             || balance < parameters.stuffing_cancels
             || trades > parameters.stuffing_trades_max
-            || few.max(short) < parameters.stuffing_concentration
+            || (few < parameters.stuffing_concentration && short < parameters.stuffing_short)
         {
             return;
         }
@@ -290,7 +290,7 @@ impl Stuffing {
         if score < parameters.stuffing_threshold {
             return;
         }
-        let began = window
+        let first = window
             .iter()
             .map(|slot| slot.nth)
             .min()
@@ -302,7 +302,7 @@ impl Stuffing {
             .filter(|seq| *seq != NULL)
             .min();
         let named = |came: &&Came| {
-            came.ts >= began
+            came.ts >= first
                 && (few < 0.3 || counts[..FEW].iter().any(|count| count.1 == came.signature))
         };
         let orders: Vec<&Came> = self
@@ -312,6 +312,8 @@ impl Stuffing {
             .filter(named)
             .take(ORDERS_MAX)
             .collect();
+        // The window begins before them.
+        let began = orders.last().map_or(first, |came| came.ts);
         let asks = orders.iter().filter(|came| came.place.0 == ASK).count();
         let side = if asks * 2 > orders.len() { ASK } else { BID };
         let mut finding = Finding::new(Kind::QuoteStuffing, side);
