@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::detect::depth::Depth;
-use crate::detect::rates::{FAR_BUCKET, Rate, Recurring, Sizes, bucket};
+use crate::detect::rates::{FAR_BUCKET, Rate, Recurring, Sizes, Volumes, bucket};
 use crate::events::{
     ASK, BID, CLEAR, DONE, LATE, MATCH, NULL, OPEN, REASON_FILLED, REENTRY, SNAPSHOT,
 };
@@ -26,7 +26,6 @@ const AGE_NS: i64 = 50_000_000;
 #[derive(Clone, Copy)]
 pub struct Traded {
     pub ts: i64,
-    pub seq: i64,
     /// Of the maker.
     pub side: u8,
     pub id: Id,
@@ -125,6 +124,9 @@ pub struct Market {
     fills: [[Rate; AGES]; 2],
     cancels: [Rate; 2],
     following: Following,
+    pub volumes: Volumes,
+    /// What the last aggressive order took so far: when, of which side, how much.
+    taking: (i64, u8, i64),
     slots: Box<[Slot; SLOTS]>,
     /// (which 100 ms, twice the mid at their end).
     mids: Box<[(i64, i64); MIDS]>,
@@ -150,6 +152,8 @@ impl Default for Market {
             fills: Default::default(),
             cancels: Default::default(),
             following: Following::default(),
+            volumes: Volumes::default(),
+            taking: (NULL, 0, 0),
             slots: Box::new([Slot::default(); SLOTS]),
             mids: Box::new([(NULL, NULL); MIDS]),
             mid_at: NULL,
@@ -287,6 +291,15 @@ impl Market {
         };
         self.following.traded(self.ts);
         let step = told.step;
+        let (last, from, taken) = self.taking;
+        if (last, from) == (self.ts, side) {
+            self.taking.2 = taken.saturating_add(step.size);
+        } else {
+            if last != NULL {
+                self.volumes.add(last, taken);
+            }
+            self.taking = (self.ts, side, step.size);
+        }
         // Who stood in a snapshot is old.
         let opened = if life.flags == 0 { life.opened } else { 0 };
         let whole = told.after.is_none();
@@ -299,7 +312,6 @@ impl Market {
         }
         self.trades.push_back(Traded {
             ts: self.ts,
-            seq: step.seq,
             side,
             id: step.id,
             price,
@@ -358,6 +370,8 @@ impl Market {
     pub fn rescale(&mut self, scales: (u8, u8), price: i64, size: i64) {
         self.sizes.adopt(scales.1);
         self.recurring.adopt(scales.1);
+        self.volumes.adopt(scales.1);
+        self.taking.2 = self.taking.2.saturating_mul(size);
         self.depth.rescale(price, size);
         for mid in self
             .touch

@@ -93,7 +93,7 @@ parameters! {
     stuffing_share = 0.8;
     /// Bursts closer than this are one.
     stuffing_merge_ms = 2_000.0;
-    stuffing_threshold = 0.5;
+    stuffing_threshold = 0.75;
     /// Aggressive trades of one side in a row, in so much time.
     ignition_trades = 4.0;
     ignition_burst_ms = 3_000.0;

@@ -3,7 +3,7 @@
 
 use crate::detect::finding::{Finding, Kind, Outbox, Parts, logistic, ramp};
 use crate::detect::loud::{Gone, Loud};
-use crate::detect::market::{Market, other};
+use crate::detect::market::{Market, Traded, other};
 use crate::detect::parameters::Parameters;
 use crate::detect::rates::bucket;
 use crate::events::{ASK, NULL};
@@ -14,9 +14,9 @@ const TRADES_LOOKED: usize = 128;
 const SECOND: f64 = 1e9;
 
 /// Weights of the parts, by logistic regression over simulated markets of the tuning seeds.
-const BIAS: f64 = -6.0;
-const FOR: [f64; 11] = [2.0, 1.5, 1.0, 5.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.5, 0.5];
-const AGAINST: [f64; 6] = [3.0, 3.0, 2.0, 1.5, 1.0, 1.0];
+const BIAS: f64 = -10.1;
+const FOR: [f64; 11] = [0.2, 0.0, 1.6, 8.5, 1.0, 1.4, 3.0, 1.4, 0.6, 0.0, 0.0];
+const AGAINST: [f64; 6] = [5.1, 5.0, 4.0, 0.0, 0.0, 0.5];
 
 /// What was traded on the other side while orders stood.
 pub struct Gained {
@@ -33,7 +33,7 @@ pub struct Gained {
 /// `-ln` of the probability of something of this rate (a second) in this time (ns), as 0 to 1.
 pub fn surprise(rate: f64, time: i64) -> f64 {
     let expected = rate * (time as f64 / SECOND + 0.02);
-    ramp(-(-(-expected).exp_m1()).max(1e-9).ln(), 0.0, 6.0)
+    ramp(-(-(-expected).exp_m1()).max(1e-9).ln(), 0.0, 8.0)
 }
 
 pub fn gained(market: &Market, side: u8, opened: i64, ended: i64) -> Gained {
@@ -55,7 +55,12 @@ pub fn gained(market: &Market, side: u8, opened: i64, ended: i64) -> Gained {
         }
         let before = ended.saturating_sub(trade.ts);
         if trade.side != side && found.order.is_none() && trade.opened > opened {
-            found.passive = surprise(market.fill_rate(other(side), age), before);
+            // As much as its taker took is seldom taken: that counts, too.
+            let of_it = |one: &&Traded| (one.ts, one.side) == (trade.ts, trade.side);
+            let near = market.trades.iter().rev().take(TRADES_LOOKED).filter(of_it);
+            let taken = near.fold(0, |sum: i64, one| sum.saturating_add(one.size));
+            let rate = market.fill_rate(other(side), age) * market.volumes.above(taken);
+            found.passive = surprise(rate, before);
             found.order = Some(trade.id);
             (found.whole, found.size) = (trade.whole, trade.size);
         } else if trade.side == side && !taken {

@@ -19,6 +19,8 @@ const SIGNATURES: usize = 256;
 const FEW: usize = 5;
 /// Orders that are remembered, to be named.
 const ORDERS: usize = 512;
+/// Those of a burst come no farther apart (ns).
+const ALONE_NS: i64 = 60_000_000;
 /// Eighths of octaves of messages a second.
 const BINS: usize = 192;
 /// Seconds after which all counts are halved: about the last half hour counts.
@@ -305,14 +307,18 @@ impl Stuffing {
             came.ts >= first
                 && (few < 0.3 || counts[..FEW].iter().any(|count| count.1 == came.signature))
         };
-        let orders: Vec<&Came> = self
+        let mut orders: Vec<&Came> = self
             .came
             .iter()
             .rev()
             .filter(named)
             .take(ORDERS_MAX)
             .collect();
-        // The window begins before them.
+        // Whoever came alone before them is somebody else.
+        let alone = |pair: &[&Came]| pair[0].ts.saturating_sub(pair[1].ts) > ALONE_NS;
+        if let Some(last) = orders.windows(2).position(alone) {
+            orders.truncate(last + 1);
+        }
         let began = orders.last().map_or(first, |came| came.ts);
         let asks = orders.iter().filter(|came| came.place.0 == ASK).count();
         let side = if asks * 2 > orders.len() { ASK } else { BID };
