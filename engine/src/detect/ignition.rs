@@ -4,15 +4,22 @@
 use std::collections::VecDeque;
 
 use crate::detect::finding::{Finding, Kind, Outbox, logistic, ramp};
+use crate::detect::loud::alike;
 use crate::detect::market::{Market, other};
 use crate::detect::parameters::{Parameters, ns};
 use crate::detect::rates::Rate;
+use crate::detect::spoof::weighed;
 use crate::events::{ASK, BID, LATE, MATCH, NO_SIDE, NULL, TRADE};
 use crate::ids::Id;
 use crate::watch::Told;
 
 /// Aggressive orders that are remembered; the oldest is forgotten beyond.
 const TAKEN_MAX: usize = 256;
+
+/// Weights of the parts, by logistic regression over simulated markets of the tuning seeds.
+const BIAS: f64 = -14.0;
+const FOR: [f64; 6] = [13.0, 3.0, 1.0, 2.5, 0.5, 5.0];
+const AGAINST: [f64; 1] = [3.0];
 
 /// What one aggressive order took.
 #[derive(Clone, Copy)]
@@ -27,36 +34,53 @@ struct Taken {
     mid: i64,
 }
 
+/// A burst one way, and what has come back since.
+struct Burst {
+    from: Taken,
+    last: i64,
+    prices: (i64, i64),
+    count: u32,
+    size: i64,
+    against: i64,
+    moved: f64,
+    equal: f64,
+    back: i64,
+    returns: u32,
+    ids: Vec<Id>,
+}
+
 pub struct Ignition {
     taken: VecDeque<Taken>,
+    /// The last is not judged yet: more of it may come.
+    waiting: bool,
+    /// By the taker's side.
+    bursts: [Option<Burst>; 2],
     /// Volume a second, by the taker's side.
     volume: [Rate; 2],
-    /// No finding begins before this.
+    /// No burst begins before this.
     after: i64,
     mid: i64,
     burst_ns: i64,
     back_ns: i64,
 }
 
-/// The trades of one side in a burst.
-struct Burst {
-    count: u32,
-    size: i64,
-    against: i64,
-    from: usize,
-    to: usize,
-    moved: f64,
-}
-
 impl Ignition {
     pub fn new(parameters: &Parameters) -> Self {
         Self {
             taken: VecDeque::new(),
+            waiting: false,
+            bursts: [None, None],
             volume: Default::default(),
             after: NULL,
             mid: NULL,
             burst_ns: ns(parameters.ignition_burst_ms),
             back_ns: ns(parameters.ignition_back_ms),
+        }
+    }
+
+    pub fn advance(&mut self, ts: i64, market: &Market, parameters: &Parameters, out: &mut Outbox) {
+        if self.waiting && self.taken.back().is_some_and(|last| last.ts < ts) {
+            self.judge(market, parameters, out);
         }
     }
 
@@ -77,33 +101,28 @@ impl Ignition {
             (NO_SIDE, _) => return,
             (side, _) => side,
         };
-        let at = usize::from(side == ASK);
-        self.volume[at].add(step.ts, step.size as f64);
-        let same = |last: &Taken| {
-            last.side == side
-                && last.ts == step.ts
-                && (step.taker.order_id.is_none() || last.id == step.taker.order_id)
-        };
-        match self.taken.back_mut() {
-            Some(last) if same(last) => {
-                last.size = last.size.saturating_add(step.size);
-                last.price = step.price;
-                return;
-            }
-            _ => {}
+        if let Some(last) = self.taken.back_mut()
+            && self.waiting
+            && last.side == side
+            && last.ts == step.ts
+            && (step.taker.order_id.is_none() || last.id == step.taker.order_id)
+        {
+            last.size = last.size.saturating_add(step.size);
+            last.price = step.price;
+            return;
         }
-        let (horizon, max) = (
-            self.burst_ns.saturating_add(self.back_ns).saturating_mul(2),
-            TAKEN_MAX,
-        );
-        while self.taken.len() >= max
+        if self.waiting {
+            self.judge(market, parameters, out);
+        }
+        while self.taken.len() >= TAKEN_MAX
             || self
                 .taken
                 .front()
-                .is_some_and(|first| step.ts.saturating_sub(first.ts) > horizon)
+                .is_some_and(|first| step.ts.saturating_sub(first.ts) > self.burst_ns)
         {
             self.taken.pop_front();
         }
+        self.waiting = true;
         self.taken.push_back(Taken {
             ts: step.ts,
             seq: step.seq,
@@ -113,116 +132,147 @@ impl Ignition {
             price: step.price,
             mid: self.mid,
         });
-        self.judge(market, parameters, out);
     }
 
-    /// Whether the last trades went back what a burst of the other side had gained.
+    /// The last aggressive order: one more of a burst, or one that goes back.
     fn judge(&mut self, market: &Market, parameters: &Parameters, out: &mut Outbox) {
+        self.waiting = false;
         let Some(last) = self.taken.back().copied() else {
             return;
         };
-        let (burst_side, mut back, mut returns) = (other(last.side), 0i64, 0u32);
-        let mut first_back = self.taken.len();
-        for (nth, taken) in self.taken.iter().enumerate().rev() {
-            if taken.side != last.side || last.ts.saturating_sub(taken.ts) > self.burst_ns {
+        self.go_back(last, market, parameters, out);
+        self.volume[usize::from(last.side == ASK)].add(last.ts, last.size as f64);
+        if let Some(burst) = self.burst(last, market, parameters) {
+            let known = &mut self.bursts[usize::from(last.side == ASK)];
+            let stale = |known: &Burst| last.ts.saturating_sub(known.last) > self.back_ns;
+            if known
+                .as_ref()
+                .is_none_or(|known| stale(known) || burst.size >= known.size)
+            {
+                *known = Some(burst);
+            }
+        }
+    }
+
+    /// The last trades of one side as a burst, where they are one.
+    fn burst(&self, last: Taken, market: &Market, parameters: &Parameters) -> Option<Burst> {
+        let mut burst = Burst {
+            from: last,
+            last: last.ts,
+            prices: (last.price, last.price),
+            count: 0,
+            size: 0,
+            against: 0,
+            moved: 0.0,
+            equal: 0.0,
+            back: 0,
+            returns: 0,
+            ids: Vec::new(),
+        };
+        let mut equal = 0i64;
+        for taken in self.taken.iter().rev() {
+            let old = last.ts.saturating_sub(taken.ts) > self.burst_ns;
+            if old || self.after != NULL && taken.ts <= self.after {
                 break;
             }
-            back = back.saturating_add(taken.size);
-            returns += 1;
-            first_back = nth;
+            if taken.side != last.side {
+                burst.against = burst.against.saturating_add(taken.size);
+                continue;
+            }
+            burst.from = *taken;
+            burst.count += 1;
+            burst.size = burst.size.saturating_add(taken.size);
+            burst.prices = (
+                burst.prices.0.min(taken.price),
+                burst.prices.1.max(taken.price),
+            );
+            if alike(taken.size, last.size, 0.02) {
+                equal = equal.saturating_add(taken.size);
+            }
+            burst.ids.extend(taken.id);
         }
-        if returns < 2 || first_back == 0 {
-            return;
+        if f64::from(burst.count) < parameters.ignition_trades || burst.against > burst.size / 2 {
+            return None;
         }
-        let Some(burst) = self.burst(first_back, burst_side, market) else {
+        burst.ids.reverse();
+        burst.equal = equal as f64 / burst.size.max(1) as f64;
+        let (from, to) = (burst.from.mid, market.twice_mid());
+        if from != NULL && to != NULL && market.swing > 0.0 {
+            let sign = if last.side == ASK { -1.0 } else { 1.0 };
+            burst.moved = sign * (to as f64 - from as f64) / market.swing;
+        }
+        (burst.moved > 0.0).then_some(burst)
+    }
+
+    /// Whether a trade takes back what a burst of the other side had gained.
+    fn go_back(&mut self, last: Taken, market: &Market, parameters: &Parameters, out: &mut Outbox) {
+        let at = usize::from(last.side != ASK);
+        let Some(burst) = &mut self.bursts[at] else {
             return;
         };
-        let began = self.taken[burst.from];
-        let quiet = self.taken[first_back]
-            .ts
-            .saturating_sub(self.taken[burst.to].ts);
-        if f64::from(burst.count) < parameters.ignition_trades
-            || quiet > self.back_ns
-            || self.after != NULL && began.ts <= self.after
-        {
+        if last.ts.saturating_sub(burst.last) > self.back_ns {
+            self.bursts[at] = None;
+            return;
+        }
+        burst.back = burst.back.saturating_add(last.size);
+        burst.returns += 1;
+        if burst.ids.len() < TAKEN_MAX {
+            burst.ids.extend(last.id);
+        }
+        if burst.returns < 2 {
             return;
         }
         let seconds = self.burst_ns as f64 * 1e-9;
-        let usual =
-            self.volume[usize::from(burst_side == ASK)].per_second(last.ts, market.since) * seconds;
+        let usual = self.volume[at].per_second(last.ts, market.since) * seconds;
         let times = burst.size as f64 / usual.max(1.0);
-        let share = back as f64 / burst.size.max(1) as f64;
+        let share = burst.back as f64 / burst.size.max(1) as f64;
         let evidence = vec![
-            ("volume", ramp(times.ln(), 0.0, 3.0)),
-            ("the price went its way", ramp(burst.moved, 0.0, 4.0)),
+            ("volume", ramp(times.ln(), 0.0, 4.0)),
+            ("the price went its way", ramp(burst.moved, 0.0, 6.0)),
             (
                 "one way",
                 1.0 - ramp(burst.against as f64 / burst.size.max(1) as f64, 0.0, 0.5),
             ),
-            ("traded back", ramp(share, 0.0, 0.5)),
+            ("equal sizes", burst.equal),
             ("trades", ramp(f64::from(burst.count), 2.0, 8.0)),
+            ("traded back", ramp(share, 0.0, 0.5)),
         ];
         let against = vec![("more came back than went", ramp(share, 1.0, 3.0))];
-        let sum: f64 = evidence.iter().map(|(_, part)| part).sum();
-        let score = logistic(4.0 * (sum - 3.6) - 2.0 * against[0].1);
+        let score = logistic(BIAS + weighed(&evidence, &FOR) - weighed(&against, &AGAINST));
         if score < parameters.ignition_threshold {
             return;
         }
-        let orders: Vec<&Taken> = self.taken.range(burst.from..).collect();
-        let mut finding = Finding::new(Kind::MomentumIgnition, burst_side);
-        (finding.began, finding.began_seq) = (began.ts, began.seq);
-        finding.ended = last.ts;
-        finding.price_low = orders.iter().map(|taken| taken.price).min().unwrap_or(0);
-        finding.price_high = orders.iter().map(|taken| taken.price).max().unwrap_or(0);
-        (finding.size, finding.filled) = (burst.size, burst.size.saturating_add(back));
-        (finding.score, finding.evidence, finding.against) = (score, evidence, against);
-        finding.order_ids = orders.iter().filter_map(|taken| taken.id).collect();
-        finding.orders = orders.len() as u64;
-        self.after = last.ts.saturating_add(self.back_ns);
-        out.tell(finding);
-    }
-
-    /// The densest trades of a side that end before a place.
-    fn burst(&self, before: usize, side: u8, market: &Market) -> Option<Burst> {
-        let last = (0..before)
-            .rev()
-            .find(|&nth| self.taken[nth].side == side)?;
-        let end = self.taken[last].ts;
-        let mut burst = Burst {
-            count: 0,
-            size: 0,
-            against: 0,
-            from: last,
-            to: last,
-            moved: 0.0,
+        let Some(burst) = self.bursts[at].take() else {
+            return;
         };
-        for nth in (0..=last).rev() {
-            let taken = self.taken[nth];
-            if end.saturating_sub(taken.ts) > self.burst_ns {
-                break;
-            }
-            if taken.side == side {
-                burst.count += 1;
-                burst.size = burst.size.saturating_add(taken.size);
-                burst.from = nth;
-            } else {
-                burst.against = burst.against.saturating_add(taken.size);
-            }
-        }
-        let (from, to) = (self.taken[burst.from].mid, self.taken[before].mid);
-        if from != NULL && to != NULL && market.swing > 0.0 {
-            let sign = if side == ASK { -1.0 } else { 1.0 };
-            burst.moved = sign * (to as f64 - from as f64) / market.swing;
-        }
-        Some(burst)
+        let mut finding = Finding::new(Kind::MomentumIgnition, other(last.side));
+        (finding.began, finding.began_seq) = (burst.from.ts, burst.from.seq);
+        finding.ended = last.ts;
+        (finding.price_low, finding.price_high) = burst.prices;
+        (finding.size, finding.filled) = (burst.size, burst.size.saturating_add(burst.back));
+        (finding.score, finding.evidence, finding.against) = (score, evidence, against);
+        finding.orders = u64::from(burst.count) + u64::from(burst.returns);
+        finding.order_ids = burst.ids;
+        self.after = last.ts.saturating_add(self.back_ns / 2);
+        out.tell(finding);
     }
 
     pub fn forget(&mut self) {
         self.taken.clear();
+        self.waiting = false;
+        self.bursts = [None, None];
         self.mid = NULL;
     }
 
     pub fn rescale(&mut self, price: i64, size: i64) {
+        for burst in self.bursts.iter_mut().flatten() {
+            for value in [&mut burst.prices.0, &mut burst.prices.1] {
+                *value = value.saturating_mul(price);
+            }
+            for value in [&mut burst.size, &mut burst.against, &mut burst.back] {
+                *value = value.saturating_mul(size);
+            }
+        }
         for taken in &mut self.taken {
             taken.size = taken.size.saturating_mul(size);
             for value in [&mut taken.price, &mut taken.mid] {

@@ -10,9 +10,9 @@ use crate::detect::parameters::{Parameters, ns};
 use crate::detect::spoof::{gained, surroundings, weighed};
 use crate::events::ASK;
 
-const BIAS: f64 = -4.0;
-const FOR: [f64; 7] = [3.0, 2.0, 1.0, 1.0, 2.0, 2.0, 1.0];
-const AGAINST: [f64; 6] = [4.0, 3.0, 4.0, 1.5, 1.0, 2.0];
+const BIAS: f64 = -6.8;
+const FOR: [f64; 7] = [1.9, 1.4, 1.3, 1.1, 1.5, 3.8, 1.9];
+const AGAINST: [f64; 6] = [3.4, 3.7, 3.4, 0.5, 0.0, 1.1];
 
 /// Those that went with one: same side, about one size, come and gone together; oldest end first.
 pub fn group(gone: &VecDeque<Gone>, at: usize, parameters: &Parameters) -> Vec<usize> {

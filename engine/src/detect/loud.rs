@@ -47,6 +47,8 @@ pub struct Shown {
     pub share: f64,
     /// How far it tilted the imbalance of what rests there.
     pub tilt: f64,
+    /// How many more orders than usual came with it.
+    pub company: f64,
     /// An order of its size went just before.
     pub renewed: bool,
 }
@@ -224,6 +226,7 @@ impl Loud {
             high: size as f64 / high.max(1.0),
             share: size as f64 / own.max(1.0),
             tilt,
+            company: company(market, step.ts),
             renewed,
         };
         self.shown.insert(step.id, shown);
@@ -380,6 +383,13 @@ impl Loud {
             went.size = went.size.saturating_mul(size);
         }
     }
+}
+
+/// How many orders of either side came in the 40 ms up to now, this one left out, beyond the usual.
+fn company(market: &Market, ts: i64) -> f64 {
+    let from = ts.saturating_sub(40_000_000);
+    let came = market.moved(0, from, ts).1 + market.moved(1, from, ts).1;
+    f64::from(came.saturating_sub(1))
 }
 
 /// Whether two sizes differ by at most a share of the larger.

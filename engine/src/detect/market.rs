@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::detect::depth::Depth;
-use crate::detect::rates::{FAR_BUCKET, Rate, Recurring, Sizes, bucket};
+use crate::detect::rates::{FAR_BUCKET, Rate, Recurring, Sizes, Volumes, bucket};
 use crate::events::{
     ASK, BID, CLEAR, DONE, LATE, MATCH, NULL, OPEN, REASON_FILLED, REENTRY, SNAPSHOT,
 };
@@ -26,7 +26,6 @@ const AGE_NS: i64 = 50_000_000;
 #[derive(Clone, Copy)]
 pub struct Traded {
     pub ts: i64,
-    pub seq: i64,
     /// Of the maker.
     pub side: u8,
     pub id: Id,
@@ -44,6 +43,72 @@ struct Slot {
     opened: [u32; 2],
 }
 
+/// How much oftener orders come near the touch so soon behind a trade than at any time: traders follow
+/// trades, on each market at their own pace.
+#[derive(Clone, Copy, Default)]
+struct Following {
+    came: [f64; DELAYS],
+    seconds: [f64; DELAYS],
+    last: i64,
+}
+
+/// Upper bounds of delays behind a trade (ns); the last has none.
+const DELAYS: usize = 7;
+const DELAY_NS: [i64; DELAYS - 1] = [
+    2_000_000,
+    5_000_000,
+    20_000_000,
+    60_000_000,
+    150_000_000,
+    300_000_000,
+];
+/// Counts are halved when so much time is counted (s).
+const FOLLOWING_SECONDS: f64 = 2_400.0;
+
+impl Following {
+    fn traded(&mut self, ts: i64) {
+        if self.last != 0 {
+            let mut from = 0;
+            let gap = ts.saturating_sub(self.last).clamp(0, 10_000_000_000);
+            for (nth, seconds) in self.seconds.iter_mut().enumerate() {
+                let to = DELAY_NS.get(nth).map_or(gap, |bound| gap.min(*bound));
+                *seconds += to.saturating_sub(from) as f64 * 1e-9;
+                from = to;
+            }
+            if self.seconds.iter().sum::<f64>() > FOLLOWING_SECONDS {
+                for value in self.came.iter_mut().chain(&mut self.seconds) {
+                    *value /= 2.0;
+                }
+            }
+        }
+        self.last = ts;
+    }
+
+    fn came(&mut self, ts: i64) {
+        if self.last != 0 {
+            let delay = ts.saturating_sub(self.last);
+            let nth = DELAY_NS.iter().take_while(|bound| delay > **bound).count();
+            self.came[nth] += 1.0;
+        }
+    }
+
+    /// A delay behind a trade (ns) as the time (s) in which as much comes at any time.
+    fn stretched(&self, delay: i64) -> f64 {
+        let came: f64 = self.came.iter().sum();
+        let usual = (came + 1.0) / (self.seconds.iter().sum::<f64>() + 1.0);
+        let (mut from, mut sum) = (0, 0.0);
+        for nth in 0..DELAYS {
+            let to = DELAY_NS.get(nth).map_or(delay, |bound| delay.min(*bound));
+            let seconds = to.saturating_sub(from).max(0) as f64 * 1e-9;
+            // As if a little of what is usual had been seen everywhere.
+            let rate = (self.came[nth] + 2.0) / (self.seconds[nth] + 2.0 / usual);
+            sum += seconds * (rate / usual).max(1.0);
+            from = to;
+        }
+        sum
+    }
+}
+
 pub struct Market {
     pub ts: i64,
     pub seq: i64,
@@ -58,6 +123,10 @@ pub struct Market {
     /// By the maker's side and its age, at most AGE_NS << nth; the last is of all.
     fills: [[Rate; AGES]; 2],
     cancels: [Rate; 2],
+    following: Following,
+    pub volumes: Volumes,
+    /// What the last aggressive order took so far: when, of which side, how much.
+    taking: (i64, u8, i64),
     slots: Box<[Slot; SLOTS]>,
     /// (which 100 ms, twice the mid at their end).
     mids: Box<[(i64, i64); MIDS]>,
@@ -82,6 +151,9 @@ impl Default for Market {
             trades: VecDeque::with_capacity(TRADES_MAX),
             fills: Default::default(),
             cancels: Default::default(),
+            following: Following::default(),
+            volumes: Volumes::default(),
+            taking: (NULL, 0, 0),
             slots: Box::new([Slot::default(); SLOTS]),
             mids: Box::new([(NULL, NULL); MIDS]),
             mid_at: NULL,
@@ -196,6 +268,7 @@ impl Market {
         self.sizes.add(self.ts, near, size);
         if near < 2 {
             self.recurring.add(self.ts, side, size);
+            self.following.came(self.ts);
         }
         self.slot().opened[usize::from(side == ASK)] += 1;
     }
@@ -216,7 +289,17 @@ impl Market {
         let (Some((side, price, size)), Some(life)) = (told.before, told.life) else {
             return;
         };
+        self.following.traded(self.ts);
         let step = told.step;
+        let (last, from, taken) = self.taking;
+        if (last, from) == (self.ts, side) {
+            self.taking.2 = taken.saturating_add(step.size);
+        } else {
+            if last != NULL {
+                self.volumes.add(last, taken);
+            }
+            self.taking = (self.ts, side, step.size);
+        }
         // Who stood in a snapshot is old.
         let opened = if life.flags == 0 { life.opened } else { 0 };
         let whole = told.after.is_none();
@@ -229,7 +312,6 @@ impl Market {
         }
         self.trades.push_back(Traded {
             ts: self.ts,
-            seq: step.seq,
             side,
             id: step.id,
             price,
@@ -272,16 +354,24 @@ impl Market {
         self.fills[usize::from(side == ASK)][age_of(age)].per_second(self.ts, self.since)
     }
 
+    /// A delay behind a trade (ns) as the time (s) in which as many orders come at any time.
+    pub fn stretched(&self, delay: i64) -> f64 {
+        self.following.stretched(delay)
+    }
+
     /// Events are missing: what rested and was traded is not known any more.
     pub fn clear(&mut self) {
         self.depth.clear();
         self.trades.clear();
+        self.following.last = 0;
         self.touch = [NULL; 2];
     }
 
     pub fn rescale(&mut self, scales: (u8, u8), price: i64, size: i64) {
         self.sizes.adopt(scales.1);
         self.recurring.adopt(scales.1);
+        self.volumes.adopt(scales.1);
+        self.taking.2 = self.taking.2.saturating_mul(size);
         self.depth.rescale(price, size);
         for mid in self
             .touch

@@ -15,6 +15,8 @@ mod rates;
 mod spoof;
 mod stuffing;
 mod synthetic;
+#[cfg(test)]
+mod tests;
 
 use crate::detect::finding::{Finding, Outbox};
 use crate::detect::ignition::Ignition;
@@ -90,6 +92,7 @@ impl Watch for Detectors {
         self.native.advance(ts, out);
         self.synthetic.advance(ts, out);
         self.stuffing.advance(ts, market, parameters, out);
+        self.ignition.advance(ts, market, parameters, out);
         self.loud.advance(ts, market, parameters, out);
     }
 

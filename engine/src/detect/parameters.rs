@@ -35,7 +35,7 @@ parameters! {
     /// A refresh comes so soon behind the fill that used up what was shown.
     iceberg_refresh_ms = 50.0;
     /// Refreshes that are needed where the venue says that the owner amended, or a fill was concluded.
-    iceberg_soft_refreshes = 2.0;
+    iceberg_soft_refreshes = 3.0;
     /// An iceberg that does not show its next peak within this has been executed.
     iceberg_over_ms = 250.0;
     /// A score from here on is told.
@@ -44,8 +44,8 @@ parameters! {
     chain_delay_ms = 300.0;
     /// A venue holds an order without keeping its id where the next comes within this.
     chain_venue_ms = 5.0;
-    /// How many times likelier than at any time an order of some size comes just behind a trade.
-    chain_cluster = 4.0;
+    /// How many times likelier than others an order of the size that was filled comes behind a trade.
+    chain_cluster = 1.5;
     /// Tranches that make a chain.
     chain_tranches = 3.0;
     /// Sizes of tranches differ by at most this share.
@@ -53,6 +53,8 @@ parameters! {
     chain_threshold = 0.5;
     /// A large order is so many times the median of those at its distance.
     spoof_median = 5.0;
+    /// The share of what rests within ten basis points of its side's touch that it has.
+    spoof_share = 0.09;
     /// How far behind the touch it may be shown (basis points).
     spoof_distance_bp = 50.0;
     spoof_life_min_ms = 50.0;
@@ -64,7 +66,7 @@ parameters! {
     /// The same where the venue did not say why it ended: a trade may explain it.
     spoof_unknown_wait_ms = 1_000.0;
     /// An order of the same size within this is the same quote, renewed.
-    spoof_renewed_ms = 200.0;
+    spoof_renewed_ms = 1_000.0;
     spoof_threshold = 0.5;
     /// Orders of a layering are so many times the median at least.
     layer_median = 2.0;
@@ -81,15 +83,17 @@ parameters! {
     /// Cancels an add.
     stuffing_cancels = 0.9;
     stuffing_trades_max = 0.02;
-    /// Share of the messages that few signatures of price and size have, or short lives.
+    /// Share of the messages that few signatures of price and size have.
     stuffing_concentration = 0.5;
+    /// The share that short lives have, instead: orders that a venue rejects live shortly, too.
+    stuffing_short = 0.8;
     /// A life as short as this is short.
     stuffing_life_ms = 50.0;
     /// How much of a second must be so.
     stuffing_share = 0.8;
     /// Bursts closer than this are one.
     stuffing_merge_ms = 2_000.0;
-    stuffing_threshold = 0.5;
+    stuffing_threshold = 0.75;
     /// Aggressive trades of one side in a row, in so much time.
     ignition_trades = 4.0;
     ignition_burst_ms = 3_000.0;

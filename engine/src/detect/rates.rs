@@ -98,6 +98,12 @@ impl Histogram {
         }
     }
 
+    /// The share of those counted that are at least as large.
+    fn above(&self, bin: usize) -> f64 {
+        let above: u32 = self.counts[bin..].iter().sum();
+        (f64::from(above) + 0.5) / (f64::from(self.total) + 1.0)
+    }
+
     fn halve(&mut self) {
         self.total = 0;
         for count in self.counts.iter_mut() {
@@ -105,6 +111,48 @@ impl Histogram {
             self.total += *count;
         }
         self.due = self.total + FRESH;
+    }
+}
+
+fn bin_of(size: i64, unit: f64) -> usize {
+    let bits = (size as f64 / unit).to_bits() >> 49;
+    (bits.saturating_sub(LOWEST) as usize).min(BINS - 2)
+}
+
+/// How much aggressive orders take; sizes are those of the world.
+pub struct Volumes {
+    taken: Histogram,
+    unit: f64,
+    halved: i64,
+}
+
+impl Default for Volumes {
+    fn default() -> Self {
+        Self {
+            taken: Histogram::default(),
+            unit: 1.0,
+            halved: 0,
+        }
+    }
+}
+
+impl Volumes {
+    pub fn adopt(&mut self, size_scale: u8) {
+        self.unit = power_of_ten(size_scale) as f64;
+    }
+
+    pub fn add(&mut self, ts: i64, size: i64) {
+        if ts.saturating_sub(self.halved) > HALVE_NS {
+            self.halved = ts;
+            self.taken.halve();
+        }
+        let bin = bin_of(size.max(1), self.unit);
+        self.taken.add(bin);
+    }
+
+    /// The share of aggressive orders that take at least as much.
+    pub fn above(&self, size: i64) -> f64 {
+        self.taken.above(bin_of(size.max(1), self.unit))
     }
 }
 
@@ -152,8 +200,7 @@ impl Sizes {
             self.halved = ts;
             self.buckets.iter_mut().for_each(Histogram::halve);
         }
-        let bits = (size as f64 / self.unit).to_bits() >> 49;
-        let bin = (bits.saturating_sub(LOWEST) as usize).min(BINS - 2);
+        let bin = bin_of(size, self.unit);
         self.buckets[bucket].add(bin);
         if bucket != FAR_BUCKET {
             self.buckets[BUCKETS].add(bin);

@@ -3,7 +3,7 @@
 
 use crate::detect::finding::{Finding, Kind, Outbox, Parts, logistic, ramp};
 use crate::detect::loud::{Gone, Loud};
-use crate::detect::market::{Market, other};
+use crate::detect::market::{Market, Traded, other};
 use crate::detect::parameters::Parameters;
 use crate::detect::rates::bucket;
 use crate::events::{ASK, NULL};
@@ -14,9 +14,9 @@ const TRADES_LOOKED: usize = 128;
 const SECOND: f64 = 1e9;
 
 /// Weights of the parts, by logistic regression over simulated markets of the tuning seeds.
-const BIAS: f64 = -6.0;
-const FOR: [f64; 8] = [2.0, 1.5, 1.0, 5.0, 1.0, 1.0, 0.5, 0.5];
-const AGAINST: [f64; 6] = [3.0, 3.0, 2.0, 1.5, 1.0, 1.0];
+const BIAS: f64 = -10.1;
+const FOR: [f64; 11] = [0.2, 0.0, 1.6, 8.5, 1.0, 1.4, 3.0, 1.4, 0.6, 0.0, 0.0];
+const AGAINST: [f64; 6] = [5.1, 5.0, 4.0, 0.0, 0.0, 0.5];
 
 /// What was traded on the other side while orders stood.
 pub struct Gained {
@@ -25,12 +25,15 @@ pub struct Gained {
     /// The same for a trade of who took from the side that was shown.
     pub taken: f64,
     pub order: Option<Id>,
+    /// Of the order that was filled: whether wholly, its size.
+    pub whole: bool,
+    pub size: i64,
 }
 
 /// `-ln` of the probability of something of this rate (a second) in this time (ns), as 0 to 1.
 pub fn surprise(rate: f64, time: i64) -> f64 {
     let expected = rate * (time as f64 / SECOND + 0.02);
-    ramp(-(-(-expected).exp_m1()).max(1e-9).ln(), 0.0, 6.0)
+    ramp(-(-(-expected).exp_m1()).max(1e-9).ln(), 0.0, 8.0)
 }
 
 pub fn gained(market: &Market, side: u8, opened: i64, ended: i64) -> Gained {
@@ -38,6 +41,8 @@ pub fn gained(market: &Market, side: u8, opened: i64, ended: i64) -> Gained {
         passive: 0.0,
         taken: 0.0,
         order: None,
+        whole: false,
+        size: 0,
     };
     let age = ended.saturating_sub(opened);
     let mut taken = false;
@@ -50,8 +55,14 @@ pub fn gained(market: &Market, side: u8, opened: i64, ended: i64) -> Gained {
         }
         let before = ended.saturating_sub(trade.ts);
         if trade.side != side && found.order.is_none() && trade.opened > opened {
-            found.passive = surprise(market.fill_rate(other(side), age), before);
+            // As much as its taker took is seldom taken: that counts, too.
+            let of_it = |one: &&Traded| (one.ts, one.side) == (trade.ts, trade.side);
+            let near = market.trades.iter().rev().take(TRADES_LOOKED).filter(of_it);
+            let taken = near.fold(0, |sum: i64, one| sum.saturating_add(one.size));
+            let rate = market.fill_rate(other(side), age) * market.volumes.above(taken);
+            found.passive = surprise(rate, before);
             found.order = Some(trade.id);
+            (found.whole, found.size) = (trade.whole, trade.size);
         } else if trade.side == side && !taken {
             found.taken = surprise(market.fill_rate(side, i64::MAX), before);
             taken = true;
@@ -103,6 +114,16 @@ pub fn parts(loud: &Loud, gone: &Gone, market: &Market) -> (Parts, Parts) {
         ("share of the depth", ramp(shown.share, 0.0, 0.5)),
         ("a fill on the other side", gained.passive),
         ("a trade the other way", gained.taken),
+        ("filled wholly", f64::from(u8::from(gained.whole))),
+        (
+            "much larger than it",
+            if gained.size > 0 {
+                ramp((shown.size as f64 / gained.size as f64).ln(), 0.0, 4.0)
+            } else {
+                0.0
+            },
+        ),
+        ("came alone", 1.0 - ramp(shown.company, 0.0, 3.0)),
         ("the price went its way", ramp(moved, 0.0, 3.0)),
         ("withdrawn when near", f64::from(u8::from(near))),
         ("repeated", ramp(f64::from(sizes.max(places / 4)), 0.0, 3.0)),
@@ -149,7 +170,7 @@ pub fn judge(
     };
     let far = touch.abs_diff(shown.price) as f64 * 1e4
         > parameters.spoof_distance_bp * touch.unsigned_abs() as f64;
-    if !gone.is_large(parameters) || executed || far {
+    if !gone.is_large(parameters) || executed || far || shown.share < parameters.spoof_share {
         return;
     }
     let (evidence, against) = parts(loud, gone, market);

@@ -19,6 +19,8 @@ const SIGNATURES: usize = 256;
 const FEW: usize = 5;
 /// Orders that are remembered, to be named.
 const ORDERS: usize = 512;
+/// Those of a burst come no farther apart (ns).
+const ALONE_NS: i64 = 60_000_000;
 /// Eighths of octaves of messages a second.
 const BINS: usize = 192;
 /// Seconds after which all counts are halved: about the last half hour counts.
@@ -265,7 +267,7 @@ impl Stuffing {
         if lasting < parameters.stuffing_share
             || balance < parameters.stuffing_cancels
             || trades > parameters.stuffing_trades_max
-            || few.max(short) < parameters.stuffing_concentration
+            || (few < parameters.stuffing_concentration && short < parameters.stuffing_short)
         {
             return;
         }
@@ -290,7 +292,7 @@ impl Stuffing {
         if score < parameters.stuffing_threshold {
             return;
         }
-        let began = window
+        let first = window
             .iter()
             .map(|slot| slot.nth)
             .min()
@@ -302,16 +304,22 @@ impl Stuffing {
             .filter(|seq| *seq != NULL)
             .min();
         let named = |came: &&Came| {
-            came.ts >= began
+            came.ts >= first
                 && (few < 0.3 || counts[..FEW].iter().any(|count| count.1 == came.signature))
         };
-        let orders: Vec<&Came> = self
+        let mut orders: Vec<&Came> = self
             .came
             .iter()
             .rev()
             .filter(named)
             .take(ORDERS_MAX)
             .collect();
+        // Whoever came alone before them is somebody else.
+        let alone = |pair: &[&Came]| pair[0].ts.saturating_sub(pair[1].ts) > ALONE_NS;
+        if let Some(last) = orders.windows(2).position(alone) {
+            orders.truncate(last + 1);
+        }
+        let began = orders.last().map_or(first, |came| came.ts);
         let asks = orders.iter().filter(|came| came.place.0 == ASK).count();
         let side = if asks * 2 > orders.len() { ASK } else { BID };
         let mut finding = Finding::new(Kind::QuoteStuffing, side);

@@ -6,11 +6,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::detect::finding::{Finding, Kind, ORDERS_MAX, Outbox, Phase, logistic, ramp};
+use crate::detect::finding::{Finding, Kind, Outbox, Phase, logistic, ramp};
 use crate::detect::loud::alike;
 use crate::detect::market::{Market, is_new};
 use crate::detect::parameters::{Parameters, ns};
-use crate::events::{ASK, CHANGE, DONE, EVICT, LATE, MATCH, REASON_TRADED_AS_TAKER};
+use crate::events::{ASK, CHANGE, DONE, EVICT, LATE, MATCH, REASON_FILLED, REASON_TRADED_AS_TAKER};
 use crate::ids::Id;
 use crate::table::IdHashes;
 use crate::watch::Told;
@@ -18,11 +18,18 @@ use crate::watch::Told;
 /// Fills of a side that wait for the next tranche; the oldest is forgotten beyond.
 const FILLS_MAX: usize = 64;
 /// Chains whose last order stands; the oldest is forgotten beyond.
-const CHAINS_MAX: usize = 4_096;
+const CHAINS_MAX: usize = 2_048;
+/// Orders that a chain names.
+const IDS_MAX: usize = 64;
+/// Orders that may be the next behind one that went.
+const BRANCHES_MAX: u32 = 3;
+/// Chains that were told are remembered, to go on within AGAIN_NS.
+const TOLD_MAX: usize = 32;
+const AGAIN_NS: i64 = 5_000_000_000;
 /// A link is at most so unlikely (natural logarithm): what is usual is not known better.
 const LINK_MOST: f64 = 6.0;
 /// Delays below this count as this long (ns).
-const DELAY_LEAST: i64 = 10_000_000;
+const DELAY_LEAST: i64 = 5_000_000;
 
 /// Mean and spread of times.
 #[derive(Clone, Copy, Default)]
@@ -72,10 +79,23 @@ struct Chain {
     number: u64,
 }
 
+/// An order that went, behind which the next tranche may come.
 struct Fill {
     ts: i64,
     id: Id,
+    /// False where it was canceled: the next one goes on and proves nothing.
+    filled: bool,
+    /// How many orders may be the next.
+    branches: u32,
     chain: Chain,
+}
+
+/// What is left of a chain that was told.
+#[derive(Default)]
+struct Ending {
+    /// Ends that may still go on.
+    open: u32,
+    filled: bool,
 }
 
 pub struct Synthetic {
@@ -84,6 +104,10 @@ pub struct Synthetic {
     /// By the id of the order that stands.
     chains: HashMap<Id, Chain, IdHashes>,
     order: VecDeque<(i64, Id)>,
+    /// Chains that were told and go on, by their number.
+    endings: HashMap<u64, Ending>,
+    /// The last that were told: side, tranche, when they went on last, number.
+    told: VecDeque<(u8, i64, i64, u64)>,
     delay_ns: i64,
     venue_ns: i64,
 }
@@ -94,24 +118,43 @@ impl Synthetic {
             fills: Default::default(),
             chains: HashMap::default(),
             order: VecDeque::new(),
+            endings: HashMap::new(),
+            told: VecDeque::new(),
             delay_ns: ns(parameters.chain_delay_ms),
             venue_ns: ns(parameters.chain_venue_ms),
         }
     }
 
-    /// Fills that nothing came behind in time.
+    /// Orders that went and that nothing came behind in time.
     pub fn advance(&mut self, ts: i64, out: &mut Outbox) {
-        for fills in &mut self.fills {
-            while let Some(fill) = fills.front() {
-                if ts.saturating_sub(fill.ts) <= self.delay_ns && fills.len() <= FILLS_MAX {
+        for at in 0..self.fills.len() {
+            while let Some(fill) = self.fills[at].front() {
+                if ts.saturating_sub(fill.ts) <= self.delay_ns && self.fills[at].len() <= FILLS_MAX
+                {
                     break;
                 }
-                if let Some(fill) = fills.pop_front()
-                    && fill.chain.number != 0
-                {
-                    tell(fill.chain, Phase::Executed, None, out);
+                if let Some(fill) = self.fills[at].pop_front() {
+                    self.close(&fill.chain, fill.filled, out);
                 }
             }
+        }
+    }
+
+    /// One end of a chain goes no further.
+    fn close(&mut self, chain: &Chain, filled: bool, out: &mut Outbox) {
+        let Some(ending) = self.endings.get_mut(&chain.number) else {
+            return;
+        };
+        ending.open = ending.open.saturating_sub(1);
+        ending.filled |= filled;
+        if ending.open == 0 {
+            let phase = if ending.filled {
+                Phase::Executed
+            } else {
+                Phase::Cancelled
+            };
+            self.endings.remove(&chain.number);
+            tell(chain, phase, None, out);
         }
     }
 
@@ -126,12 +169,11 @@ impl Synthetic {
         let step = told.step;
         match step.kind {
             _ if step.flags & LATE != 0 => {}
-            MATCH if told.after.is_none() => self.fill(told, parameters),
-            DONE | EVICT => {
-                if let Some(chain) = self.chains.remove(&step.id)
-                    && chain.number != 0
-                {
-                    tell(chain, Phase::Cancelled, None, out);
+            MATCH if told.after.is_none() => self.fill(told, parameters, market, out),
+            DONE if step.reason != REASON_FILLED => self.cancel(told, out),
+            EVICT => {
+                if let Some(chain) = self.chains.remove(&step.id) {
+                    self.close(&chain, false, out);
                 }
             }
             CHANGE if step.reason != REASON_TRADED_AS_TAKER => {
@@ -146,8 +188,33 @@ impl Synthetic {
         }
     }
 
+    /// A tranche is withdrawn: another may take its place.
+    fn cancel(&mut self, told: &Told, out: &mut Outbox) {
+        let step = told.step;
+        let Some(mut chain) = self.chains.remove(&step.id) else {
+            return;
+        };
+        if chain.links < 1 || told.before.is_none() {
+            self.close(&chain, false, out);
+            return;
+        }
+        chain.ended = step.ts;
+        self.went(step.ts, step.id, false, chain);
+    }
+
+    fn went(&mut self, ts: i64, id: Id, filled: bool, chain: Chain) {
+        let fills = &mut self.fills[usize::from(chain.side == ASK)];
+        fills.push_back(Fill {
+            ts,
+            id,
+            filled,
+            branches: 0,
+            chain,
+        });
+    }
+
     /// An order is filled: it may be a tranche.
-    fn fill(&mut self, told: &Told, parameters: &Parameters) {
+    fn fill(&mut self, told: &Told, parameters: &Parameters, market: &Market, out: &mut Outbox) {
         let step = told.step;
         let (Some((side, price, _)), Some(life)) = (told.before, told.life) else {
             return;
@@ -155,6 +222,9 @@ impl Synthetic {
         let chain = self.chains.remove(&step.id);
         let whole = alike(life.filled, life.size_first, parameters.chain_size);
         if !whole || life.flags != 0 {
+            if let Some(chain) = chain {
+                self.close(&chain, true, out);
+            }
             return;
         }
         let mut chain = chain.unwrap_or_else(|| Chain {
@@ -181,15 +251,13 @@ impl Synthetic {
         });
         chain.filled = chain.filled.saturating_add(life.filled);
         chain.ended = step.ts;
-        let fills = &mut self.fills[usize::from(side == ASK)];
-        fills.push_back(Fill {
-            ts: step.ts,
-            id: step.id,
-            chain,
-        });
+        if chain.number != 0 {
+            tell(&chain, Phase::Traded, Some(market), out);
+        }
+        self.went(step.ts, step.id, true, chain);
     }
 
-    /// An order comes: it may be the next tranche behind one of the fills.
+    /// An order comes: it may be the next tranche behind one of those that went.
     fn come(
         &mut self,
         told: &Told,
@@ -202,67 +270,51 @@ impl Synthetic {
         let Some((side, price, size)) = told.after else {
             return;
         };
-        let fills = &mut self.fills[usize::from(side == ASK)];
-        if fills.is_empty() {
+        let at = usize::from(side == ASK);
+        if self.fills[at].is_empty() {
             return;
         }
-        let best = market.touch[usize::from(side == ASK)];
-        let near = market.spread.max(1.0);
-        let mut found: Option<(usize, (u64, i64))> = None;
-        for (nth, fill) in fills.iter().enumerate() {
-            if fill.id == step.id {
-                // The venue shows the next peak of its own iceberg.
-                fills.remove(nth);
-                return;
-            }
-            let delay = step.ts.saturating_sub(fill.ts);
-            let off = price.abs_diff(fill.chain.price) as f64;
-            if delay <= 0
-                || !alike(fill.chain.tranche, size, parameters.chain_size)
-                || off > near && (price != best || off > 4.0 * near)
-            {
-                continue;
-            }
-            let rank = (fill.chain.tranche.abs_diff(size), delay);
-            if found.is_none_or(|(_, least)| rank < least) {
-                found = Some((nth, rank));
-            }
+        let near = (market.touch[at], market.spread.max(1.0));
+        let Some(nth) = self.next_of(told, near, parameters, out) else {
+            return;
+        };
+        let fill = &mut self.fills[at][nth];
+        fill.branches += 1;
+        let (filled, mut chain) = (fill.filled, fill.chain.clone());
+        let delay = step.ts.saturating_sub(fill.ts);
+        if filled {
+            let rate = market
+                .recurring
+                .per_second(step.ts, market.since, side, size);
+            let time = market.stretched(delay.max(DELAY_LEAST));
+            let chance = -(-rate.max(0.01) * parameters.chain_cluster * time).exp_m1();
+            chain.surprise += (-chance.ln()).min(LINK_MOST);
+            chain.links = chain.links.saturating_add(1);
+            chain.prompt += u32::from(delay <= self.venue_ns);
+            chain.same_price += u32::from(price == chain.price);
+            chain.equal += u32::from(size == chain.tranche);
+            chain.delays.add(delay);
         }
-        let Some((_, (_, delay))) = found else {
-            return;
-        };
-        let fill = found.and_then(|(nth, _)| fills.remove(nth));
-        let Some(Fill { mut chain, .. }) = fill else {
-            return;
-        };
-        let rate = market
-            .recurring
-            .per_second(step.ts, market.since, side, size);
-        let time = delay.max(DELAY_LEAST) as f64 * 1e-9;
-        let chance = -(-rate.max(0.01) * parameters.chain_cluster * time).exp_m1();
-        chain.surprise += (-chance.ln()).min(LINK_MOST);
-        chain.links = chain.links.saturating_add(1);
-        chain.prompt += u32::from(delay <= self.venue_ns);
-        chain.same_price += u32::from(price == chain.price);
-        chain.equal += u32::from(size == chain.tranche);
-        chain.delays.add(delay);
         chain.intervals.add(step.ts.saturating_sub(chain.opened));
         (chain.opened, chain.price) = (step.ts, price);
         chain.prices = (chain.prices.0.min(price), chain.prices.1.max(price));
         chain.size = chain.size.saturating_add(size);
         chain.orders += 1;
-        if chain.ids.len() < ORDERS_MAX {
+        if chain.ids.len() < IDS_MAX {
             chain.ids.push(step.id);
         }
         let enough = f64::from(chain.links) + 1.0 >= parameters.chain_tranches;
-        if chain.number != 0 {
-            tell(chain.clone(), Phase::Traded, Some(market), out);
-        } else if enough
+        if chain.number == 0
+            && enough
             && !(keeps_ids && chain.prompt == chain.links)
             && score(&chain, market) >= parameters.chain_threshold
         {
-            chain.number = out.next_number();
-            tell(chain.clone(), Phase::Detected, Some(market), out);
+            self.find(&mut chain, market, out);
+        } else if let Some(ending) = self.endings.get_mut(&chain.number) {
+            ending.open = ending.open.saturating_add(1);
+            if let Some(told) = self.told.iter_mut().find(|told| told.3 == chain.number) {
+                told.2 = step.ts;
+            }
         }
         self.chains.insert(step.id, chain);
         self.order.push_back((step.ts, step.id));
@@ -272,18 +324,78 @@ impl Synthetic {
                 .chains
                 .get(&id)
                 .is_some_and(|chain| chain.opened == opened)
+            && let Some(chain) = self.chains.remove(&id)
         {
-            self.chains.remove(&id);
+            self.close(&chain, false, out);
         }
+    }
+
+    /// Which of those that went an order goes on: of equal size rather, then the latest.
+    fn next_of(
+        &mut self,
+        told: &Told,
+        (best, near): (i64, f64),
+        parameters: &Parameters,
+        out: &mut Outbox,
+    ) -> Option<usize> {
+        let (step, (side, price, size)) = (told.step, told.after?);
+        let fills = &mut self.fills[usize::from(side == ASK)];
+        if let Some(nth) = fills.iter().position(|fill| fill.id == step.id) {
+            // The venue shows the next peak of its own iceberg.
+            let fill = fills.remove(nth)?;
+            self.close(&fill.chain, true, out);
+            return None;
+        }
+        let rank = |fill: &Fill| {
+            let delay = step.ts.saturating_sub(fill.ts);
+            let off = price.abs_diff(fill.chain.price) as f64;
+            let fits = delay > 0
+                && fill.branches < BRANCHES_MAX
+                && alike(fill.chain.tranche, size, parameters.chain_size)
+                && (off <= near || price == best && off <= 4.0 * near);
+            let better = fill.chain.links.min(9);
+            fits.then(|| (fill.chain.tranche.abs_diff(size), u32::MAX - better, delay))
+        };
+        let ranked = fills.iter().enumerate();
+        let ranked = ranked.filter_map(|(nth, fill)| rank(fill).map(|rank| (rank, nth)));
+        ranked.min().map(|(_, nth)| nth)
+    }
+
+    /// A chain is told of, or goes on with one that was told and had been lost from sight.
+    fn find(&mut self, chain: &mut Chain, market: &Market, out: &mut Outbox) {
+        let again = self.told.iter().rev().find(|(side, tranche, last, _)| {
+            *side == chain.side
+                && alike(*tranche, chain.tranche, 0.05)
+                && chain.began.saturating_sub(*last) <= AGAIN_NS
+        });
+        let (number, phase) = match again {
+            Some((_, _, _, number)) => (*number, Phase::Traded),
+            None => (out.next_number(), Phase::Detected),
+        };
+        chain.number = number;
+        self.told.retain(|told| told.3 != number);
+        if self.told.len() >= TOLD_MAX {
+            self.told.pop_front();
+        }
+        self.told
+            .push_back((chain.side, chain.tranche, chain.opened, number));
+        let ending = self.endings.entry(number).or_default();
+        ending.open = ending.open.saturating_add(1);
+        tell(chain, phase, Some(market), out);
     }
 
     pub fn forget(&mut self) {
         self.fills.iter_mut().for_each(VecDeque::clear);
         self.chains.clear();
         self.order.clear();
+        self.endings.clear();
+        self.told.clear();
     }
 
     pub fn rescale(&mut self, price: i64, size: i64) {
+        for told in &mut self.told {
+            told.1 = told.1.saturating_mul(size);
+        }
         let fills = self.fills.iter_mut().flatten();
         for chain in fills
             .map(|fill| &mut fill.chain)
@@ -318,7 +430,7 @@ fn score(chain: &Chain, market: &Market) -> f64 {
     logistic(-expected(chain, market) - 1.0 - 6.0 * clocked(chain))
 }
 
-fn tell(chain: Chain, phase: Phase, market: Option<&Market>, out: &mut Outbox) {
+fn tell(chain: &Chain, phase: Phase, market: Option<&Market>, out: &mut Outbox) {
     let links = f64::from(chain.links).max(1.0);
     // A venue that holds orders without keeping their ids shows the next within milliseconds.
     let native = f64::from(chain.prompt) >= 0.8 * links;
@@ -334,7 +446,7 @@ fn tell(chain: Chain, phase: Phase, market: Option<&Market>, out: &mut Outbox) {
     finding.ended = chain.ended.max(chain.opened);
     (finding.price_low, finding.price_high) = chain.prices;
     (finding.size, finding.filled) = (chain.size, chain.filled);
-    finding.score = market.map_or(1.0, |market| score(&chain, market));
+    finding.score = market.map_or(1.0, |market| score(chain, market));
     finding.evidence = vec![
         ("tranches", ramp(links + 1.0, 1.0, 8.0)),
         ("unlikely by chance", ramp(chain.surprise, 0.0, 20.0)),
@@ -345,8 +457,8 @@ fn tell(chain: Chain, phase: Phase, market: Option<&Market>, out: &mut Outbox) {
             1.0 - ramp(chain.delays.variation(), 0.0, 1.5),
         ),
     ];
-    finding.against = vec![("slices by the clock", clocked(&chain))];
-    finding.order_ids = chain.ids;
+    finding.against = vec![("slices by the clock", clocked(chain))];
+    finding.order_ids = chain.ids.clone();
     finding.orders = chain.orders;
     out.tell(finding);
 }
