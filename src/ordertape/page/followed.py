@@ -3,7 +3,7 @@ orders, and how much rested in each row of prices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ordertape import limits
 from ordertape._engine import Effects, EventBatch, Flow, Heat, Lifecycles, OrderBook, Rows
@@ -44,15 +44,22 @@ class FollowedBook(Replay):
         self.heats.append(heat)
         return heat
 
+    def watch(self, flow: Flow) -> None:
+        """Knows what rests now, and is told what happens."""
+        self._told_of(self.book, [flow], _lives(self.book.era))
+        self.watchers.append(flow)
+
     def forget(self, heat: Heat) -> None:
         self.heats.remove(heat)
 
-    def _told_of(self, book: OrderBook, heats: list[Heat], lives: Lifecycles | None = None) -> None:
+    def _told_of(
+        self, book: OrderBook, told: Sequence[Heat | Flow], lives: Lifecycles | None = None
+    ) -> None:
         """What rests already, as orders whose beginning nobody saw."""
         if len(book):
             same, rows = OrderBook(codec=book.codec), book.snapshot()
             _, effects = same.apply(rows, effects=True)
-            (self.lives if lives is None else lives).take(rows, effects, same, heats)
+            (self.lives if lives is None else lives).take(rows, effects, same, told)
 
     def _apply(self, part: EventBatch) -> int:
         # Interned ids mean something with their dictionary alone, and readers have one each.

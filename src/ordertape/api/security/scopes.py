@@ -25,6 +25,7 @@ _ALERTS: Final = "/api/v1/orderbook-heatmap/alerts"
 _LARGE: Final = "/api/v1/orderbook-heatmap/large-orders"
 _HEATMAP: Final = "/api/v1/orderbook-heatmap/heatmap"
 _ANALYSIS: Final = "/api/v1/orderbook-heatmap/analysis"
+_FITS: Final = "/api/v1/orderbook-heatmap/fits"
 _METRICS: Final = "/api/v1/orderbook-heatmap/metrics"
 _LIVES: Final = "/api/v1/orderbook-heatmap/lifecycles"
 
@@ -49,6 +50,7 @@ ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/overview"): "read",
     ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/tile"): "read",
     ("GET", f"{_ANALYSIS}/{{exchange}}/{{symbol:path}}"): "read",
+    ("GET", f"{_FITS}/{{name}}/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", _METRICS): "read",
     ("GET", f"{_LIVES}/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_LEVEL3}/gaps/{{exchange}}/{{symbol:path}}"): "read",
