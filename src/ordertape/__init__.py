@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ordertape._engine import Counters, Effects, EventBatch, OrderBook
+    from ordertape.analysis.frames import fit_analysis, plot_analysis, read_analysis
     from ordertape.database.repository import L3Repository
     from ordertape.errors import OrdertapeError
     from ordertape.events import EventKind, Flag, Reason, Side
@@ -51,7 +52,10 @@ __all__ = [
     "Reason",
     "Side",
     "StartL3Request",
+    "fit_analysis",
     "live",
+    "plot_analysis",
+    "read_analysis",
     "read_arrow",
     "read_capture",
     "read_databento",
@@ -80,7 +84,10 @@ _HOMES = {
     "Reason": "events",
     "Side": "events",
     "StartL3Request": "models",
+    "fit_analysis": "analysis.frames",
     "live": "live",
+    "plot_analysis": "analysis.frames",
+    "read_analysis": "analysis.frames",
     "read_arrow": "tape.arrow_reader",
     "read_capture": "replay.capture",
     "read_databento": "tape.databento",

@@ -690,8 +690,8 @@ analysis_step_seconds_max: Final = 86_400
 """Seconds of one window.  Policy: refused."""
 analysis_lives_max: Final = 5_000_000
 """Orders that one fit looks at.  Policy: refused."""
-analysis_trades_max: Final = 500_000
-"""Market orders that one fit looks at.  Policy: refused."""
+analysis_trades_max: Final = 100_000
+"""Market orders that one fit looks at, some ten seconds of work.  Policy: refused."""
 
 # Alerts ------------------------------------------------------------------------------------------
 alert_rules_max: Final = 256

@@ -21,7 +21,17 @@ from ordertape.tape.history import history_of
 from ordertape.tape.lookup import TapeLookup
 from ordertape.times import NS_PER_SECOND, Time, iso_from_ns, parse_time
 
-__all__ = ["Period", "Walked", "measure", "measured", "period_of", "values_of", "walk_flow"]
+__all__ = [
+    "Period",
+    "Walked",
+    "measure",
+    "measured",
+    "period_of",
+    "plain_value",
+    "require_step",
+    "values_of",
+    "walk_flow",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +126,7 @@ def walk_flow(
             flow.advance(end + limits.attribution_horizon_ms * 1_000_000)
         _drain(flow, walked)
         for one in walked:
+            one.ended(passing.walk.lives.waiting(), None)
             one.alive(passing.walk.lives.alive())
             one.gaps(gaps)
 
@@ -194,11 +205,18 @@ def measured(windows: Windows, metrics: Iterable[Metric]) -> dict[str, Any]:
 
 def values_of(columns: dict[str, Any], nth: int) -> dict[str, float | None]:
     """The metrics of one window, None where they are null."""
-    found: dict[str, float | None] = {}
-    for name, values in columns.items():
-        value = float(values[nth])
-        found[name] = value if np.isfinite(value) else None
-    return found
+    return {name: plain_value(values[nth]) for name, values in columns.items()}
+
+
+def plain_value(value: Any) -> Any:
+    """A number as JSON has it: None where it is not finite; texts and None as they are."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    return float(value) if np.isfinite(value) else None
 
 
 def whole(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ordertape._engine import NULL, Flow, Rows
 from ordertape.times import NS_PER_SECOND
 
-__all__ = ["GAP_SHARE_MAX", "Windows", "wide_of"]
+__all__ = ["GAP_SHARE_MAX", "Windows", "dimensions", "wide_of"]
 
 Floats = npt.NDArray[np.float64]
 GAP_SHARE_MAX: Final = 0.05

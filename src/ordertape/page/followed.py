@@ -3,7 +3,7 @@ and how much rested in each row of prices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ordertape import limits
 from ordertape._engine import Effects, EventBatch, Flow, Heat, Lifecycles, OrderBook, Rows
@@ -26,7 +26,7 @@ class FollowedBook(Replay):
         self._codecs = MarketCodecs(book.codec)
         self._applied = applied
         self.lives = _lives(book.era)
-        self._told_of(book)
+        self._told_of(book, self.lives)
 
     def heat(self, group: int, min_size: int) -> Heat:
         """One that knows what rests now; it is kept up to date until ``forget``."""
@@ -34,15 +34,20 @@ class FollowedBook(Replay):
         self.heats.append(heat)
         return heat
 
+    def watch(self, flow: Flow) -> None:
+        """Knows what rests now, and is told what happens."""
+        self._told_of(self.book, _lives(self.book.era), [flow])
+        self.watchers.append(flow)
+
     def forget(self, heat: Heat) -> None:
         self.heats.remove(heat)
 
-    def _told_of(self, book: OrderBook) -> None:
+    def _told_of(self, book: OrderBook, lives: Lifecycles, watchers: Sequence[Flow] = ()) -> None:
         """What rests already, as orders whose beginning nobody saw."""
         if len(book):
             same, rows = OrderBook(codec=book.codec), book.snapshot()
             _, effects = same.apply(rows, effects=True)
-            self.lives.take(rows, effects, same)
+            lives.take(rows, effects, same, watchers)
 
     def _apply(self, part: EventBatch) -> int:
         # Interned ids mean something with their dictionary alone, and readers have one each.

@@ -20,6 +20,7 @@ from ordertape.models import iso_from_ns
 from ordertape.page.followed import FollowedBook
 from ordertape.page.handles import Handles
 from ordertape.page.heat import BUCKET_NS, HEAT_ROWS
+from ordertape.page.metrics import LiveMetrics
 from ordertape.page.view import Out, View, Wish, text_out
 from ordertape.tape.history import History
 from ordertape.tape.marks import Mark
@@ -59,6 +60,8 @@ class Asked:
     large_notional: Decimal | None = None
     large_quantile: Decimal | None = None
     level: int = 0
+    metrics: bool = False
+    """Whether it wants to be told the market's metrics, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class Scene:
         self.followed = FollowedBook(book, self._applied)
         self._views: dict[Wish, tuple[View, list[Reader]]] = {}
         self.watchers: list[Watcher] = []
+        self.metrics: LiveMetrics | None = None
+        """From when somebody wanted them."""
         self._counted: deque[tuple[int, int]] = deque(maxlen=6)
         self._latency: list[int] = []
         self._era = book.era
@@ -146,12 +151,15 @@ class Scene:
         """Readers are told of a loss between two moments (ns)."""
         for view, readers in self._views.values():
             _post(readers, [view.gap(from_ns, to_ns, reason)])
+        if self.metrics is not None and to_ns is None:
+            self.metrics.gap(from_ns)
 
     def tick(self, now: int) -> None:
         """Time has come to ``now`` (ns): every reader is sent what changed."""
         self.now = now
         for watcher in self.watchers:
             watcher.tick(now)
+        self._tell_metrics(now)
         if self.followed.book.era != self._era:
             self._era = self.followed.book.era
             for view, readers in self._views.values():
@@ -162,6 +170,14 @@ class Scene:
         for view, readers in self._views.values():
             if outs := view.tick(now):
                 _post(readers, outs)
+
+    def _tell_metrics(self, now: int) -> None:
+        told = None if self.metrics is None else self.metrics.tick(now)
+        if told is None:
+            return
+        out = text_out("metrics", told, now // 1000)
+        for _, readers in self._views.values():
+            _post([reader for reader in readers if reader.asked.metrics], [out])
 
     def tell_status(self, *, force: bool = False) -> None:
         """The state of the market, to everybody, where it changed or ``force``."""
@@ -190,6 +206,8 @@ class Scene:
         opened = text_out("control", self._opened(view), self.now // 1000)
         status = text_out("status", self.status(), self.now // 1000)
         reader.post(Posted([opened, status, *view.keys(self.now)], anew=True))
+        if reader.asked.metrics:
+            self.metrics = self.metrics or LiveMetrics(self.followed, self.history)
 
     def keys(self, reader: Reader) -> None:
         """Everything anew, for a reader that lost something."""

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from ordertape import limits
-from ordertape.analysis.measure import Period, measure, measured, period_of, require_step, values_of
+from ordertape.analysis.fits import FITS, fit_period
+from ordertape.analysis.measure import (
+    Period,
+    measure,
+    measured,
+    period_of,
+    plain_value,
+    require_step,
+    values_of,
+)
 from ordertape.analysis.metrics import METRICS, chosen
 from ordertape.api.answers import exact
 from ordertape.api.context import Api, Exchange, Meant, Symbol, TheApi
@@ -22,6 +31,8 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["analysis"])
 HOUR_NS = 3_600 * NS_PER_SECOND
+NAMES = tuple(FITS)
+FitName = Path(description="one of those that /metrics lists")
 
 
 @router.get(
@@ -77,7 +88,60 @@ async def analysis(
     return exact(await api.work.run(request, answer))
 
 
-@router.get("/metrics", summary="What each metric is: its unit, definition and source")
+@router.get(
+    "/fits/{name}/{exchange}/{symbol:path}",
+    summary="What is fitted to a market's flow over a period",
+    response_class=Response,
+    responses={
+        200: {"description": "as docs/metrics.md says"},
+        409: {"description": "it does not persist"},
+    },
+)
+async def fit(
+    request: Request,
+    api: TheApi,
+    name: Annotated[Literal[NAMES], FitName],  # type: ignore[valid-type]  # made of the table
+    exchange: Exchange,
+    symbol: Symbol,
+    start_time: StartTime = None,
+    end_time: EndTime = None,
+    bar: Annotated[
+        int | None, Query(ge=1, le=3_600, description="seconds a bar, of fits that have bars")
+    ] = None,
+    kernels: Annotated[
+        int | None, Query(ge=1, le=4, description="exponentials of a Hawkes kernel")
+    ] = None,
+) -> Response:
+    meant = _persistent(api.find(exchange, symbol))
+    start, end = period(start_time, end_time)
+    given = {"bar": bar, "kernels": kernels}
+    options = {option: value for option, value in given.items() if value is not None}
+
+    def answer(leave: Leave) -> dict[str, Any]:
+        asked = _bounded(api, meant, start, end)
+        fitted = fit_period(api.lookup(meant), asked, name, options, leave=leave)
+        rows = len(next(iter(fitted.table.values())))
+        return {
+            "exchange": meant.exchange,
+            "symbol": meant.symbol,
+            "start_time": iso_from_ns(asked.start * NS_PER_SECOND),
+            "end_time": iso_from_ns(asked.end * NS_PER_SECOND),
+            "fit": name,
+            "definition": " ".join(FITS[name].definition.split()),
+            "caption": fitted.caption,
+            "summary": {key: plain_value(value) for key, value in fitted.summary.items()},
+            "count": rows,
+            "rows": [
+                {key: plain_value(values[nth]) for key, values in fitted.table.items()}
+                for nth in range(rows)
+            ],
+            **meant.envelope(api.history(meant)),
+        }
+
+    return exact(await api.work.run(request, answer))
+
+
+@router.get("/metrics", summary="What each metric and fit is: its unit, definition and source")
 async def definitions() -> Response:
     return exact(
         {
@@ -88,7 +152,15 @@ async def definitions() -> Response:
                     "definition": " ".join(metric.definition.split()),
                 }
                 for metric in METRICS.values()
-            ]
+            ],
+            "fits": [
+                {
+                    "name": name,
+                    "options": {option: default for option, (default, *_) in fit.options.items()},
+                    "definition": " ".join(fit.definition.split()),
+                }
+                for name, fit in FITS.items()
+            ],
         }
     )
 

@@ -155,6 +155,7 @@ class _Session:
             _size(wish.large),
             _size(wish.large_notional),
             _size(wish.large_quantile),
+            metrics=channels is not None and "metrics" in channels,
         )
         loop = asyncio.get_running_loop()
         reader = Reader(asked, lambda posted: _into(loop, self._posted, stream, posted))

@@ -26,6 +26,7 @@ _FINDINGS: Final = "/api/v1/orderbook-heatmap/findings"
 _LARGE: Final = "/api/v1/orderbook-heatmap/large-orders"
 _HEATMAP: Final = "/api/v1/orderbook-heatmap/heatmap"
 _ANALYSIS: Final = "/api/v1/orderbook-heatmap/analysis"
+_FITS: Final = "/api/v1/orderbook-heatmap/fits"
 _METRICS: Final = "/api/v1/orderbook-heatmap/metrics"
 _LIVES: Final = "/api/v1/orderbook-heatmap/lifecycles"
 
@@ -51,6 +52,7 @@ ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/overview"): "read",
     ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/tile"): "read",
     ("GET", f"{_ANALYSIS}/{{exchange}}/{{symbol:path}}"): "read",
+    ("GET", f"{_FITS}/{{name}}/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", _METRICS): "read",
     ("GET", f"{_LIVES}/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_LEVEL3}/gaps/{{exchange}}/{{symbol:path}}"): "read",
