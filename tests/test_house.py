@@ -46,6 +46,7 @@ FLOORS = {
     "tape": 2,
     "venues": 2,
     "api": 3,
+    "evaluation": 3,
     "replay": 3,
     "live": 3,
     "stream": 3,

@@ -22,6 +22,7 @@ from ordertape.commands import (
     collecting,
     common,
     database,
+    evaluating,
     exporting,
     importing,
     keys,
@@ -61,6 +62,7 @@ app.add_typer(archiving.app, name="archive")
 app.command(cls=WordedCommand)(serving.serve)
 app.command(cls=WordedCommand)(serving.demo)
 app.command(cls=WordedCommand)(simulating.simulate)
+app.add_typer(evaluating.app, name="evaluate")
 app.command(cls=WordedCommand)(reading.venues)
 app.command(cls=WordedCommand)(status.status)
 app.command(cls=WordedCommand)(backup.backup)

@@ -105,13 +105,16 @@ def layering(
     distance: int = 1,
     life: int = 3_000,
     fill: int = 1,
+    step: int = 1,
+    gap: int = 30,
 ) -> Generator[int]:
-    """Several large orders on successive levels, one small trade on the other side, and all the
-    layers canceled together."""
+    """Several large orders on levels ``step`` ticks apart, about ``gap`` one after the other, one
+    small trade on the other side, and all the layers canceled together."""
     shown = []
     for layer in range(layers):
-        shown.append(desk.place(side, desk.behind(side, distance + layer), desk.size(size)))
-        yield desk.wait(30, 0.5)
+        ticks = distance + layer * step
+        shown.append(desk.place(side, desk.behind(side, ticks), desk.size(size)))
+        yield desk.wait(gap, 0.5)
     yield life * MS // 2
     if fill:
         desk.take(1 - side, desk.size(50))
@@ -155,15 +158,30 @@ def native_iceberg(
 
 
 def synthetic_iceberg(
-    desk: Desk, side: int, tranches: int = 6, size: int = 100, delay: int = 60
+    desk: Desk,
+    side: int,
+    tranches: int = 6,
+    size: int = 100,
+    delay: int = 60,
+    vary: int = 0,
+    stay: int = 0,
+    pace: int = 400,
 ) -> Generator[int]:
     """A trader who shows one equal piece after the other: the next comes some ``delay`` after the
-    last was filled, at the same price as long as that is the touch."""
+    last was filled, at the same price as long as that is the touch, or no more than ``stay`` ticks
+    from it; ``vary``: how many percent the pieces differ; ``pace``: about when one is met."""
+    price = desk.behind(side, 0)
     for _ in range(tranches):
-        order_id = desk.place(side, desk.behind(side, 0), desk.size(size))
-        yield desk.wait(400, 0.5)
+        percent = size
+        if vary:
+            percent += (desk.floor.draws.below(2 * vary + 1) - vary) * size // 100
+        if abs(desk.behind(side, 0) - price) > stay * desk.floor.tick:
+            price = desk.behind(side, 0)
+        price = desk.floor.clear(side, price)
+        order_id = desk.place(side, price, desk.size(percent))
+        yield desk.wait(pace, 0.5)
         if desk.rests(order_id):
-            desk.met(order_id, desk.ahead(order_id) + desk.size(size))
+            desk.met(order_id, desk.ahead(order_id) + desk.size(percent))
         desk.cancel(order_id)  # where somebody came between
         yield desk.wait(delay, 0.4)
 
@@ -211,16 +229,17 @@ def requotes(
 
 
 def twap(
-    desk: Desk, side: int, slices: int = 8, size: int = 100, every: int = 1_000
+    desk: Desk, side: int, slices: int = 8, size: int = 100, every: int = 1_000, vary: int = 0
 ) -> Generator[int]:
     """Equal slices at equal times, each at the touch until it is filled or its time is over: what
-    a synthetic iceberg is not."""
+    a synthetic iceberg is not.  ``vary`` 1: one is met at any time of its turn, not half way."""
     for _ in range(slices):
         order_id = desk.place(side, desk.behind(side, 0), desk.size(size))
-        yield every * MS // 2
+        met_ns = desk.floor.draws.below(every) * MS if vary else every * MS // 2
+        yield met_ns
         if desk.floor.bits(1) and desk.rests(order_id):
             desk.met(order_id, desk.ahead(order_id) + desk.size(size))
-        yield every * MS - every * MS // 2
+        yield every * MS - met_ns
         desk.cancel(order_id)
 
 

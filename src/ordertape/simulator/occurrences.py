@@ -210,6 +210,7 @@ def to_batch(
     size_scale: int,
     id_text: Callable[[int], str] = str,
     codec: IdCodec | str = "int",
+    first_seq: int = 1,
 ) -> EventBatch | None:
     """What of it our events know: the shown book and the trades; None where there is nothing of it.
     ``venue_seq`` is the occurrence's sequence.  ``id_text``: as in `SimulatedMarket`."""
@@ -228,6 +229,7 @@ def to_batch(
         ts_event=time_ns,
         price_scale=price_scale,
         size_scale=size_scale,
+        seq=range(first_seq, first_seq + len(rows)),
         venue_seq=sequence,
         reason=reason,
         trade_id=[None if i < 0 else str(i) for i in trade_id],

@@ -1,0 +1,1 @@
+"""Detectors judged: labelled flow of the simulator, clean flow, common rules, real tapes."""

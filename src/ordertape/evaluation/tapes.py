@@ -1,0 +1,104 @@
+"""Made tapes on disk: compressed journal frames, and what happened as JSON beside them.
+
+A tape belongs to the code that made it: its folder is named after the digest of the simulator and
+of the rooms that draw, so a changed script never meets an old tape.  A file is written beside its
+place and moved there when it is whole; one whose labels are missing is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+import zstandard
+
+from ordertape._engine import EventBatch, IdCodec, decode_frame
+from ordertape.errors import BadFile
+from ordertape.evaluation.making import Making
+from ordertape.evaluation.plan import TapePlan
+from ordertape.evaluation.truth import Truth
+
+__all__ = ["MadeTape", "made"]
+
+_EVENTS: Final = 1
+_LENGTH: Final = struct.Struct("<I")
+_MAKERS: Final = ("draws", "labels", "making", "plan", "tapes", "truth", "witness")
+
+
+@dataclass(frozen=True, slots=True)
+class MadeTape:
+    """A tape of a folder; ``truths`` in the order they began."""
+
+    plan: TapePlan
+    path: Path
+    truths: list[Truth]
+    seconds: float
+    """Of the market's time, the warm-up left out."""
+
+    def batches(self) -> Iterator[EventBatch]:
+        """Its events, the ids of all batches of one codec."""
+        codec, trades = IdCodec("int"), IdCodec("int")
+        unpack = zstandard.ZstdDecompressor().decompress
+        with self.path.open("rb") as file:
+            while head := file.read(_LENGTH.size):
+                place = f"byte {file.tell()}"
+                frame = decode_frame(unpack(file.read(_LENGTH.unpack(head)[0])), 0, codec, trades)
+                if frame is None or not isinstance(frame[3], EventBatch):
+                    raise BadFile(
+                        self.path, place, "damaged; remove the file, and it is made again"
+                    )
+                yield frame[3]
+
+
+def made(plan: TapePlan, folder: Path, progress: Callable[[float], None]) -> MadeTape:
+    """The tape of a plan, from the folder where it is there; ``progress`` is told the share that is
+    done."""
+    place = folder / _digest()
+    labels = place / f"{plan.name}.json"
+    if not labels.exists():
+        place.mkdir(parents=True, exist_ok=True)
+        _make(plan, place, progress)
+    told = json.loads(labels.read_text(encoding="utf-8"))
+    truths = [Truth(**one) for one in told["truths"]]
+    return MadeTape(plan, place / f"{plan.name}.tape", truths, told["seconds"])
+
+
+def _make(plan: TapePlan, place: Path, progress: Callable[[float], None]) -> None:
+    making = Making(plan)
+    pack = zstandard.ZstdCompressor(level=1).compress
+    half = place / f"{plan.name}.{os.getpid()}.part"
+    try:
+        with half.open("wb") as file:
+            for batch in making.batches():
+                frame = pack(batch.encode_frame(_EVENTS, 0))
+                file.write(_LENGTH.pack(len(frame)))
+                file.write(frame)
+                progress(making.share)
+        os.replace(half, place / f"{plan.name}.tape")
+        told = {"seconds": making.seconds, "truths": [one.as_dict() for one in making.truths]}
+        half.write_text(json.dumps(told), encoding="utf-8")
+        os.replace(half, place / f"{plan.name}.json")
+    finally:
+        half.unlink(missing_ok=True)
+
+
+@cache
+def _digest() -> str:
+    """Of the code that decides what is on a tape."""
+    own = hashlib.blake2b(digest_size=6)
+    rooms = {"simulator": None, "evaluation": _MAKERS}
+    for room, names in rooms.items():
+        files = sorted(resources.files(f"ordertape.{room}").iterdir(), key=lambda file: file.name)
+        for file in files:
+            stem, _, suffix = file.name.partition(".")
+            if suffix == "py" and (names is None or stem in names):
+                own.update(file.read_bytes())
+    return own.hexdigest()
