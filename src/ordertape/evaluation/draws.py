@@ -1,8 +1,8 @@
 """How large, how far and how long an episode is: drawn over the ranges of the score sheet.
 
-Sizes are multiples of the median order of the market as it was measured, distances basis points
-from the touch of the own side, times seconds; the simulator's scripts take percent of the market's
-program size, ticks and milliseconds.
+Sizes are multiples of the median order of the market as it was measured, or shares of what rests
+within 10 basis points; distances are basis points from the touch of the own side, times seconds.
+The simulator's scripts take percent of the market's program size, ticks and milliseconds.
 """
 
 from __future__ import annotations
@@ -18,19 +18,30 @@ __all__ = ["Measures", "draw_episode", "draw_honest"]
 _WITHIN: Final = 0.6
 """The share of spoof-like and layering episodes that are drawn inside the definition; the others
 come from the whole range, for the surfaces."""
+_SHARES: Final = (0.105, 0.5)
+"""Of the depth, of a spoof-like order inside the definition, and of half of the honest large
+ones: size alone must tell nobody apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Of one market: percent of the program size in a median order, ticks in a basis point, and
-    occurrences a second."""
+    """Of one market: percent of the program size in a median order, ticks in a basis point,
+    occurrences a second; percent of the program size in what rests within 10 basis points of the
+    touch, on the side in question."""
 
     median_percent: float
     ticks_per_bp: float
     rate: int
+    depth_percent: float = 0.0
 
     def size(self, multiple: float) -> int:
         return max(1, round(multiple * self.median_percent))
+
+    def large(self, random: Random) -> int:
+        """A size that is a share of the depth when it has joined it, and no small one either."""
+        share = _between(random, *_SHARES)
+        size = round(share / (1 - share) * self.depth_percent)
+        return max(size, self.size(_between(random, 5.2, 20)))
 
     def ticks(self, basis_points: float) -> int:
         return max(0, int(basis_points * self.ticks_per_bp))
@@ -47,10 +58,10 @@ def _ms(seconds: float) -> int:
 
 def _spoofing(random: Random, measures: Measures) -> dict[str, int]:
     within = random.random() < _WITHIN
-    size = _between(random, 5.2 if within else 1.5, 20)
+    size = measures.large(random) if within else measures.size(_between(random, 1.5, 20))
     distance = random.uniform(0, 9.5 if within else 50)
     return {
-        "size": measures.size(size),
+        "size": size,
         "distance": measures.ticks(distance),
         "life": _ms(_between(random, 0.05, 60)),
         "fill": 1 if within else random.randrange(2),
@@ -136,9 +147,11 @@ def _twap(random: Random, measures: Measures) -> dict[str, int]:
 
 
 def _large_order(random: Random, measures: Measures) -> dict[str, int]:
+    within = random.random() < 0.5
+    size = measures.large(random) if within else measures.size(_between(random, 5, 20))
     return {
-        "size": measures.size(_between(random, 5, 20)),
-        "distance": measures.ticks(random.uniform(0, 50)),
+        "size": size,
+        "distance": measures.ticks(random.uniform(0, 10 if within else 50)),
         "life": _ms(_between(random, 2, 60)),
     }
 

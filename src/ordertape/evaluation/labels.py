@@ -13,13 +13,15 @@ from typing import Final
 from ordertape.evaluation.truth import Truth
 from ordertape.evaluation.witness import Case, Seen
 
-__all__ = ["truths_of"]
+__all__ = ["DISTANCE_MAX_BP", "truths_of"]
 
 _MS: Final = 1_000_000
 _SECOND: Final = 1_000_000_000
 SIZE_MIN: Final = 5.0
 """Medians, of a spoof-like order and of a layer."""
 DISTANCE_MAX_BP: Final = 10.0
+SHARE_MIN: Final = 0.1
+"""Of what rests on its side within that distance, a spoof-like order included."""
 FILLED_MAX: Final = 0.05
 LIFE_S: Final = (0.05, 60.0)
 LAYERS_MIN: Final = 3
@@ -72,12 +74,14 @@ def _spoofing(case: Case, _tick: int, unit: float) -> Truth | None:
     size = shown.size / unit
     distance = _basis_points(case, abs(shown.price - case.touch[shown.side]))
     life = (shown.ended - shown.opened) / _SECOND
+    share = shown.size / (shown.size + case.depth)
     why = _first_lack(
         (shown.reason == "canceled", "not canceled"),
         (shown.filled <= FILLED_MAX * shown.size, "filled"),
         (_traded_against(case), "no trade on the other side"),
         (size >= SIZE_MIN, "small"),
         (distance <= DISTANCE_MAX_BP, "far"),
+        (share >= SHARE_MIN, "little beside the depth"),
         (LIFE_S[0] * 0.98 <= life <= LIFE_S[1] * 1.02, "life"),
     )
     return Truth(
@@ -85,6 +89,7 @@ def _spoofing(case: Case, _tick: int, unit: float) -> Truth | None:
         *(_ids(case), not why, why),
         facts={
             "size": size,
+            "share": share,
             "distance_bp": distance,
             "life_s": life,
             "fill": float(_traded_against(case)),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import takewhile
 from random import Random
 from typing import Final
 
 from ordertape._engine import EventBatch, IdCodec
 from ordertape.evaluation.draws import Measures, draw_episode, draw_honest
-from ordertape.evaluation.labels import truths_of
+from ordertape.evaluation.labels import DISTANCE_MAX_BP, truths_of
 from ordertape.evaluation.plan import TapePlan
 from ordertape.evaluation.truth import KINDS, Truth
 from ordertape.evaluation.witness import Case, Witness
@@ -128,12 +130,27 @@ class Making:
     # Acts ------------------------------------------------------------------------------------
 
     def _begin(self, script: str) -> Episode:
-        parameters = draw_episode(script, self._random, self._measures)
-        floor = self.market.agents.floor
-        touch = (floor.touch(0), floor.touch(1))
-        label = self.market.begin_episode(script, self._random.randrange(2), **parameters)
-        self._witness.begin(Case(label, touch))
+        side, market = self._random.randrange(2), self.market
+        depth = self._depth(side)
+        measures = replace(self._measures, depth_percent=100 * depth / market.shape.program)
+        parameters = draw_episode(script, self._random, measures)
+        touch = self._touch()
+        label = market.begin_episode(script, side, **parameters)
+        self._witness.begin(Case(label, touch, depth))
         return label
+
+    def _touch(self) -> tuple[int, int]:
+        floor = self.market.agents.floor
+        return floor.touch(0), floor.touch(1)
+
+    def _depth(self, side: int) -> int:
+        """What rests on a side within 10 basis points of its touch."""
+        best = self._touch()[side]
+        within = best * DISTANCE_MAX_BP / 10_000
+        near = takewhile(
+            lambda order: abs(order.price - best) <= within, self.market.matching.rows(side)
+        )
+        return sum(order.size for order in near)
 
     def _honest(self, *, restarts: bool = True) -> bool:
         """A hard negative; whether it was a restart of the venue."""
@@ -142,9 +159,8 @@ class Making:
             self._begin(name)
             return False
         if restarts:
-            floor = self.market.agents.floor
-            touch = (floor.touch(0), floor.touch(1))
-            self._witness.begin(Case(self.market.venue_restart(), touch))
+            touch = self._touch()
+            self._witness.begin(Case(self.market.venue_restart(), touch, 0))
         return restarts
 
     def _measure(self) -> None:

@@ -29,11 +29,13 @@ class Seen:
 
 @dataclass(slots=True)
 class Case:
-    """An episode, the touch (bid, ask) when it began, its orders that rested, and its trades as a
-    taker: (time, side of the maker, price, size)."""
+    """An episode, the touch (bid, ask) when it began and what rested on its side within 10 basis
+    points, its orders that rested, and its trades as a taker: (time, side of the maker, price,
+    size)."""
 
     label: Episode
     touch: tuple[int, int]
+    depth: int
     orders: dict[int, Seen] = field(default_factory=dict)
     taken: list[tuple[int, int, int, int]] = field(default_factory=list)
 
