@@ -22,6 +22,9 @@ _SHARES: Final = (0.105, 0.5)
 """Of the depth, of a spoof-like order inside the definition, and of half of the honest large
 ones: size alone must tell nobody apart."""
 
+_AFTER_S: Final = (0.02, 0.5)
+"""From the trade on the other side to the withdrawal of what was shown: it served its end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measures:
@@ -60,10 +63,12 @@ def _spoofing(random: Random, measures: Measures) -> dict[str, int]:
     within = random.random() < _WITHIN
     size = measures.large(random) if within else measures.size(_between(random, 1.5, 20))
     distance = random.uniform(0, 9.5 if within else 50)
+    life = _between(random, 0.05, 60)
     return {
         "size": size,
         "distance": measures.ticks(distance),
-        "life": _ms(_between(random, 0.05, 60)),
+        "life": _ms(life),
+        "after": _ms(min(_between(random, *_AFTER_S), life / 4)),
         "fill": 1 if within else random.randrange(2),
     }
 
@@ -73,13 +78,15 @@ def _layering(random: Random, measures: Measures) -> dict[str, int]:
     layers = random.randint(3, 10) if within else random.randint(1, 10)
     distance = random.uniform(0, 5 if within else 40)
     span = random.uniform(0, 4.5 if within else 10)
+    life = _between(random, 0.2, 60)
     return {
         "layers": layers,
         "size": measures.size(_between(random, 5.2 if within else 1.5, 20)),
         "distance": measures.ticks(distance),
         "step": max(1, measures.ticks(span / layers)),
         "gap": round(_between(random, 2, 60)),
-        "life": _ms(_between(random, 0.2, 60)),
+        "life": _ms(life),
+        "after": _ms(min(_between(random, *_AFTER_S), life / 4)),
         "fill": 1 if within else random.randrange(2),
     }
 

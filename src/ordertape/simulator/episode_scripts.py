@@ -17,6 +17,8 @@ __all__ = ["HARD_NEGATIVES", "SCRIPTS", "Desk"]
 
 _COUNTERPARTY: Final = EPISODE_OWNER
 """Owner of the orders that meet an episode's and are not part of it."""
+_LOOKS: Final = 200
+"""How often a spoofer looks whether its true order was met."""
 
 
 class Desk:
@@ -82,18 +84,32 @@ class Desk:
 
 
 def spoofing(
-    desk: Desk, side: int, size: int = 3_000, distance: int = 3, life: int = 2_000, fill: int = 1
+    desk: Desk,
+    side: int,
+    size: int = 3_000,
+    distance: int = 3,
+    life: int = 2_000,
+    fill: int = 1,
+    after: int = 0,
 ) -> Generator[int]:
     """A large order that is not meant to trade; a small true one on the other side while it stands
-    (``fill`` 0: none); canceled after ``life``."""
+    (``fill`` 0: none); canceled after ``life``, ``after`` that trade (0: a quarter of ``life``),
+    sooner where somebody met the true one by chance."""
+    rest = min(after, life // 2) * MS or life * MS // 4
     shown = desk.place(side, desk.behind(side, distance), desk.size(size))
     yield life * MS // 2
     true_one = desk.place(1 - side, desk.behind(1 - side, 0), desk.size(100))
-    yield life * MS // 4
+    waiting = life * MS // 2 - rest
+    if after:
+        for _ in range(_LOOKS):
+            if desk.rests(true_one):
+                yield waiting // _LOOKS
+    else:
+        yield waiting
     if fill:
         for _ in range(5):  # hidden orders and reserves may stand before it, too
             desk.met(true_one, desk.ahead(true_one) + desk.size(100))
-        yield life * MS // 4
+        yield rest
     desk.cancel(shown, true_one)
 
 
@@ -107,18 +123,21 @@ def layering(
     fill: int = 1,
     step: int = 1,
     gap: int = 30,
+    after: int = 0,
 ) -> Generator[int]:
     """Several large orders on levels ``step`` ticks apart, about ``gap`` one after the other, one
-    small trade on the other side, and all the layers canceled together."""
+    small trade on the other side, and ``after`` it (0: half of ``life``) all the layers canceled
+    together."""
+    rest = min(after, life) * MS or life * MS // 2
     shown = []
     for layer in range(layers):
         ticks = distance + layer * step
         shown.append(desk.place(side, desk.behind(side, ticks), desk.size(size)))
         yield desk.wait(gap, 0.5)
-    yield life * MS // 2
+    yield life * MS - rest
     if fill:
         desk.take(1 - side, desk.size(50))
-    yield life * MS // 2
+    yield rest
     for order_id in shown:
         desk.cancel(order_id)
         yield desk.wait(4, 0.5)
