@@ -14,11 +14,18 @@ from ordertape.commands.common import JsonOption, out, out_json
 from ordertape.commands.help import WordedCommand, WordedGroup
 from ordertape.commands.progress import counting
 from ordertape.errors import SettingRefused
+from ordertape.evaluation.page import page_of
 from ordertape.evaluation.plan import known_kinds, plan_clean, plan_kinds, read_seeds
+from ordertape.evaluation.real import judge_real
 from ordertape.evaluation.running import judge_tapes, workers_at_most
 from ordertape.evaluation.sheet import Sheet
 
 __all__ = ["app"]
+
+_COMMAND = (
+    "ordertape evaluate detectors --keep build/detectors --recordings ../shared "
+    "--page docs/detectors.md"
+)
 
 app = typer.Typer(
     cls=WordedGroup, no_args_is_help=True, help="Judge the detectors on flow whose truth is known."
@@ -72,6 +79,20 @@ def detectors(
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Processes.", show_default="one a processor")
     ] = None,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            envvar="ORDERTAPE_SHARED",
+            show_envvar=False,
+            help="Folder of real recordings: the detectors run over those as well.",
+            show_default=False,
+        ),
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write docs/detectors.md here.", show_default=False),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make labelled tapes with the simulator, run the detectors over them, print the score sheet.
@@ -90,14 +111,25 @@ def detectors(
             baselines=baselines,
         )
     sheet = Sheet(judged)
+    real = [] if recordings is None else judge_real(recordings, changed)
+    if page is not None:
+        _write(page, page_of(sheet, real, _COMMAND))
     if as_json:
-        out_json(sheet.as_dict())
+        out_json(sheet.as_dict() | {"real": [one.as_dict() for one in real]})
         return
     for line in sheet.lines():
         out(line)
+    for one in real:
+        out(one.line())
     if tune:
         for line in sheet.wrong_lines(kinds):
             out(line)
+
+
+def _write(page: Path, text: str) -> None:
+    half = page.with_name(f".{page.name}.part")
+    half.write_text(text, encoding="utf-8")
+    half.replace(page)
 
 
 def _parameter(text: str) -> tuple[str, float]:

@@ -74,10 +74,25 @@ class RealFindings:
 
     name: str
     events: int
+    first: int
+    """Time of the first event (ns)."""
     hours: float
     counts: dict[str, int]
     strongest: list[Finding]
     crossed: Crossed | None = None
+
+    def line(self) -> str:
+        """For a terminal."""
+        told = ", ".join(f"{count} {kind}" for kind, count in sorted(self.counts.items()))
+        return f"{self.name}: {self.events:,} events, {told or 'nothing found'}"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "events": self.events,
+            "hours": self.hours,
+            "findings": self.counts,
+        }
 
     def per_hour(self, kind: str) -> float:
         return self.counts.get(kind, 0) / self.hours if self.hours else 0.0
@@ -107,7 +122,7 @@ def _real(name: str, walked: Walked) -> RealFindings:
     counts = Counter(finding.kind for finding in findings)
     strongest = sorted(findings, key=lambda one: (-one.score, one.told))[:STRONGEST]
     hours = (walked.last - walked.first) / _HOUR_NS if walked.events else 0.0
-    return RealFindings(name, walked.events, hours, dict(counts), strongest)
+    return RealFindings(name, walked.events, walked.first, hours, dict(counts), strongest)
 
 
 def _cross(path: Path, findings: list[Finding]) -> Crossed:
