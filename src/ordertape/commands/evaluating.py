@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite, nan
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +17,10 @@ from ordertape.commands.progress import counting
 from ordertape.errors import SettingRefused
 from ordertape.evaluation.page import page_of
 from ordertape.evaluation.plan import known_kinds, plan_clean, plan_kinds, read_seeds
-from ordertape.evaluation.real import judge_real
+from ordertape.evaluation.real import judge_real, recordings_in
 from ordertape.evaluation.running import judge_tapes, workers_at_most
 from ordertape.evaluation.sheet import Sheet
+from ordertape.evaluation.walking import detectors_of
 
 __all__ = ["app"]
 
@@ -102,6 +104,8 @@ def detectors(
     chosen = read_seeds(seeds or ("1-5" if tune else "1001-1005"), tuning=tune)
     kinds = known_kinds(kind or [])
     changed = dict(_parameter(text) for text in parameters or [])
+    detectors_of(changed)
+    recorded = [] if recordings is None else recordings_in(recordings)
     plans = [*plan_kinds(kinds, chosen, episodes), *plan_clean(chosen, clean_hours)]
     with _folder(keep) as folder, counting("judge", unit="tapes") as done:
         judged = judge_tapes(
@@ -111,7 +115,7 @@ def detectors(
             baselines=baselines,
         )
     sheet = Sheet(judged)
-    real = [] if recordings is None else judge_real(recordings, changed)
+    real = [judge_real(one, changed) for one in recorded]
     if page is not None:
         _write(page, page_of(sheet, real, _COMMAND))
     if as_json:
@@ -135,9 +139,12 @@ def _write(page: Path, text: str) -> None:
 def _parameter(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     try:
-        return name.strip(), float(value)
+        number = float(value)
     except ValueError:
-        raise SettingRefused(f"expected --parameters NAME=NUMBER, found {text!r}") from None
+        number = nan
+    if not isfinite(number):
+        raise SettingRefused(f"expected --parameters NAME=NUMBER, found {text!r}")
+    return name.strip(), number
 
 
 @contextmanager

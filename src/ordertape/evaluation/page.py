@@ -210,7 +210,7 @@ def _real(real: RealFindings) -> str:
         parts += ["The strongest:", _strongest(real)]
     if real.crossed is not None:
         parts += [
-            "Orders by what obAnalytics calls them (rows) and what they were found to be (columns):",
+            "Orders by what obAnalytics calls them (rows) and by what they were found to be:",
             _crossed(real),
         ]
     return "\n\n".join(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from ordertape.evaluation.truth import Finding
 from ordertape.evaluation.walking import Walked, detectors_of, walk
 from ordertape.tape.lobster import read_lobster
 
-__all__ = ["STRONGEST", "Crossed", "RealFindings", "judge_real"]
+__all__ = ["STRONGEST", "Crossed", "RealFindings", "Recording", "judge_real", "recordings_in"]
 
 STRONGEST: Final = 10
 _HOUR_NS: Final = 3_600 * 1_000_000_000
@@ -25,12 +25,13 @@ NOTHING: Final = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class _Recording:
-    """``needs``: files below the folder of recordings; ``read``: their events."""
+class Recording:
+    """``read``: the events of ``paths``; ``classes``: what obAnalytics called its orders."""
 
     name: str
-    needs: tuple[str, ...]
+    paths: list[Path]
     read: Callable[[list[Path]], Iterator[EventBatch]]
+    classes: Path | None = None
 
 
 def _read_lobster(paths: list[Path]) -> Iterator[EventBatch]:
@@ -40,17 +41,18 @@ def _read_lobster(paths: list[Path]) -> Iterator[EventBatch]:
 _AAPL: Final = "data/lobster_aapl_2012/AAPL_2012-06-21_34200000_"
 _BITSTAMP: Final = "data/bitstamp_2015/"
 _RECORDINGS: Final = (
-    _Recording(
+    (
         "NASDAQ AAPL, 2012-06-21, 9:30 to 10:30 (LOBSTER)",
         (f"{_AAPL}37800000_message_50.csv.gz", f"{_AAPL}57600000_orderbook_1.csv.gz"),
         _read_lobster,
     ),
-    _Recording(
+    (
         "Bitstamp BTC/USD, 2015-05-01, five hours",
         (f"{_BITSTAMP}2015-05-01.log.xz",),
         lambda paths: read_bitstamp(paths[0]),
     ),
 )
+"""(name, files below the folder of recordings, their events) each."""
 _CLASSES: Final = f"{_BITSTAMP}obanalytics_events.csv.gz"
 
 
@@ -98,23 +100,28 @@ class RealFindings:
         return self.counts.get(kind, 0) / self.hours if self.hours else 0.0
 
 
-def judge_real(folder: Path, parameters: dict[str, float]) -> list[RealFindings]:
-    """Of each recording that is below ``folder``; SettingRefused where there is none."""
+def recordings_in(folder: Path) -> list[Recording]:
+    """Those that are below ``folder``; SettingRefused where there is none."""
     found = []
-    for recording in _RECORDINGS:
-        paths = [folder / name for name in recording.needs]
-        if not all(path.is_file() for path in paths):
-            continue
-        walked = walk(recording.read(paths), detectors_of(parameters))
-        real = _real(recording.name, walked)
-        classes = folder / _CLASSES
-        if recording.needs[0].startswith(_BITSTAMP) and classes.is_file():
-            real.crossed = _cross(classes, walked.findings[""])
-        found.append(real)
+    for name, needs, read in _RECORDINGS:
+        paths = [folder / need for need in needs]
+        if all(path.is_file() for path in paths):
+            classes = folder / _CLASSES
+            known = needs[0].startswith(_BITSTAMP) and classes.is_file()
+            found.append(Recording(name, paths, read, classes if known else None))
     if not found:
-        wanted = ", ".join(recording.needs[0] for recording in _RECORDINGS)
+        wanted = ", ".join(needs[0] for _, needs, _ in _RECORDINGS)
         raise SettingRefused(f"expected recordings such as {wanted} in {folder}, found none")
     return found
+
+
+def judge_real(recording: Recording, parameters: Mapping[str, float]) -> RealFindings:
+    """What the detectors tell of one; BadFile."""
+    walked = walk(recording.read(recording.paths), detectors_of(parameters))
+    real = _real(recording.name, walked)
+    if recording.classes is not None:
+        real.crossed = _cross(recording.classes, walked.findings[""])
+    return real
 
 
 def _real(name: str, walked: Walked) -> RealFindings:

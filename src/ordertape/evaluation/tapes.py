@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import zstandard
 
@@ -30,7 +30,9 @@ __all__ = ["MadeTape", "made"]
 
 _EVENTS: Final = 1
 _LENGTH: Final = struct.Struct("<I")
-_MAKERS: Final = ("draws", "labels", "making", "plan", "tapes", "truth", "witness")
+_FORMAT: Final = b"1"
+"""Another number where the files are written another way."""
+_MAKERS: Final = ("draws", "labels", "making", "plan", "truth", "witness")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,26 @@ class MadeTape:
     def batches(self) -> Iterator[EventBatch]:
         """Its events, the ids of all batches of one codec."""
         codec, trades = IdCodec("int"), IdCodec("int")
-        unpack = zstandard.ZstdDecompressor().decompress
         with self.path.open("rb") as file:
             while head := file.read(_LENGTH.size):
-                place = f"byte {file.tell()}"
-                frame = decode_frame(unpack(file.read(_LENGTH.unpack(head)[0])), 0, codec, trades)
-                if frame is None or not isinstance(frame[3], EventBatch):
+                frame = _unpacked(head, file)
+                found = None if frame is None else decode_frame(frame, 0, codec, trades)
+                if found is None or not isinstance(found[3], EventBatch):
+                    place = f"byte {file.tell()}"
                     raise BadFile(
-                        self.path, place, "damaged; remove the file, and it is made again"
+                        self.path, place, "damaged; remove the file, to have it made again"
                     )
-                yield frame[3]
+                yield found[3]
+
+
+def _unpacked(head: bytes, file: IO[bytes]) -> bytes | None:
+    """The frame behind its length; None where it is damaged."""
+    if len(head) < _LENGTH.size:
+        return None
+    try:
+        return zstandard.ZstdDecompressor().decompress(file.read(_LENGTH.unpack(head)[0]))
+    except zstandard.ZstdError:
+        return None
 
 
 def made(plan: TapePlan, folder: Path, progress: Callable[[float], None]) -> MadeTape:
@@ -93,7 +105,7 @@ def _make(plan: TapePlan, place: Path, progress: Callable[[float], None]) -> Non
 @cache
 def _digest() -> str:
     """Of the code that decides what is on a tape."""
-    own = hashlib.blake2b(digest_size=6)
+    own = hashlib.blake2b(_FORMAT, digest_size=6)
     rooms = {"simulator": None, "evaluation": _MAKERS}
     for room, names in rooms.items():
         files = sorted(resources.files(f"ordertape.{room}").iterdir(), key=lambda file: file.name)
