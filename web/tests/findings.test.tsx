@@ -85,3 +85,24 @@ describe("findings", () => {
     expect(screen.queryAllByRole("listitem")).toHaveLength(0);
   });
 });
+
+describe("metrics", () => {
+  it("are asked for once they are looked at, and told as they are known", () => {
+    const data = new MarketData();
+    const values = (rate: number | null): Record<string, number | null> => ({ arrival_rate_bid: rate, arrival_rate_ask: 3.5 });
+    for (const [nth, rate] of [1, null, 2].entries()) {
+      data.takeMetrics({ op: "metrics", stream: 1, t: time(nth), seconds: 10, values: values(rate) });
+    }
+    data.takeMetrics({ op: "metrics", stream: 1, t: time(2), seconds: 10, values: values(2.25) });
+    expect(data.metrics).toHaveLength(3);
+    const wantMetrics = vi.fn<Feed["wantMetrics"]>();
+    useSettings.setState({ tab: "Metrics" });
+    const { container } = render(<Tabs feed={{ data, wantMetrics } as unknown as Feed} chart={() => null} />);
+    expect(wantMetrics).toHaveBeenCalledOnce();
+    const row = screen.getByRole("row", { name: /arrivals a second/ });
+    expect([...row.querySelectorAll("td")].map((cell) => cell.textContent)).toEqual(["2.25", "3.50", ""]);
+    // What is not known is no line between what is.
+    expect(row.querySelector("path")!.getAttribute("d")!.match(/M/g)).toHaveLength(2);
+    expect(container.textContent).toContain("–");
+  });
+});

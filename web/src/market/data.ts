@@ -1,5 +1,5 @@
 /** A market's data as the pictures read it; never through React. */
-import type { Finding, Large } from "../wire/messages";
+import type { Finding, Large, MetricsTold } from "../wire/messages";
 import type { GapTold, LadderLevel, QueueTold, TradeTold, Update } from "../worker/decoder";
 import { joined } from "./findings";
 import { ingest } from "./ingest";
@@ -9,6 +9,7 @@ import { Pyramid } from "./pyramid";
 export const TRADES_KEPT = 20_000;
 export const LARGE_KEPT = 4_000;
 const GAPS_KEPT = 500;
+const METRICS_KEPT = 300;
 
 export interface LargeOrder {
   told: Large;
@@ -30,6 +31,8 @@ export class MarketData {
   large = new Map<string, LargeOrder>();
   /** Newest first. */
   findings: Finding[] = [];
+  /** One a second. */
+  metrics: MetricsTold[] = [];
   gaps: GapTold[] = [];
   priceScale = 0;
   sizeScale = 0;
@@ -46,6 +49,7 @@ export class MarketData {
     this.trades = [];
     this.large.clear();
     this.findings = [];
+    this.metrics = [];
     this.gaps = [];
     this.cvd = [];
     this.imbalances = [];
@@ -91,6 +95,10 @@ export class MarketData {
         }
       }
     }
+  }
+
+  takeMetrics(told: MetricsTold): void {
+    this.metrics = [...this.metrics.filter(({ t }) => t < told.t), told].slice(-METRICS_KEPT);
   }
 
   takeFindings(told: Finding[]): void {

@@ -8,6 +8,8 @@ import { type Listed, NOTHING, useLive } from "./state";
 import { useSettings } from "./settings";
 
 const API = "api/v1/orderbook-heatmap";
+/** Everything that a page is told where it asks for nothing else. */
+const CHANNELS = ["heat", "ladder", "queue", "trades", "large"];
 /** The chrome changes at most so often. */
 const TURN_MS = 250;
 
@@ -38,6 +40,7 @@ export class Feed {
   }
 
   open(wish: OpenWish): void {
+    wish = { channels: this.wish?.channels, ...wish };
     const other = this.wish?.exchange !== wish.exchange || this.wish?.symbol !== wish.symbol;
     this.wish = wish;
     if (other) {
@@ -76,6 +79,11 @@ export class Feed {
     } catch (error) {
       useLive.setState({ marketsError: (error as Error).message });
     }
+  }
+
+  /** From now on metrics are told, too: they cost the server, and a page that never shows them, nothing before. */
+  wantMetrics(): void {
+    if (this.wish && !this.wish.channels) this.reopen({ channels: [...CHANNELS, "metrics"] });
   }
 
   /** What was found in the market that is shown, up to now or to what its replay reaches. */
@@ -156,6 +164,10 @@ export class Feed {
           this.turn();
           this.drawAgain();
         }
+        break;
+      case "metrics":
+        this.data.takeMetrics(told);
+        this.turn();
         break;
       case "alert":
         useLive.setState(({ alerts, unseen }) => ({ alerts: merged(alerts, [told]), unseen: unseen + 1 }));

@@ -5,7 +5,7 @@ import type { FollowPrice } from "../heat/camera";
 import { MAPS, type MapName, type Theme } from "../heat/colours";
 
 export const PANES = ["depth", "cvd", "imbalance", "none"] as const;
-export const TABS = ["Alerts", "Findings", "Large orders", "Trades", "Order"] as const;
+export const TABS = ["Alerts", "Findings", "Large orders", "Trades", "Metrics", "Order"] as const;
 export type Pane = (typeof PANES)[number];
 export type Tab = (typeof TABS)[number];
 

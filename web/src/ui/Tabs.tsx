@@ -8,6 +8,7 @@ import { TABS, type Tab, useSettings } from "../market/settings";
 import { useLive } from "../market/state";
 import { Alerts } from "./Alerts";
 import { Findings } from "./Findings";
+import { Metrics } from "./Metrics";
 
 const ROWS = 150;
 
@@ -50,6 +51,8 @@ function List({ tab, feed, chart }: Props & { tab: Tab }) {
       return <LargeOrders feed={feed} chart={chart} />;
     case "Trades":
       return <Trades feed={feed} />;
+    case "Metrics":
+      return <Metrics feed={feed} />;
     case "Order":
       return <Order feed={feed} chart={chart} />;
   }

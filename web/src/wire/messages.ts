@@ -118,6 +118,15 @@ export interface Alert {
   left_out?: number;
 }
 
+export interface MetricsTold {
+  op: "metrics";
+  stream: number;
+  t: string;
+  /** Of how many seconds they are. */
+  seconds: number;
+  values: Record<string, number | null>;
+}
+
 export interface Clock {
   op: "clock";
   t: string;
@@ -132,4 +141,4 @@ export interface Refused {
   detail: string;
 }
 
-export type Told = Opened | Status | Large | OrderTold | (Finding & { op: "finding" }) | (Alert & { op: "alert" }) | Clock | Refused;
+export type Told = Opened | Status | Large | OrderTold | (Finding & { op: "finding" }) | (Alert & { op: "alert" }) | MetricsTold | Clock | Refused;

@@ -15,6 +15,8 @@ export interface OpenWish {
   large?: string;
   large_notional?: string;
   large_quantile?: string;
+  /** What is told; all but metrics where it is left out. */
+  channels?: string[];
 }
 
 export type ToWorker =
