@@ -154,3 +154,33 @@ def test_a_beat_is_heard_and_never_waits_for_a_parent_that_does_not_read(module:
     with unread:
         assert unread.stderr is not None
         assert unread.stderr.read() == "all of them"
+
+
+HAMMERED = """
+import signal, sys, threading, time
+from ordertape.roles.children import handler_of
+
+stop, met = threading.Event(), 0
+told = handler_of(stop.set) if sys.argv[1] == "ours" else lambda *_: stop.set()
+
+def handler(*_):
+    global met
+    met += 1
+    told()
+
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
+until = time.monotonic() + 3
+while time.monotonic() < until:
+    stop.wait(0)
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(met > 1_000 and stop.wait(5))
+"""
+
+
+def test_a_signal_that_comes_while_its_event_is_waited_for_locks_nothing() -> None:
+    """A handler that sets the event itself waits for its lock before long, for ever."""
+    told = subprocess.run(
+        [sys.executable, "-c", HAMMERED, "ours"], capture_output=True, text=True, timeout=60
+    )
+    assert told.stdout == "True\n"

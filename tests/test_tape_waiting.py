@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ordertape._engine import EventBatch
 from ordertape.broadcast.ring import Ring
-from ordertape.tape.archive_files import ArchivedMark
+from ordertape.errors import TapeCorrupt
+from ordertape.tape.archive_files import ArchivedMark, last_file
 from ordertape.tape.archive_writer import ArchiveWriter
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.joined import joined
@@ -89,6 +91,27 @@ def test_an_archive_of_rows_that_were_laid_down_is_the_tape(tmp_path: Path) -> N
     assert open_files() == files
     found = rows_of(TapeReader(tmp_path, "bitfinex", "BTC/USD").batches())
     assert found == rows_of(batches)
+
+
+def test_marks_of_a_file_stay_in_mind_as_they_stand_in_it(tmp_path: Path) -> None:
+    folder, market = MarketFolder(tmp_path, "bitfinex", "BTC/USD"), Market()
+    marks = []
+    with folder.writing(), folder.archiving():
+        writer = ArchiveWriter(folder)
+        for batch in market.messages(100, clear_every=100):
+            writer.append(batch)
+            marks.append(Mark("state", batch.last_seq, batch.last_ts_recv, {"to": "LIVE"}))
+            writer.mark(marks[-1])
+        writer.close_file()
+        writer.commit()
+    newest = last_file(folder.archive)
+    assert newest is not None
+    info = newest.info
+    assert [archived.mark for archived in info.marks] == marks
+    assert info.marks[0] is not info.marks[0]
+    broken = msgspec.structs.replace(info, told=msgspec.Raw(b"[1]"))
+    with pytest.raises(TapeCorrupt, match="expected marks"):
+        _ = broken.marks
 
 
 def test_batches_of_two_scales_stay_two() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ordertape import limits
 from ordertape.errors import OrdertapeError
+from ordertape.roles.children import handler_of
 from ordertape.tape.archive import Archiver
 from ordertape.tape.cold import cool
 from ordertape.tape.folder import MarketFolder
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Small row groups wait in memory for nothing: here they are laid down, as large ones are.
     vars(limits).update(archive_waiting_batches_max=5, archive_waiting_marks_max=2)
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, handler_of(stop.set))
     folder = MarketFolder(options.data, options.exchange, options.symbol)
     rows = options.file_rows
     failed = False

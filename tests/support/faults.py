@@ -198,7 +198,7 @@ def attempt_sync(case: str, seed: int) -> list[str]:
         text=True,
     )
     try:
-        _, complaint = traced.communicate(timeout=60)
+        _, complaint = traced.communicate(timeout=180)
     finally:
         traced.kill()
     if traced.returncode != 1 or "fdatasync of" not in complaint:

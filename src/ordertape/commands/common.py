@@ -16,6 +16,7 @@ import typer
 from ordertape.errors import UnknownMarket
 from ordertape.numbers import json_text
 from ordertape.printable import visible
+from ordertape.roles.children import handler_of
 from ordertape.roles.logs import configure_logs
 from ordertape.settings import Settings, load_settings
 from ordertape.tape.folder import MarketFolder, markets
@@ -119,12 +120,11 @@ def out_json(answer: object) -> None:
 def until_interrupted() -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set, so that a view ends where it can clean up."""
     stop = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    told = handler_of(stop.set)
+    before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
+        told()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -22,13 +23,37 @@ from typing import IO, Self
 from ordertape import limits
 from ordertape.errors import ChildFailed
 
-__all__ = ["Child", "Children", "beat", "ending_signals", "keep_beating", "when_parent_leaves"]
+__all__ = [
+    "Child",
+    "Children",
+    "beat",
+    "ending_signals",
+    "handler_of",
+    "keep_beating",
+    "when_parent_leaves",
+]
 
 
 def ending_signals() -> list[signal.Signals]:
     """What asks a role to end: Ctrl-C, SIGTERM, a closed terminal unless told to ignore it."""
     hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
     return [signal.SIGINT, signal.SIGTERM, *hangup]
+
+
+def handler_of(call: Callable[[], None]) -> Callable[..., None]:
+    """A signal's handler that has ``call`` called once, from a thread of its own.
+
+    A handler interrupts its thread anywhere, also where that holds the lock of the very event that
+    the handler would set, and would wait for ever.  Only what is made for it may be used in one.
+    """
+    asked: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def work() -> None:
+        asked.get()
+        call()
+
+    threading.Thread(target=work, name="signals", daemon=True).start()
+    return lambda *_: asked.put(None)
 
 
 class Child:

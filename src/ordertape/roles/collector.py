@@ -126,6 +126,7 @@ class Collector:
             for task in running:
                 task.cancel()
         if self._sync_failure is not None:
+            self._report()  # what was durable before, for whoever asks what was not
             raise self._sync_failure
         for market in self.markets:
             market.journal.sync()

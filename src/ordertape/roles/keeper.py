@@ -27,7 +27,7 @@ from ordertape.errors import OrdertapeError, RoleBusy
 from ordertape.lifecycles.files import forget_before, stored_lives
 from ordertape.lifecycles.log import store_next
 from ordertape.resources import keep_memory_small, require_files
-from ordertape.roles.children import keep_beating, when_parent_leaves
+from ordertape.roles.children import handler_of, keep_beating, when_parent_leaves
 from ordertape.roles.locks import hold
 from ordertape.roles.logs import configure_logs, logger, market_logger
 from ordertape.roles.status import read_report
@@ -229,8 +229,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--watch-parent", action="store_true", help="leave when stdin closes")
     options = parser.parse_args(arguments)
     stop = threading.Event()
+    told = handler_of(stop.set)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, told)
     if options.watch_parent:
         when_parent_leaves(stop.set)
         keep_beating()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from ordertape import limits
@@ -334,7 +335,7 @@ class ArchiveWriter:
             seal=UNSEALED,
             body=UNSEALED,
             journal=place,
-            marks=self._marks.take(last),
+            told=msgspec.Raw(msgspec.json.encode(self._marks.take(last))),
         )
         file.close(info)
         self._clears = [seq for seq in self._clears if seq > last]
