@@ -72,7 +72,7 @@ describe("findings", () => {
     const feed = { data, select, wish: null } as unknown as Feed;
     useSettings.setState({ tab: "Findings" });
     useLive.setState({ opened: { exchange: "x", symbol: "A/B", source: "live", group: 1, price_scale: 2 } as unknown as Opened });
-    const { container } = render(<Tabs feed={feed} chart={() => null} />);
+    const { container } = render(<Tabs feed={feed} chart={() => null} show={() => undefined} />);
     expect(container.querySelector("img")).toBeNull();
     expect(screen.getAllByRole("listitem")).toHaveLength(2);
     fireEvent.change(screen.getByLabelText("Least score"), { target: { value: "0.5" } });
