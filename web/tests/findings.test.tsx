@@ -72,7 +72,7 @@ describe("findings", () => {
     const feed = { data, select, wish: null } as unknown as Feed;
     useSettings.setState({ tab: "Findings" });
     useLive.setState({ opened: { exchange: "x", symbol: "A/B", source: "live", group: 1, price_scale: 2 } as unknown as Opened });
-    const { container } = render(<Tabs feed={feed} chart={() => null} />);
+    const { container } = render(<Tabs feed={feed} chart={() => null} show={() => undefined} />);
     expect(container.querySelector("img")).toBeNull();
     expect(screen.getAllByRole("listitem")).toHaveLength(2);
     fireEvent.change(screen.getByLabelText("Least score"), { target: { value: "0.5" } });
@@ -97,7 +97,7 @@ describe("metrics", () => {
     expect(data.metrics).toHaveLength(3);
     const wantMetrics = vi.fn<Feed["wantMetrics"]>();
     useSettings.setState({ tab: "Metrics" });
-    const { container } = render(<Tabs feed={{ data, wantMetrics } as unknown as Feed} chart={() => null} />);
+    const { container } = render(<Tabs feed={{ data, wantMetrics } as unknown as Feed} chart={() => null} show={() => undefined} />);
     expect(wantMetrics).toHaveBeenCalledOnce();
     const row = screen.getByRole("row", { name: /arrivals a second/ });
     expect([...row.querySelectorAll("td")].map((cell) => cell.textContent)).toEqual(["2.25", "3.50", ""]);

@@ -132,7 +132,7 @@ describe("what the page shows", () => {
     feed.data.takeLarge({ ...LARGE, order_id: "<img src=x onerror=alert(1)>" });
     useLive.setState({ opened: OPENED, selected: { handle: 1, orderId: "<img src=x onerror=alert(1)>", told: null, askedAt: 0 } });
     useSettings.setState({ tab: "Order" });
-    const { container } = render(<Tabs feed={feed} chart={() => null} />);
+    const { container } = render(<Tabs feed={feed} chart={() => null} show={() => undefined} />);
     expect(container.querySelector("img")).toBeNull();
     expect(screen.getByText("<img src=x onerror=alert(1)>")).toBeTruthy();
   });
@@ -143,7 +143,7 @@ describe("what the page shows", () => {
     expect(alerts.map(({ id }) => id)).toEqual(["b", "a"]);
     useLive.setState({ opened: OPENED, alerts, unseen: 2, rules: [{ id: 1, kind: "pulled_at_touch", exchange: "x", symbol: "A/B", quantile: 0.995, distance_bps: 5 }] });
     useSettings.setState({ tab: "Alerts" });
-    const { container } = render(<Tabs feed={feed} chart={() => null} />);
+    const { container } = render(<Tabs feed={feed} chart={() => null} show={() => undefined} />);
     expect(container.querySelector(".words b")).toBeNull();
     expect(container.querySelectorAll(".words")).toHaveLength(2);
     expect(screen.getByText(/pulled near the touch, of the largest 0.5 %, within 5 bps/)).toBeTruthy();
@@ -155,7 +155,7 @@ describe("what the page shows", () => {
     expect(told).toMatchObject({ op: "alert", rule: "pulled_at_touch", rule_id: 7, price: "64250.5", size: "12.5", order_id: "902", left_out: 3 });
     useLive.setState({ opened: OPENED, alerts: merged([], [told]) });
     useSettings.setState({ tab: "Alerts" });
-    render(<Tabs feed={feed} chart={() => null} />);
+    render(<Tabs feed={feed} chart={() => null} show={() => undefined} />);
     expect(screen.getByText(/large bid of 12.5 .* \(3 before it left out\)/)).toBeTruthy();
   });
 
@@ -183,8 +183,8 @@ describe("what the page shows", () => {
   });
 
   it("does what keys say, and leaves fields alone", () => {
-    const help = vi.fn();
-    const context = { chart: null, feed, help, recordings: () => undefined };
+    const show = vi.fn();
+    const context = { chart: null, feed, show };
     const press = (key: string, target: EventTarget = document.body) => {
       const event = new KeyboardEvent("keydown", { key, cancelable: true });
       Object.defineProperty(event, "target", { value: target });
@@ -195,7 +195,7 @@ describe("what the page shows", () => {
     press("?");
     press("h", document.createElement("input"));
     expect(useSettings.getState()).toMatchObject({ map: "viridis", bubbles: false, heat: true });
-    expect(help).toHaveBeenCalledOnce();
+    expect(show).toHaveBeenCalledExactlyOnceWith("help");
     useLive.setState({ opened: OPENED });
     press("<");
     expect(feed.reopen).toHaveBeenCalledWith({ group: 1 });

@@ -74,6 +74,15 @@ async def first_page(api: TheApi) -> Response:
     return await plain_page(api)
 
 
+@router.get("/alerts")
+@router.get("/sessions")
+@router.get("/settings")
+@router.get("/status")
+async def screen(api: TheApi) -> Response:
+    """The same page, which opens what its address names."""
+    return await first_page(api)
+
+
 @router.get("/assets/{name}")
 async def asset(name: str) -> Response:
     return _file(BUILT / "assets", name, _FOREVER)

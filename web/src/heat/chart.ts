@@ -1,7 +1,7 @@
 /** The chart: canvases, what is drawn when, and what pointers do.  Nothing of it goes through React. */
 import type { Feed } from "../market/feed";
 import { cardOf } from "../market/findings";
-import { Pyramid } from "../market/pyramid";
+import type { Pyramid } from "../market/pyramid";
 import { useSettings } from "../market/settings";
 import { useLive } from "../market/state";
 import { axes, COB_WIDTH, crosshair, currentBook, lastPrice, PRICE_WIDTH, TIME_HEIGHT } from "./axes";
@@ -62,14 +62,15 @@ export class Chart {
     this.makeHeat();
     root.append(this.marks, this.cross);
     this.cross.tabIndex = -1;
-    const { data } = feed;
-    data.pyramid.changed = (level, slot) => this.renderer.changed(level, slot);
-    data.pyramid.cleared = () => this.renderer.cleared();
+    for (const each of [feed.data.pyramid, feed.data.flows]) {
+      each.changed = (level, slot) => each === this.pyramid && this.renderer.changed(level, slot);
+      each.cleared = () => each === this.pyramid && this.renderer.cleared();
+    }
     const came = (): void => this.came();
     feed.drawn.add(came);
     this.ends.push(() => feed.drawn.delete(came));
     this.ends.push(useSettings.subscribe((now, before) => {
-      if (now.renderer !== before.renderer) this.makeHeat();
+      if (now.renderer !== before.renderer || now.layer !== before.layer) this.makeHeat();
       this.palette = palette();
       this.camera.followTime = now.followTime;
       this.camera.followPrice = now.followPrice;
@@ -97,6 +98,12 @@ export class Chart {
     return useLive.getState().opened?.group ?? 1;
   }
 
+  /** What is drawn: sizes that rest, or what came less what was taken away. */
+  private get pyramid(): Pyramid {
+    const { pyramid, flows } = this.feed.data;
+    return useSettings.getState().layer === "flow" ? flows : pyramid;
+  }
+
   get right(): number {
     return this.camera.width + (useSettings.getState().cob ? COB_WIDTH : 0);
   }
@@ -107,7 +114,7 @@ export class Chart {
     const across = this.heat.width / camera.width;
     const down = this.heat.height / camera.height;
     return {
-      level: Pyramid.levelFor(camera.spot.msPerPixel / across),
+      level: this.pyramid.levelAt(camera.spot.msPerPixel / across),
       fromMs: camera.fromMs,
       msPerPixel: camera.spot.msPerPixel / across,
       topRow: camera.topRow,
@@ -164,34 +171,34 @@ export class Chart {
   }
 
   private follow(): void {
-    const { base } = this.feed.data.pyramid;
-    if (base.newest < 0) return;
-    const slot = base.slot(base.newest);
-    const middle = touchRow(base.bids[slot], base.asks[slot], base.lasts[slot], this.group);
-    this.camera.follow((base.newest + 1) * base.bucketMs, middle);
+    const { finest } = this.feed.data.pyramid;
+    if (finest.newest < 0) return;
+    const slot = finest.slot(finest.newest);
+    const middle = touchRow(finest.bids[slot], finest.asks[slot], finest.lasts[slot], this.group);
+    this.camera.follow((finest.newest + 1) * finest.bucketMs, middle);
     this.look();
   }
 
   /** The first picture of a market or group: the touch in the middle, rows a few whole pixels high. */
   private fit(): void {
     const { opened } = useLive.getState();
-    const { base } = this.feed.data.pyramid;
-    if (!opened || base.newest < 0 || this.camera.height < 20) return;
+    const { finest } = this.feed.data.pyramid;
+    if (!opened || finest.newest < 0 || this.camera.height < 20) return;
     const name = `${opened.exchange} ${opened.symbol} ${opened.group}`;
     if (name === this.fitted) return;
-    const slot = base.slot(base.newest);
-    const middle = touchRow(base.bids[slot], base.asks[slot], base.lasts[slot], opened.group);
+    const slot = finest.slot(finest.newest);
+    const middle = touchRow(finest.bids[slot], finest.asks[slot], finest.lasts[slot], opened.group);
     if (Number.isNaN(middle)) return;
     this.fitted = name;
     this.camera.spot.pixelsPerRow = Math.max(1, Math.round(this.camera.height / 260));
     this.camera.spot.row = middle;
-    this.camera.spot.rightMs = (base.newest + 1) * base.bucketMs;
+    this.camera.spot.rightMs = (finest.newest + 1) * finest.bucketMs;
   }
 
   /** The worker measures contrast where people look. */
   private look(): void {
     const { camera } = this;
-    const level = Pyramid.levelFor(camera.spot.msPerPixel);
+    const level = this.feed.data.pyramid.levelAt(camera.spot.msPerPixel);
     const { bucketMs } = this.feed.data.pyramid.rings[level];
     this.feed.tell({
       do: "window",
@@ -227,15 +234,15 @@ export class Chart {
     this.drawCross();
     this.costs.push(performance.now() - began);
     if (this.costs.length > COSTS_KEPT) this.costs.splice(0, COSTS_KEPT / 2);
-    const { base } = this.feed.data.pyramid;
     this.root.dataset.frames = String(this.frames);
-    this.root.dataset.newest = String(base.newest);
+    this.root.dataset.newest = String(this.feed.data.pyramid.finest.newest);
     this.root.dataset.renderer = this.renderer.kind;
   }
 
   private drawHeat(): void {
-    const { map, theme, low, high, dim, heat } = useSettings.getState();
-    const look = { map, theme, low: heat ? low : 255, high: heat ? high : 256, dim };
+    const { map, theme, low, high, dim, heat, layer, linear } = useSettings.getState();
+    const steps = useLive.getState().opened?.steps_per_octave ?? 12;
+    const look = { map: layer === "flow" ? "flow" as const : map, theme, low: heat ? low : 255, high: heat ? high : 256, dim, linear: linear ? steps : 0 };
     this.renderer.draw(this.view(), look);
   }
 
@@ -247,7 +254,7 @@ export class Chart {
       settings: useSettings.getState(),
       palette: this.palette,
       group: this.group,
-      level: Pyramid.levelFor(this.camera.spot.msPerPixel),
+      level: this.feed.data.pyramid.levelAt(this.camera.spot.msPerPixel),
       selected: selected?.orderId ?? null,
       hovered: this.hovered,
       finding: this.found?.id ?? useLive.getState().finding,
@@ -258,8 +265,8 @@ export class Chart {
     const context = this.begin(this.marks);
     const place = this.place();
     const { settings, camera, data } = place;
-    const { base } = data.pyramid;
-    const last = base.newest < 0 ? NaN : base.lasts[base.slot(base.newest)];
+    const { finest } = data.pyramid;
+    const last = finest.newest < 0 ? NaN : finest.lasts[finest.slot(finest.newest)];
     axes(context, place, this.right, last);
     context.save();
     context.beginPath();
@@ -308,7 +315,7 @@ export class Chart {
     this.heat = document.createElement("canvas");
     this.heat.className = "layer heat";
     this.root.prepend(this.heat);
-    const { pyramid } = this.feed.data;
+    const { pyramid } = this;
     const wanted = new URLSearchParams(location.search).get("renderer") ?? useSettings.getState().renderer;
     try {
       if (wanted === "canvas") throw new Error("asked for");

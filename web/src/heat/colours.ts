@@ -1,8 +1,9 @@
 /** Colours of codes: a table that both renderers read, so that they can't differ. */
 import { GAP_CODE } from "../wire/frames";
 
+/** Those that people choose from; "flow" is that of what came and went. */
 export const MAPS = ["heat", "viridis", "cividis", "grey", "split"] as const;
-export type MapName = (typeof MAPS)[number];
+export type MapName = (typeof MAPS)[number] | "flow";
 export type Theme = "dark" | "light";
 type Stop = [number, string];
 
@@ -27,6 +28,11 @@ const ASK: Stop[] = [[0, "#060a14"], [0.3, "#3d0c1c"], [0.65, "#b1304c"], [0.88,
 const BID_LIGHT: Stop[] = [[0, "#f7f9fc"], [0.35, "#bfe6d7"], [0.7, "#2f9f79"], [1, "#04402c"]];
 const ASK_LIGHT: Stop[] = [[0, "#f7f9fc"], [0.35, "#f5c9d1"], [0.7, "#d2405a"], [1, "#560a19"]];
 
+const ADDED: Stop[] = [[0, "#060a14"], [0.3, "#0c2b4d"], [0.65, "#2f7fd0"], [0.88, "#7fc0ff"], [1, "#e3f2ff"]];
+const TAKEN: Stop[] = [[0, "#060a14"], [0.3, "#3d2106"], [0.65, "#b4620f"], [0.88, "#ffb020"], [1, "#fff2d2"]];
+const ADDED_LIGHT: Stop[] = [[0, "#f7f9fc"], [0.35, "#bcd9f5"], [0.7, "#2f7fd0"], [1, "#082a52"]];
+const TAKEN_LIGHT: Stop[] = [[0, "#f7f9fc"], [0.35, "#f6d9ae"], [0.7, "#c56a0c"], [1, "#4d2600"]];
+
 export interface Look {
   map: MapName;
   theme: Theme;
@@ -35,6 +41,8 @@ export interface Look {
   high: number;
   /** 0.2 to 1: how bright it all is. */
   dim: number;
+  /** Steps of codes an octave where brightness is to go with size, 0: with its logarithm. */
+  linear?: number;
 }
 
 export type Rgb = [number, number, number];
@@ -62,6 +70,8 @@ function ramps(map: MapName, theme: Theme): [Stop[], Stop[]] {
       return one(light ? GREY_LIGHT : GREY);
     case "split":
       return light ? [BID_LIGHT, ASK_LIGHT] : [BID, ASK];
+    case "flow":
+      return light ? [ADDED_LIGHT, TAKEN_LIGHT] : [ADDED, TAKEN];
   }
 }
 
@@ -87,8 +97,10 @@ export function table(look: Look): Uint8Array {
   sides.forEach((stops, side) => {
     const ground = on(stops, 0);
     for (let code = 0; code < 256; code++) {
-      const place = code === 0 || code === GAP_CODE ? 0 : 0.04 + 0.96 * Math.min(1, Math.max(0, (code - look.low) / span));
-      const colour = code === 0 || code < look.low ? ground : on(stops, place);
+      const place = code === 0 || code === GAP_CODE ? 0 : 0.04 + 0.96 * Math.min(1, Math.max(0, placeOf(code, look, span)));
+      // Of what came and went the last bit says which.
+      const ramp = look.map === "flow" ? sides[1 - (code & 1)] : stops;
+      const colour = code === 0 || code < look.low ? ground : on(ramp, place);
       for (let part = 0; part < 3; part++) {
         out[(side * 256 + code) * 4 + part] = Math.round(ground[part] + (colour[part] - ground[part]) * look.dim);
       }
@@ -98,9 +110,16 @@ export function table(look: Look): Uint8Array {
   return out;
 }
 
+/** Where between the ends of contrast a code stands, 0 to 1. */
+function placeOf(code: number, look: Look, span: number): number {
+  if (!look.linear) return (code - look.low) / span;
+  const least = 2 ** (-span / look.linear);
+  return (2 ** ((code - look.low - span) / look.linear) - least) / (1 - least);
+}
+
 /** A CSS gradient of a map, for the legend. */
 export function gradient(map: MapName, theme: Theme): string {
   const [bid, ask] = ramps(map, theme);
-  const stops = map === "split" ? [...[...bid].reverse().map(([at, c]): Stop => [(1 - at) / 2, c]), ...ask.map(([at, c]): Stop => [0.5 + at / 2, c])] : bid;
+  const stops = map === "split" || map === "flow" ? [...[...bid].reverse().map(([at, c]): Stop => [(1 - at) / 2, c]), ...ask.map(([at, c]): Stop => [0.5 + at / 2, c])] : bid;
   return `linear-gradient(90deg, ${stops.map(([at, colour]) => `${colour} ${(at * 100).toFixed(1)}%`).join(", ")})`;
 }

@@ -3,6 +3,7 @@ import { clock, digitsOf, exact, short, span } from "../market/numbers";
 import { GAP_CODE } from "../wire/frames";
 import { add, type Whole } from "../wire/numbers";
 import { useLive } from "../market/state";
+import type { LargeOrder, MarketData } from "../market/data";
 import type { LadderLevel } from "../worker/decoder";
 import type { Place } from "./marks";
 
@@ -20,16 +21,20 @@ export function describe(place: Place, x: number, y: number): string[] {
     const lines = [`${told.side} ${told.price}  ${brief(told.order_id)}`, `size ${told.size} of ${told.size_first}, filled ${told.filled}`];
     lines.push(`${order.endedMs === null ? "alive for" : "lived"} ${span((order.endedMs ?? now) - order.openedMs)}${told.left_truncated ? " or longer" : ""}`);
     if (told.amendments) lines.push(`${told.amendments} amendments`);
+    if (order.endedMs === null) lines.push(...placeIn(order, data));
+    const found = data.findings.filter(({ order_ids }) => order_ids.includes(told.order_id));
+    if (found.length) lines.push(`in ${found.map(({ kind, score }) => `${kind} ${score.toFixed(2)}`).slice(0, 3).join(", ")}`);
     if (order.endedMs !== null) lines.push(`${told.reason ?? told.ending ?? "ended"} ${clock(order.endedMs)}`);
     return lines;
   }
+  if (place.settings.layer === "flow") return [price, flowAt(place, row, x)];
   const code = ring.sample(bucket, row);
   if (code < 0) return [price, "nothing recorded here"];
   if (code === GAP_CODE) return [price, "a gap: nothing is known"];
   const slot = ring.slot(bucket);
   const isAsk = row * group >= ring.asks[slot];
   const lines = [`${price}  ${isAsk ? "ask" : "bid"}`];
-  const now = x >= camera.x((data.pyramid.base.newest) * 100) - 2;
+  const now = x >= camera.x((data.pyramid.finest.newest) * data.pyramid.finest.bucketMs) - 2;
   if (now) {
     const told = restingNow(isAsk ? data.ladder.asks : data.ladder.bids, row, group, isAsk);
     if (told.orders) {
@@ -43,11 +48,30 @@ export function describe(place: Place, x: number, y: number): string[] {
   return lines;
 }
 
+/** How many orders stand before it in its price, and how much; nothing where its queue is not shown. */
+export function placeIn(order: LargeOrder, data: MarketData): string[] {
+  const queue = data.queue.get(`${order.told.side === "bid" ? 0 : 1}:${order.price}`);
+  if (!queue) return [];
+  const at = queue.shown.findIndex(({ handle }) => handle === order.told.handle);
+  if (at < 0) return queue.orders > queue.shown.length ? [`behind the first ${queue.shown.length} of ${queue.orders}`] : [];
+  const ahead = queue.shown.slice(0, at).reduce<Whole>((sum, { size }) => add(sum, size), 0);
+  return [`${at + 1}. of ${queue.orders} in its price, ${exact(ahead, data.sizeScale)} ahead`];
+}
+
 /** The size in the middle of a code's step, in size units. */
 export function sizeOf(code: number): number {
   const { opened } = useLive.getState();
   if (!opened) return NaN;
   return opened.code_unit * 2 ** ((code - opened.code_offset) / opened.steps_per_octave);
+}
+
+/** What came less what was taken away there, in words. */
+function flowAt(place: Place, row: number, x: number): string {
+  const { flows } = place.data;
+  const ring = flows.rings[flows.levelAt(place.camera.spot.msPerPixel)];
+  const code = ring.sample(Math.floor(place.camera.ms(x) / ring.bucketMs), row);
+  if (code <= 0) return "nothing came or went, or nobody looked";
+  return `${code & 1 ? "added" : "taken away"} \u2248 ${short(sizeOf(code & ~1) / 10 ** place.data.sizeScale)}, at most within 100 ms`;
 }
 
 function restingNow(levels: LadderLevel[], row: number, group: number, isAsk: boolean): { size: Whole; orders: number; all: number } {

@@ -187,6 +187,7 @@ export function largeOrders(context: Context, place: Place): void {
     if (special) context.strokeRect(bar.x0, bar.y - bar.high / 2 - 1, Math.max(2, bar.x1 - bar.x0), bar.high + 2);
     else line(context, bar.x0, bar.y + bar.high / 2, bar.x1, bar.y + bar.high / 2);
     if (!order.told.left_truncated && bar.x0 > 0) line(context, bar.x0, bar.y - 4, bar.x0, bar.y + 4);
+    for (const [nth, move] of order.moves.entries()) moved(context, order, nth, move, place);
     context.globalAlpha = 1;
     if (order.endedMs !== null) ending(context, order, bar.x1, bar.y, palette);
     if (special) labels.push({ x: Math.max(bar.x0, 0) + 4, y: bar.y - bar.high - 6, text: `${order.told.size_first} ${order.told.side}` });
@@ -196,6 +197,19 @@ export function largeOrders(context: Context, place: Place): void {
     const room = place.camera.width - context.measureText(label.text).width - 8;
     tag(context, Math.min(label.x, room), label.y, label.text, palette);
   }
+}
+
+/** An arrow from where it stood to where it went. */
+function moved(context: Context, order: LargeOrder, nth: number, move: { ms: number; price: number }, place: Place): void {
+  const { camera, group } = place;
+  const next = order.moves[nth + 1]?.price ?? order.price;
+  const x = camera.x(move.ms);
+  if (x < 0 || x > camera.width) return;
+  const [from, to] = [move.price, next].map((price) => camera.y(rowOf(price, group, order.told.side)));
+  const way = Math.sign(to - from) || 1;
+  line(context, x, from, x, to);
+  line(context, x - 3, to - 5 * way, x, to);
+  line(context, x + 3, to - 5 * way, x, to);
 }
 
 /** Filled: a full square.  Partly filled, then taken away: half of it.  Cancelled: a cross.  Unknown: a

@@ -4,12 +4,13 @@ import type { GapTold, LadderLevel, QueueTold, TradeTold, Update } from "../work
 import { joined } from "./findings";
 import { ingest } from "./ingest";
 import { units } from "./numbers";
-import { Pyramid } from "./pyramid";
+import { Pyramid, ROWS } from "./pyramid";
 
 export const TRADES_KEPT = 20_000;
 export const LARGE_KEPT = 4_000;
 const GAPS_KEPT = 500;
 const METRICS_KEPT = 300;
+const FLOW_SLOTS = [2048, 1024, 1024, 1024, 1024, 1024, 1024, 1024];
 
 export interface LargeOrder {
   told: Large;
@@ -25,6 +26,8 @@ export interface LargeOrder {
 
 export class MarketData {
   readonly pyramid = new Pyramid();
+  /** What came less what was taken away, trades left out, since the page looks. */
+  readonly flows = new Pyramid(ROWS, FLOW_SLOTS);
   ladder: { bids: LadderLevel[]; asks: LadderLevel[] } = { bids: [], asks: [] };
   queue = new Map<string, QueueTold>();
   trades: TradeTold[] = [];
@@ -44,6 +47,7 @@ export class MarketData {
 
   clear(): void {
     this.pyramid.clear();
+    this.flows.clear();
     this.ladder = { bids: [], asks: [] };
     this.queue.clear();
     this.trades = [];
@@ -58,6 +62,7 @@ export class MarketData {
 
   take(update: Update): void {
     ingest(this.pyramid, update);
+    for (const column of update.flows) this.flows.put(0, column);
     this.t_us = Math.max(this.t_us, update.t_us);
     if (update.ladder) {
       this.ladder = update.ladder;

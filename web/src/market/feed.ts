@@ -6,12 +6,16 @@ import { MarketData } from "./data";
 import { load } from "./findings";
 import { type Listed, NOTHING, useLive } from "./state";
 import { useSettings } from "./settings";
+import { ring } from "./sound";
+import { askRecording } from "./recording";
 
-const API = "api/v1/orderbook-heatmap";
 /** Everything that a page is told where it asks for nothing else. */
 const CHANNELS = ["heat", "ladder", "queue", "trades", "large"];
+export const API = "api/v1/orderbook-heatmap";
 /** The chrome changes at most so often. */
 const TURN_MS = 250;
+/** Alerts that pop up at a time. */
+const TOASTS = 3;
 
 export function address(path: string): string {
   return new URL(`${API}/${path}`, document.baseURI).href;
@@ -102,6 +106,16 @@ export class Feed {
     }
   }
 
+  /** What was recorded of the market that is replayed, to be dragged through. */
+  private async loadRecording(): Promise<void> {
+    const { wish } = this;
+    if (!wish) return;
+    const found = await askRecording(wish.exchange, wish.symbol);
+    if (this.wish?.source === "replay" && this.wish.exchange === wish.exchange && this.wish.symbol === wish.symbol && typeof found !== "string") {
+      useLive.setState({ recording: found });
+    }
+  }
+
   drawAgain(): void {
     for (const draw of this.drawn) draw();
   }
@@ -149,6 +163,8 @@ export class Feed {
         this.data.sizeScale = told.size_scale;
         useLive.setState({ opened: told, refused: "" });
         void this.loadFindings();
+        if (told.source === "replay") void this.loadRecording();
+        else useLive.setState({ recording: null });
         break;
       case "status":
         useLive.setState({ status: told });
@@ -170,7 +186,8 @@ export class Feed {
         this.turn();
         break;
       case "alert":
-        useLive.setState(({ alerts, unseen }) => ({ alerts: merged(alerts, [told]), unseen: unseen + 1 }));
+        useLive.setState(({ alerts, unseen, toasts }) => ({ alerts: merged(alerts, [told]), unseen: unseen + 1, toasts: [told, ...toasts].slice(0, TOASTS) }));
+        if (useSettings.getState().sound) ring(told.side);
         break;
       case "order": {
         const { selected } = useLive.getState();
@@ -201,12 +218,13 @@ export class Feed {
       this.turning = false;
       this.waitedUntil = Date.now();
       const { ladder, pyramid } = this.data;
-      const slot = pyramid.base.newest < 0 ? -1 : pyramid.base.slot(pyramid.base.newest);
+      const { finest } = pyramid;
+      const slot = finest.newest < 0 ? -1 : finest.slot(finest.newest);
       useLive.setState(({ turn }) => ({
         turn: turn + 1,
         bid: ladder.bids[0]?.price ?? NaN,
         ask: ladder.asks[0]?.price ?? NaN,
-        last: slot < 0 ? NaN : pyramid.base.lasts[slot],
+        last: slot < 0 ? NaN : finest.lasts[slot],
       }));
     }, wait);
   }

@@ -20,6 +20,20 @@ export class Pyramid {
     return this.rings[0];
   }
 
+  /** The finest level that has anything: a replay that is played fast has no columns of 100 ms. */
+  get finestLevel(): number {
+    return Math.max(0, this.rings.findIndex((ring) => ring.newest >= 0));
+  }
+
+  get finest(): Ring {
+    return this.rings[this.finestLevel];
+  }
+
+  /** What is drawn at a scale: `levelFor`, and nothing finer than there is. */
+  levelAt(msPerPixel: number): number {
+    return Math.max(Pyramid.levelFor(msPerPixel), this.finestLevel);
+  }
+
   clear(): void {
     for (const ring of this.rings) ring.clear();
     this.cleared();
@@ -50,12 +64,13 @@ export class Pyramid {
 
   /** Buckets of the finest level that nobody received, from `from` to before `to`. */
   gap(from: number, to: number): void {
-    const { rows, slots } = this.base;
-    const codes = new Uint8Array(rows).fill(GAP_CODE);
-    const newest = this.base.newest;
-    const base = newest >= 0 ? this.base.bases[this.base.slot(newest)] : 0;
-    for (let bucket = Math.max(from, to - slots); bucket < to; bucket++) {
-      this.put(0, { bucket, base, codes, bid: NaN, ask: NaN, last: NaN });
+    const { finest, finestLevel } = this;
+    const wide = finest.bucketMs / LEVELS_MS[0];
+    const codes = new Uint8Array(finest.rows).fill(GAP_CODE);
+    const base = finest.newest >= 0 ? finest.bases[finest.slot(finest.newest)] : 0;
+    const end = Math.ceil(to / wide);
+    for (let bucket = Math.max(Math.floor(from / wide), end - finest.slots); bucket < end; bucket++) {
+      this.put(finestLevel, { bucket, base, codes, bid: NaN, ask: NaN, last: NaN });
     }
   }
 

@@ -12,6 +12,10 @@ export type Tab = (typeof TABS)[number];
 export interface Settings {
   theme: Theme;
   map: MapName;
+  /** Sizes that rest, or what came less what was taken away. */
+  layer: "size" | "flow";
+  /** Brightness with size instead of its logarithm. */
+  linear: boolean;
   low: number;
   high: number;
   autoContrast: boolean;
@@ -45,6 +49,8 @@ interface Acts {
 export const DEFAULTS: Settings = {
   theme: "dark",
   map: "heat",
+  layer: "size",
+  linear: false,
   low: 60,
   high: 170,
   autoContrast: true,
@@ -75,7 +81,7 @@ export const useSettings = create<Settings & Acts>()(
       ...DEFAULTS,
       set: (change) => set(change),
       reset: () => set(DEFAULTS),
-      nextMap: () => set(({ map }) => ({ map: MAPS[(MAPS.indexOf(map) + 1) % MAPS.length] })),
+      nextMap: () => set(({ map }) => ({ map: MAPS[(MAPS.findIndex((each) => each === map) + 1) % MAPS.length] })),
       nextFollow: () =>
         set(({ followPrice }) => ({ followPrice: FOLLOWS[(FOLLOWS.indexOf(followPrice) + 1) % FOLLOWS.length] })),
     }),

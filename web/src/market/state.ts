@@ -1,6 +1,7 @@
 /** What the chrome around the pictures shows of a market: changes a few times a second. */
 import { create } from "zustand";
 import type { Rule } from "./alerts";
+import type { Recording } from "./recording";
 import type { Alert, Clock, Opened, OrderTold, Status } from "../wire/messages";
 import type { ConnectionState } from "../worker/connection";
 import type { Meter } from "../worker/protocol";
@@ -42,6 +43,10 @@ export interface LiveState {
   /** The one that is looked at. */
   finding: string | null;
   findingsError: string;
+  /** Alerts that pop up, newest first. */
+  toasts: Alert[];
+  /** Of the market that is replayed. */
+  recording: Recording | null;
   frozen: boolean;
   /** Grows with trades and large orders, a few times a second. */
   turn: number;
@@ -69,6 +74,8 @@ export const NOTHING: LiveState = {
   rulesKept: "",
   finding: null,
   findingsError: "",
+  toasts: [],
+  recording: null,
   frozen: false,
   turn: 0,
   bid: NaN,

@@ -4,6 +4,7 @@ import { rowOf } from "../heat/marks";
 import { AlertBook, KINDS, nameOf, wordsOf } from "../market/alerts";
 import { address, type Feed } from "../market/feed";
 import { clock } from "../market/numbers";
+import { useSettings } from "../market/settings";
 import { useLive } from "../market/state";
 import type { Alert } from "../wire/messages";
 
@@ -40,7 +41,8 @@ export function show(alert: Alert, feed: Feed, chart: () => Chart | null): void 
   });
 }
 
-export function Alerts({ feed, chart }: Props) {
+export function Alerts({ feed, chart, all }: Props & { all: () => void }) {
+  const { sound, set } = useSettings();
   const { alerts, rules, rulesError, rulesKept, connection } = useLive();
   const book = useMemo(() => new AlertBook(address("alerts")), []);
   useEffect(() => {
@@ -68,6 +70,7 @@ export function Alerts({ feed, chart }: Props) {
         <NewRule feed={feed} book={book} />
         {rulesKept && <p className="caption">{rulesKept}</p>}
       </details>
+      <p className="actions"><button type="button" onClick={all}>Search all alerts</button><button type="button" aria-pressed={sound} onClick={() => set({ sound: !sound })}>Sound</button></p>
       {rulesError && <p role="alert" className="problem">{rulesError} <button type="button" onClick={() => void book.load()}>Try again</button></p>}
       {!alerts.length && !rulesError && <p className="empty">No alert yet.{rules?.length === 0 && " There is no rule either: make one above."}</p>}
       <ul>

@@ -6,14 +6,19 @@ import type { Feed } from "../market/feed";
 import { Pyramid } from "../market/pyramid";
 import { useSettings } from "../market/settings";
 import { type Listed, useLive } from "../market/state";
-import { readAddress, writeAddress } from "./address";
+import { goTo, readAddress, writeAddress } from "./address";
+import { AlertHistory } from "./AlertHistory";
+import { Bookmarks } from "./Bookmarks";
 import { Choices, Help } from "./Dialogs";
 import { Footer } from "./Footer";
 import { Header, useHealth } from "./Header";
 import { onKey, onPointer } from "./keys";
 import { Ladder, LowerPane, State } from "./Panels";
+import { Operations } from "./Operations";
 import { Recordings } from "./Recordings";
+import { pathOf, type Screen, screenOf } from "./screens";
 import { Tabs } from "./Tabs";
+import { Toasts } from "./Toasts";
 
 const LIST_MS = 10_000;
 
@@ -21,9 +26,8 @@ export function App({ feed }: { feed: Feed }) {
   const holder = useRef<HTMLDivElement>(null);
   const chart = useRef<Chart | null>(null);
   const shown = useCallback(() => chart.current, []);
-  const [help, setHelp] = useState(false);
-  const [choices, setChoices] = useState(false);
-  const [recordings, setRecordings] = useState(false);
+  const [screen, setScreen] = useState<Screen | null>(() => screenOf(location.pathname));
+  const close = useCallback(() => setScreen(null), []);
   const theme = useSettings((state) => state.theme);
   const drawer = useSettings((state) => state.drawer);
   const markets = useLive((state) => state.markets);
@@ -53,9 +57,13 @@ export function App({ feed }: { feed: Feed }) {
   useEffect(() => {
     if (!markets?.length || feed.wish) return;
     const wish = readAddress(location.search);
-    const first = chosen(markets, wish.exchange, wish.symbol);
-    feed.open({ source: wish.at ? "replay" : "live", at: wish.at, exchange: first.exchange, symbol: first.symbol, group: wish.group });
-  }, [markets, feed]);
+    const { exchange, symbol } = chosen(markets, wish.exchange, wish.symbol);
+    goTo({ ...wish, exchange, symbol }, feed, shown);
+  }, [markets, feed, shown]);
+
+  useEffect(() => {
+    history.replaceState(null, "", pathOf(location.pathname, screen) + location.search);
+  }, [screen]);
 
   useEffect(() => {
     if (opened) history.replaceState(null, "", writeAddress(location.search, opened));
@@ -63,7 +71,7 @@ export function App({ feed }: { feed: Feed }) {
   }, [opened]);
 
   useEffect(() => {
-    const press = (event: KeyboardEvent): void => onKey({ chart: chart.current, feed, help: () => setHelp(true), recordings: () => setRecordings(true) }, event);
+    const press = (event: KeyboardEvent): void => onKey({ chart: chart.current, feed, show: setScreen }, event);
     document.addEventListener("keydown", press);
     document.addEventListener("pointerdown", onPointer, true);
     return () => {
@@ -74,19 +82,23 @@ export function App({ feed }: { feed: Feed }) {
 
   return (
     <div className={`app${drawer ? " with-drawer" : ""}`}>
-      <Header feed={feed} chart={shown} help={() => setHelp(true)} choose={() => setChoices(true)} recordings={() => setRecordings(true)} />
+      <Header feed={feed} chart={shown} show={setScreen} />
       <main>
         <section className="panel chart" aria-label="Heatmap">
           <Stage holder={holder} feed={feed} />
         </section>
         <LowerPane feed={feed} chart={shown} />
         <Ladder feed={feed} />
-        <Tabs feed={feed} chart={shown} />
+        <Tabs feed={feed} chart={shown} show={setScreen} />
       </main>
       <Footer feed={feed} chart={shown} />
-      <Help open={help} close={() => setHelp(false)} />
-      <Recordings open={recordings} close={() => setRecordings(false)} feed={feed} />
-      <Choices open={choices} close={() => setChoices(false)} chart={shown} feed={feed} />
+      <Toasts feed={feed} chart={shown} />
+      <Help open={screen === "help"} close={close} />
+      <Recordings open={screen === "sessions"} close={close} feed={feed} />
+      <AlertHistory open={screen === "alerts"} close={close} chart={shown} feed={feed} />
+      <Operations open={screen === "status"} close={close} />
+      <Bookmarks open={screen === "bookmarks"} close={close} chart={shown} feed={feed} />
+      <Choices open={screen === "settings"} close={close} chart={shown} feed={feed} />
     </div>
   );
 }

@@ -3,6 +3,8 @@ import type { Chart } from "../heat/chart";
 import { MAPS } from "../heat/colours";
 import type { Feed } from "../market/feed";
 import { useSettings } from "../market/settings";
+import { useLive } from "../market/state";
+import { viewAddress } from "./address";
 import { ACTS } from "./keys";
 
 const GROUPS = ["Time", "View", "Layers", "Replay"] as const;
@@ -66,7 +68,9 @@ export function Choices({ open, close, chart, feed }: { open: boolean; close: ()
           {box("heat", "Heatmap")}{box("bubbles", "Trades")}{box("large", "Large orders")}{box("markers", "Markers")}{box("cob", "What rests now, beside the chart")}{box("profile", "Volume profile")}
         </fieldset>
         <fieldset><legend>Picture</legend>
+          <label>Shown <select value={settings.layer} onChange={(event) => settings.set({ layer: event.target.value as typeof settings.layer })}><option value="size">what rests</option><option value="flow">what came less what was taken away</option></select></label>
           <label>Colours <select value={settings.map} onChange={(event) => settings.set({ map: event.target.value as typeof settings.map })}>{MAPS.map((map) => <option key={map}>{map}</option>)}</select></label>
+          <label>Scale <select value={settings.linear ? "linear" : "octaves"} onChange={(event) => settings.set({ linear: event.target.value === "linear" })}><option>octaves</option><option>linear</option></select></label>
           <label>Brightness <input type="range" min="0.2" max="1" step="0.05" value={settings.dim} onChange={(event) => settings.set({ dim: Number(event.target.value) })} /></label>
           <label>Trades of at least <input type="number" min="0" step="any" value={settings.bubbleMin} onChange={(event) => settings.set({ bubbleMin: Math.max(0, Number(event.target.value)) })} /></label>
           <label>Resolution <select value={settings.quality} onChange={(event) => settings.set({ quality: event.target.value as typeof settings.quality })}><option>automatic</option><option>full</option><option>reduced</option></select></label>
@@ -75,12 +79,19 @@ export function Choices({ open, close, chart, feed }: { open: boolean; close: ()
         <fieldset><legend>Take along</legend>
           <button type="button" onClick={() => void save(chart, feed)}>Picture (PNG)</button>
           <button type="button" onClick={() => download(new Blob([tradesCsv(feed)], { type: "text/csv" }), `${nameOf(feed)}-trades.csv`)}>Trades (CSV)</button>
-          <button type="button" onClick={() => void navigator.clipboard?.writeText(location.href)}>Copy this view’s address</button>
+          <button type="button" onClick={() => void copyAddress(chart)}>Copy this view’s address</button>
           <button type="button" onClick={settings.reset}>All settings as at first</button>
         </fieldset>
       </div>
     </Dialog>
   );
+}
+
+/** Market, group, and the stretch of time and prices that is seen. */
+async function copyAddress(chart: () => Chart | null): Promise<void> {
+  const { opened } = useLive.getState();
+  const shown = chart();
+  if (opened && shown) await navigator.clipboard?.writeText(new URL(viewAddress(shown.camera, opened), location.href).href);
 }
 
 function nameOf(feed: Feed): string {

@@ -8,6 +8,7 @@ import { type Health, healthOf, useLive } from "../market/state";
 import { Contrast } from "./Contrast";
 import { Icon } from "./icons";
 import { groupText, live } from "./keys";
+import type { Screen } from "./screens";
 
 const WORDS: Record<Health, string> = {
   loading: "LOADING",
@@ -49,7 +50,7 @@ export function Badge() {
   );
 }
 
-export function Header({ feed, chart, help, choose, recordings }: { feed: Feed; chart: () => Chart | null; help: () => void; choose: () => void; recordings: () => void }) {
+export function Header({ feed, chart, show }: { feed: Feed; chart: () => Chart | null; show: (screen: Screen) => void }) {
   const { markets, opened } = useLive();
   const settings = useSettings();
   const chosen = feed.wish ? `${feed.wish.exchange}|${feed.wish.symbol}` : "";
@@ -105,9 +106,11 @@ export function Header({ feed, chart, help, choose, recordings }: { feed: Feed; 
         <Icon name={settings.theme === "dark" ? "sun" : "moon"} />
       </button>
       <button type="button" className="bare drawer-button" aria-label="Alerts, orders and trades" aria-pressed={settings.drawer} onClick={() => settings.set({ drawer: !settings.drawer })}><Icon name="panel" /></button>
-      <button type="button" className="bare" aria-label="Recordings" title="Recordings ( R )" onClick={recordings}><Icon name="tapes" /></button>
-      <button type="button" className="bare" aria-label="Settings" title="Settings" onClick={choose}><Icon name="gear" /></button>
-      <button type="button" className="bare" aria-label="Keys" title="Keys ( ? )" onClick={help}><Icon name="help" /></button>
+      <button type="button" className="bare" aria-label="Recordings" title="Recordings ( R )" onClick={() => show("sessions")}><Icon name="tapes" /></button>
+      <button type="button" className="bare" aria-label="Bookmarks" title="Bookmarks ( J )" onClick={() => show("bookmarks")}><Icon name="link" /></button>
+      <button type="button" className="bare" aria-label="Status of this server" title="Status of this server ( S )" onClick={() => show("status")}><Icon name="pulse" /></button>
+      <button type="button" className="bare" aria-label="Settings" title="Settings" onClick={() => show("settings")}><Icon name="gear" /></button>
+      <button type="button" className="bare" aria-label="Keys" title="Keys ( ? )" onClick={() => show("help")}><Icon name="help" /></button>
     </header>
   );
 }

@@ -6,7 +6,7 @@ import { exact, short, span } from "../market/numbers";
 import { PANES, type Pane, useSettings } from "../market/settings";
 import { useLive } from "../market/state";
 import { drawLadder, type Hit } from "../panels/ladder";
-import { drawOverview, reach } from "../panels/overview";
+import { drawOverview, drawRecording, reach } from "../panels/overview";
 import { drawDepth, drawSeries } from "../panels/panes";
 import { useCanvas } from "./useCanvas";
 import { useHealth } from "./Header";
@@ -159,6 +159,7 @@ export function LowerPane({ feed, chart }: { feed: Feed; chart: () => Chart | nu
 }
 
 export function Overview({ feed, chart }: { feed: Feed; chart: () => Chart | null }) {
+  const recording = useLive((state) => state.recording);
   const redraw = useCallback((again: () => void) => {
     const slow = setInterval(again, 1_000);
     const end = useSettings.subscribe(again);
@@ -169,11 +170,19 @@ export function Overview({ feed, chart }: { feed: Feed; chart: () => Chart | nul
   }, []);
   const canvas = useCanvas((context, width, height) => {
     const camera = chart()?.camera;
-    if (camera) drawOverview(context, width, height, feed.data, camera, palette());
+    const { recording } = useLive.getState();
+    if (recording) drawRecording(context, width, height, recording, feed.data, palette());
+    else if (camera) drawOverview(context, width, height, feed.data, camera, palette());
   }, redraw);
   return (
     <div className="canvas-box overview">
-      <canvas ref={canvas} role="img" aria-label="All that this page has of the market: price, gaps, what is seen" onClick={(event) => {
+      <canvas ref={canvas} role="img" aria-label={recording ? "All of the recording: price, gaps, findings; a click seeks" : "All that this page has of the market: price, gaps, what is seen"} onClick={(event) => {
+        if (recording?.first && recording.last) {
+          const [from, to] = [Date.parse(recording.first), Date.parse(recording.last)];
+          const share = event.nativeEvent.offsetX / event.currentTarget.clientWidth;
+          feed.send({ op: "seek", at: new Date(from + share * (to - from)).toISOString() });
+          return;
+        }
         const span = reach(feed.data, event.currentTarget.clientWidth);
         const shown = chart();
         if (!span || !shown) return;

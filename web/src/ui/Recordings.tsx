@@ -1,38 +1,12 @@
 import { Fragment, useEffect, useState } from "react";
-import { address, type Feed } from "../market/feed";
+import type { Feed } from "../market/feed";
 import { bytes, short, span } from "../market/numbers";
+import { askRecording, type Gap, type Recording } from "../market/recording";
 import { type Listed, useLive } from "../market/state";
 import { Dialog } from "./Dialogs";
 
-interface Gap {
-  from: string;
-  to: string | null;
-  reason: string;
-}
-
-interface Recording {
-  first: string | null;
-  last: string | null;
-  events: number;
-  bytes: number;
-  eras: { t: string; era: number }[];
-  gaps: Gap[];
-  state: string;
-  age_ms: number | null;
-}
-
 /** null: it is being asked for; a text: why it is not known. */
 type Known = Recording | string | null;
-
-async function ask({ exchange, symbol }: Listed): Promise<Known> {
-  try {
-    const answer = await fetch(address(`heatmap/${exchange}/${symbol}/overview`));
-    const told = await answer.json();
-    return answer.ok ? (told as Recording) : String(told.detail);
-  } catch (error) {
-    return (error as Error).message;
-  }
-}
 
 const nameOf = (market: Listed): string => `${market.exchange} ${market.symbol}`;
 
@@ -64,7 +38,7 @@ function List({ close, feed }: { close: () => void; feed: Feed }) {
     void (async () => {
       // One after the other: each is read from the tape.
       for (const market of useLive.getState().markets ?? []) {
-        const found = await ask(market);
+        const found = await askRecording(market.exchange, market.symbol);
         if (gone) return;
         setKnown((before) => ({ ...before, [nameOf(market)]: found }));
       }

@@ -9,15 +9,17 @@ import { useLive } from "../market/state";
 import { Alerts } from "./Alerts";
 import { Findings } from "./Findings";
 import { Metrics } from "./Metrics";
+import type { Screen } from "./screens";
 
 const ROWS = 150;
 
 interface Props {
   feed: Feed;
   chart: () => Chart | null;
+  show: (screen: Screen) => void;
 }
 
-export function Tabs({ feed, chart }: Props) {
+export function Tabs({ feed, chart, show }: Props) {
   const { tab, set } = useSettings();
   const unseen = useLive((state) => state.unseen);
   return (
@@ -34,27 +36,27 @@ export function Tabs({ feed, chart }: Props) {
         ))}
       </div>
       <div className="list" role="tabpanel" id="tab-panel" aria-labelledby={`tab-${tab}`} tabIndex={0}>
-        <List tab={tab} feed={feed} chart={chart} />
+        <List tab={tab} feed={feed} chart={chart} show={show} />
       </div>
     </section>
   );
 }
 
-function List({ tab, feed, chart }: Props & { tab: Tab }) {
+function List({ tab, feed, chart, show }: Props & { tab: Tab }) {
   useLive((state) => state.turn);
   switch (tab) {
     case "Alerts":
-      return <Alerts feed={feed} chart={chart} />;
+      return <Alerts feed={feed} chart={chart} all={() => show("alerts")} />;
     case "Findings":
       return <Findings feed={feed} chart={chart} />;
     case "Large orders":
-      return <LargeOrders feed={feed} chart={chart} />;
+      return <LargeOrders feed={feed} chart={chart} show={show} />;
     case "Trades":
       return <Trades feed={feed} />;
     case "Metrics":
       return <Metrics feed={feed} />;
     case "Order":
-      return <Order feed={feed} chart={chart} />;
+      return <Order feed={feed} chart={chart} show={show} />;
   }
 }
 

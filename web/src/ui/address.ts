@@ -1,4 +1,8 @@
 /** The address of a view, so that it can be given to somebody else. */
+import type { Camera } from "../heat/camera";
+import type { Chart } from "../heat/chart";
+import type { Feed } from "../market/feed";
+import { useLive } from "../market/state";
 import type { Opened } from "../wire/messages";
 
 export interface Address {
@@ -7,16 +11,34 @@ export interface Address {
   group?: number;
   /** A replay from then on. */
   at?: string;
+  /** A stretch of the recording: ISO times of its ends. */
+  from?: string;
+  to?: string;
+  /** Rows of prices. */
+  low?: number;
+  high?: number;
+}
+
+function time(text: string | null): string | undefined {
+  const ms = text === null ? NaN : Date.parse(text);
+  return Number.isNaN(ms) ? undefined : new Date(ms).toISOString();
 }
 
 export function readAddress(search: string): Address {
   const found = new URLSearchParams(search);
-  const group = Number(found.get("group"));
+  const whole = (name: string): number | undefined => {
+    const value = Number(found.get(name) ?? NaN);
+    return Number.isSafeInteger(value) ? value : undefined;
+  };
+  const group = whole("group") ?? 0;
+  const [from, to, low, high] = [time(found.get("from")), time(found.get("to")), whole("low"), whole("high")];
   return {
     exchange: found.get("exchange") ?? undefined,
     symbol: found.get("symbol") ?? undefined,
-    group: Number.isSafeInteger(group) && group > 0 ? group : undefined,
-    at: Number.isNaN(Date.parse(found.get("at") ?? "")) ? undefined : found.get("at")!,
+    group: group > 0 ? group : undefined,
+    at: time(found.get("at")) && found.get("at")!,
+    ...(from && to && from < to ? { from, to } : {}),
+    ...(low !== undefined && high !== undefined && low < high ? { low, high } : {}),
   };
 }
 
@@ -25,6 +47,50 @@ export function writeAddress(search: string, opened: Opened): string {
   next.set("exchange", opened.exchange);
   next.set("symbol", opened.symbol);
   next.set("group", String(opened.group));
+  // A stretch of time is said where somebody asks for it, and is not followed by what comes.
+  for (const name of ["from", "to", "low", "high"]) next.delete(name);
   if (opened.source === "live") next.delete("at");
   return `?${next}`;
+}
+
+/** Of what is seen now: market, group, stretch of time and of prices. */
+export function viewAddress(camera: Camera, opened: Opened): string {
+  const next = new URLSearchParams(writeAddress("", opened));
+  next.set("from", new Date(camera.fromMs).toISOString());
+  next.set("to", new Date(camera.spot.rightMs).toISOString());
+  next.set("low", String(Math.floor(camera.row(camera.height))));
+  next.set("high", String(Math.ceil(camera.topRow)));
+  return `?${next}`;
+}
+
+/** Opens what an address says: a stretch of time as a replay that stands at its end. */
+export function goTo(where: Address, feed: Feed, chart: () => Chart | null): void {
+  const { exchange, symbol, group, from, to, low, high } = where;
+  if (!exchange || !symbol) return;
+  if (!from || !to) {
+    feed.open({ source: where.at ? "replay" : "live", at: where.at, exchange, symbol, group });
+    return;
+  }
+  const before = useLive.getState().opened;
+  feed.open({ source: "replay", exchange, symbol, group, at: to });
+  const end = useLive.subscribe((state) => {
+    if (state.opened === before || state.opened?.source !== "replay" || state.heardAt === 0) return;
+    end();
+    // Behind whatever else follows the first picture.
+    setTimeout(() => {
+      const shown = chart();
+      if (!shown) return;
+      const { camera } = shown;
+      camera.remember();
+      camera.followTime = false;
+      camera.spot.rightMs = Date.parse(to);
+      camera.spot.msPerPixel = Math.max(4, (Date.parse(to) - Date.parse(from)) / camera.width);
+      if (low !== undefined && high !== undefined) {
+        camera.followPrice = "off";
+        camera.spot.row = (low + high) / 2;
+        camera.spot.pixelsPerRow = camera.height / (high - low);
+      }
+      shown.moved();
+    }, 100);
+  });
 }

@@ -5,6 +5,7 @@ import { MAPS } from "../heat/colours";
 import type { Feed } from "../market/feed";
 import { PANES, useSettings } from "../market/settings";
 import { useLive } from "../market/state";
+import type { Screen } from "./screens";
 
 export interface Act {
   keys: string;
@@ -17,8 +18,7 @@ export interface Act {
 export interface Context {
   chart: Chart | null;
   feed: Feed;
-  help: () => void;
-  recordings: () => void;
+  show: (screen: Screen) => void;
 }
 
 const key = (...names: string[]) => (event: KeyboardEvent): boolean =>
@@ -105,8 +105,13 @@ export const ACTS: Act[] = [
   { keys: "N P", does: "next, previous marker", group: "Replay", match: key("n", "p"), act: ({ feed }, event) => {
     if (feed.wish?.source === "replay") feed.send({ op: "marker", direction: event.key === "n" ? "next" : "previous" });
   } },
-  { keys: "R", does: "recordings: from when to when, gaps, sizes", group: "Replay", match: key("r"), act: ({ recordings }) => recordings() },
-  { keys: "?", does: "this help", group: "View", match: (event) => event.key === "?", act: ({ help }) => help() },
+  { keys: "R", does: "recordings: from when to when, gaps, sizes", group: "Replay", match: key("r"), act: ({ show }) => show("sessions") },
+  { keys: "F", does: "what rests, or what came less what was taken away", group: "Layers", match: key("f"), act: () => useSettings.getState().set({ layer: useSettings.getState().layer === "size" ? "flow" : "size" }) },
+  { keys: "J", does: "bookmarks of views, with notes", group: "View", match: key("j"), act: ({ show }) => show("bookmarks") },
+  { keys: "S", does: "status of this server", group: "View", match: key("s"), act: ({ show }) => show("status") },
+  { keys: "/", does: "alerts that fired, to be searched", group: "View", match: (event) => event.key === "/", act: ({ show }) => show("alerts") },
+  { keys: "G", does: "go to a time", group: "Replay", match: key("g"), act: () => document.querySelector<HTMLInputElement>(".seek input")?.focus() },
+  { keys: "?", does: "this help", group: "View", match: (event) => event.key === "?", act: ({ show }) => show("help") },
   { keys: "Esc", does: "deselect", group: "View", match: key("Escape"), act: ({ feed }) => feed.select(null) },
 ];
 

@@ -9,19 +9,17 @@ export const TILE_COLUMNS = 512;
 const BUCKETS_MS = [100, 1_000, 5_000, 60_000];
 const HEAD_BYTES = 48;
 
-/** What a page asks for when it begins: some minutes finely, the last hour roughly; the newest first. */
+/** What a page asks for when it begins, in this order: what its first picture shows, the last ten minutes
+ * roughly, the rest of some minutes finely, the last hour. */
 export function tilesBefore(ms: number): { lod: number; index: number }[] {
-  const counts: [number, number][] = [[0, 3], [1, 2], [2, 1]];
-  return counts.flatMap(([lod, count]) => {
-    const newest = Math.floor(ms / BUCKETS_MS[lod] / TILE_COLUMNS);
-    return Array.from({ length: count }, (_, back) => ({ lod, index: newest - back }));
-  });
+  const wanted: [number, number][] = [[0, 0], [1, 0], [1, 1], [0, 1], [0, 2], [2, 0]];
+  return wanted.map(([lod, back]) => ({ lod, index: Math.floor(ms / BUCKETS_MS[lod] / TILE_COLUMNS) - back }));
 }
 
-export async function fetchTile(root: string, opened: Opened, lod: number, index: number, base: number): Promise<Column[]> {
+export async function fetchTile(root: string, opened: Opened, lod: number, index: number, base: number, signal: AbortSignal): Promise<Column[]> {
   const market = `${encodeURIComponent(opened.exchange)}/${opened.symbol.split("/").map(encodeURIComponent).join("/")}`;
   const least = opened.min_size ? `&min_size=${opened.min_size / 10 ** opened.size_scale}` : "";
-  const answer = await fetch(`${root}${market}/tile?lod=${lod}&group=${opened.group}&index=${index}${least}`);
+  const answer = await fetch(`${root}${market}/tile?lod=${lod}&group=${opened.group}&index=${index}${least}`, { signal });
   if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
   return readTile(new Uint8Array(await answer.arrayBuffer()), index, opened, base);
 }

@@ -44,11 +44,27 @@ export interface Update {
   /** Everything before it is void. */
   begin: boolean;
   columns: (Column & { level: number })[];
+  /** What came less what was taken away, a column of 100 ms; see `flowCode`. */
+  flows: Column[];
   ladder: { bids: LadderLevel[]; asks: LadderLevel[] } | null;
   queue: QueueTold[] | null;
   trades: TradeTold[];
   gaps: GapTold[];
   t_us: number;
+}
+
+export interface Scale {
+  group: number;
+  code_offset: number;
+  steps_per_octave: number;
+  code_unit: number;
+}
+
+/** A size's code, as near as two steps, whose last bit says whether it came (1) or was taken away. */
+export function flowCode(amount: number, scale: Scale): number {
+  if (amount === 0) return 0;
+  const code = scale.code_offset + scale.steps_per_octave * Math.log2(Math.abs(amount) / scale.code_unit);
+  return 2 * Math.min(126, Math.max(1, Math.round(code / 2))) + (amount > 0 ? 1 : 0);
 }
 
 export type Outcome = "taken" | "ask key" | "ignored";
@@ -70,6 +86,10 @@ export class Decoder {
   private traded = new Map<number, number>();
   private due: Update = empty();
   private openGap: GapTold | null = null;
+  /** Of the picture: price units a row, and how sizes become codes. */
+  scale: Scale = { group: 1, code_offset: 0, steps_per_octave: 12, code_unit: 1 };
+  private cells = new Map<number, number>();
+  private bucket = -1;
 
   take(header: Header, content: Content): Outcome {
     const verdict = this.follows.judge(header);
@@ -88,7 +108,7 @@ export class Decoder {
     if (due.ladder !== null) due.ladder = { bids: this.levels(0), asks: this.levels(1) };
     if (due.queue !== null) due.queue = [...this.queues.values()];
     const something =
-      due.begin || due.columns.length || due.ladder || due.queue || due.trades.length || due.gaps.length;
+      due.begin || due.columns.length || due.flows.length || due.ladder || due.queue || due.trades.length || due.gaps.length;
     if (!something) return null;
     this.due = empty();
     return due;
@@ -104,6 +124,7 @@ export class Decoder {
   private begin(): void {
     this.sides = [new Map(), new Map()];
     this.queues.clear();
+    this.cells.clear();
     this.openGap = null;
     this.due.begin = true;
   }
@@ -145,7 +166,8 @@ export class Decoder {
         for (const trade of content.trades) {
           const price = Number(trade.price);
           this.traded.set(price, (this.traded.get(price) ?? 0) + Number(trade.size));
-          this.flow(price, header.t_us, Number(trade.size));
+          // Who buys takes from an ask: that it went is no taking away.
+          this.flow(price, trade.taker_side === 0 ? 1 : 0, header.t_us, Number(trade.size));
           this.due.trades.push({
             t_us: header.t_us - trade.behind_us,
             price,
@@ -175,21 +197,49 @@ export class Decoder {
     for (const side of [0, 1] as const) {
       const levels = this.sides[side];
       if (isKey) levels.clear();
+      const edge = edgeOf(levels, side);
+      const amounts: [number, number][] = [];
       for (const level of told[side]) {
         const price = Number(level.price);
         const before = levels.get(price)?.size ?? 0;
-        if (!isKey) this.flow(price, header.t_us, Number(subtract(level.size, before)));
+        if (!isKey) amounts.push([price, Number(subtract(level.size, before))]);
         if (Number(level.size) === 0) levels.delete(price);
         else levels.set(price, level);
       }
+      // What comes into the window at its far end, or leaves it there, stood before and stands on.
+      const ends = [edge, edgeOf(levels, side)];
+      const better = (price: number): boolean => ends.every((end) => (side === 0 ? price >= end : price <= end));
+      for (const [price, amount] of amounts) if (better(price)) this.flow(price, side, header.t_us, amount);
     }
     this.due.ladder = { bids: [], asks: [] };
   }
 
-  private flow(price: number, t_us: number, amount: number): void {
+  private flow(price: number, side: 0 | 1, t_us: number, amount: number): void {
+    this.cell(price, side, t_us, amount);
     const flows = this.flows.get(price);
     if (flows) flows.push({ t_us, amount });
     else this.flows.set(price, [{ t_us, amount }]);
+  }
+
+  private cell(price: number, side: 0 | 1, t_us: number, amount: number): void {
+    const bucket = Math.ceil(t_us / 1_000 / LEVELS_MS[0]) - 1;
+    if (bucket !== this.bucket) this.endFlow(bucket);
+    const row = side === 0 ? Math.floor(price / this.scale.group) : Math.ceil(price / this.scale.group);
+    this.cells.set(row, (this.cells.get(row) ?? 0) + amount);
+  }
+
+  /** The column of what came and went is whole. */
+  private endFlow(next: number): void {
+    const { base, bucket } = this;
+    if (this.cells.size && this.codes.length) {
+      const codes = new Uint8Array(this.codes.length);
+      for (const [row, amount] of this.cells) {
+        if (row >= base && row < base + codes.length) codes[row - base] = flowCode(amount, this.scale);
+      }
+      this.due.flows.push({ bucket, base, codes, bid: NaN, ask: NaN, last: NaN });
+    }
+    this.cells.clear();
+    this.bucket = next;
   }
 
   private levels(side: 0 | 1): LadderLevel[] {
@@ -217,6 +267,16 @@ export class Decoder {
   }
 }
 
+/** Prices that the server shows a side. */
+const LADDER_LEVELS = 200;
+
+/** The worst price of a window that is full; where it is not, nothing lies beyond it. */
+function edgeOf(levels: Map<number, Level>, side: 0 | 1): number {
+  const worst = side === 0 ? Math.min : Math.max;
+  if (levels.size < LADDER_LEVELS) return side === 0 ? -Infinity : Infinity;
+  return [...levels.keys()].reduce((a, b) => worst(a, b));
+}
+
 function empty(): Update {
-  return { begin: false, columns: [], ladder: null, queue: null, trades: [], gaps: [], t_us: 0 };
+  return { begin: false, columns: [], flows: [], ladder: null, queue: null, trades: [], gaps: [], t_us: 0 };
 }

@@ -19,6 +19,8 @@ const ACK_MS = 250;
 const CONTRAST_MS = 500;
 /** Updates are given to the page at most so often. */
 const FLUSH_MS = 40;
+/** Tiles; a server reads as many at a time. */
+const ASKED_AT_ONCE = 3;
 
 const pyramid = new Pyramid();
 let decoder = new Decoder();
@@ -27,6 +29,7 @@ let wish: OpenWish | null = null;
 let shown = "";
 let opened: Opened | null = null;
 let wantsPast = false;
+let asking = new AbortController();
 /** Where tiles are asked for. */
 let tiles = "";
 let visible = true;
@@ -58,6 +61,7 @@ function heard(data: string | ArrayBuffer): void {
       const anew = told.source === "replay" ? told.epoch : "";
       began(`${told.exchange} ${told.symbol} ${told.source} ${told.group} ${told.min_size} ${told.code_unit} ${anew}`);
       opened = told;
+      decoder.scale = told;
       wantsPast = true;
     }
     say({ say: "told", told });
@@ -82,6 +86,7 @@ function heard(data: string | ArrayBuffer): void {
 function began(name: string): void {
   if (name === shown) return;
   shown = name;
+  asking.abort();
   pyramid.clear();
   const { follows } = decoder;
   decoder = new Decoder();
@@ -95,25 +100,35 @@ function flush(): void {
   if (!update) return;
   ingest(pyramid, update);
   secondColumns += update.columns.length;
-  if (wantsPast && pyramid.base.newest >= 0) void past();
+  const newest = update.columns.at(-1);
+  if (wantsPast && newest) void past(newest);
   say({ say: "update", update });
 }
 
-/** Fills in from the recording what lies before the first column. */
-async function past(): Promise<void> {
+/** Fills in from the recording what lies before the first column; ends what is asked for an earlier picture. */
+async function past(newest: { bucket: number; base: number; level: number }): Promise<void> {
   wantsPast = false;
-  const [told, name] = [opened, shown];
+  asking.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  const told = opened;
   if (!told) return;
-  const newest = pyramid.base.newest * 100;
-  const base = pyramid.base.bases[pyramid.base.slot(pyramid.base.newest)];
-  for (const { lod, index } of tilesBefore(newest)) {
-    const columns = await fetchTile(tiles, told, lod, index, base).catch(() => []);
-    if (name !== shown) return;
-    const level = LEVEL_OF_LOD[lod];
-    const before = columns.filter((column) => column.bucket * LEVELS_MS[level] <= newest);
-    for (const column of before) pyramid.past(level, column);
-    say({ say: "past", level, columns: before });
-  }
+  const untilMs = newest.bucket * LEVELS_MS[newest.level];
+  const wanted = tilesBefore(untilMs);
+  // A level that is played is filled in from its own tiles, and what is finer from none.
+  const due = wanted.filter(({ lod }) => LEVEL_OF_LOD[lod] >= newest.level);
+  const ask = async (): Promise<void> => {
+    for (let next = due.shift(); next && !signal.aborted; next = due.shift()) {
+      const { lod, index } = next;
+      const columns = await fetchTile(tiles, told, lod, index, newest.base, signal).catch(() => []);
+      if (signal.aborted) return;
+      const level = LEVEL_OF_LOD[lod];
+      const before = columns.filter((column) => column.bucket * LEVELS_MS[level] <= untilMs);
+      for (const column of before) pyramid.past(level, column);
+      say({ say: "past", level, columns: before });
+    }
+  };
+  await Promise.all(Array.from({ length: ASKED_AT_ONCE }, ask));
 }
 
 function contrast(): void {

@@ -32,6 +32,7 @@ _LIVES: Final = "/api/v1/orderbook-heatmap/lifecycles"
 
 ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("GET", "/"): "read",
+    ("GET", "/alerts"): "read",
     ("GET", "/assets/{name}"): "read",
     ("GET", "/docs"): "read",
     ("GET", "/docs/oauth2-redirect"): "read",
@@ -42,7 +43,10 @@ ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("GET", "/plain"): "read",
     ("GET", "/readyz"): "public",
     ("GET", "/redoc"): "read",
+    ("GET", "/sessions"): "read",
+    ("GET", "/settings"): "read",
     ("GET", "/static-offline-docs/{path:path}"): "public",
+    ("GET", "/status"): "read",
     ("GET", _ALERTS): "read",
     ("GET", f"{_ALERTS}/rules"): "read",
     ("POST", f"{_ALERTS}/rules"): "control",

@@ -1,0 +1,68 @@
+/** What operators look at: streams, roles, database and disk, out of what the server measures anyway. */
+
+export interface Measured {
+  name: string;
+  labels: Record<string, string>;
+  value: number;
+}
+
+/** Lines of Prometheus' text; what is no sample is passed over. */
+export function readMetrics(text: string): Measured[] {
+  const found: Measured[] = [];
+  for (const line of text.split("\n")) {
+    const parts = /^([a-z_]+)(?:\{(.*)\})? ([^ ]+)/.exec(line);
+    if (!parts) continue;
+    const labels = Object.fromEntries([...(parts[2] ?? "").matchAll(/([a-z_]+)="((?:[^"\\]|\\.)*)"/g)].map((pair) => [pair[1], pair[2].replace(/\\(.)/g, "$1")]));
+    found.push({ name: parts[1], labels, value: Number(parts[3]) });
+  }
+  return found;
+}
+
+/** One figure, of a market where its name is told; several of one name are summed.  NaN: not measured. */
+export function figure(measured: Measured[], name: string, labels: Record<string, string> = {}): number {
+  const wanted = Object.entries(labels);
+  const found = measured.filter((each) => each.name === `ordertape_${name}` && wanted.every(([label, value]) => each.labels[label] === value));
+  return found.length ? found.reduce((sum, { value }) => sum + value, 0) : NaN;
+}
+
+export interface Ready {
+  ready: boolean;
+  not_ready: { part: string; reason: string }[];
+}
+
+export interface StreamNow {
+  exchange: string;
+  symbol: string;
+  state: string;
+  reason: string;
+  sequence: number;
+  age_ms: number | null;
+  errors: string[];
+  simulated: boolean;
+}
+
+export interface Operations {
+  ready: Ready;
+  streams: StreamNow[];
+  measured: Measured[];
+  at: number;
+}
+
+async function told(where: URL): Promise<Response> {
+  const answer = await fetch(where);
+  // That something is not ready is an answer, too.
+  if (!answer.ok && answer.status !== 503) throw new Error(`the server answered ${answer.status} to ${where.pathname}`);
+  return answer;
+}
+
+/** Throws where the server does not answer. */
+export async function askOperations(base: string, api: string): Promise<Operations> {
+  const [ready, streams, metrics] = await Promise.all([told(new URL("readyz", base)), told(new URL(`${api}/level3/streams`, base)), told(new URL("metrics", base))]);
+  const listed = (await streams.json()) as { streams: (StreamNow & { exchanges: string[] })[] };
+  return {
+    ready: (await ready.json()) as Ready,
+    streams: listed.streams.map((stream) => ({ ...stream, exchange: stream.exchanges[0] ?? "" })),
+    measured: readMetrics(await metrics.text()),
+    at: Date.now(),
+  };
+}
