@@ -10,9 +10,9 @@ use crate::detect::parameters::{Parameters, ns};
 use crate::detect::spoof::{gained, surroundings, weighed};
 use crate::events::ASK;
 
-const BIAS: f64 = -6.8;
-const FOR: [f64; 7] = [1.9, 1.4, 1.3, 1.1, 1.5, 3.8, 1.9];
-const AGAINST: [f64; 6] = [3.4, 3.7, 3.4, 0.5, 0.0, 1.1];
+const BIAS: f64 = -8.9;
+const FOR: [f64; 7] = [5.1, 2.5, 0.7, 1.5, 4.2, 5.1, 1.1];
+const AGAINST: [f64; 6] = [7.0, 6.8, 7.6, 3.9, 0.0, 1.9];
 
 /// Those that went with one: same side, about one size, come and gone together; oldest end first.
 pub fn group(gone: &VecDeque<Gone>, at: usize, parameters: &Parameters) -> Vec<usize> {
@@ -128,7 +128,10 @@ pub fn judge(
         ("the price went away", ramp(-moved, 0.0, 3.0)),
         ("some stayed", ramp(share(left), 0.0, 0.5)),
     ];
-    let score = logistic(BIAS + weighed(&evidence, &FOR) - weighed(&against, &AGAINST));
+    // A spoofer has a small order on the other side, not as many as large.
+    let mirrored = against[2].1;
+    let score = logistic(BIAS + weighed(&evidence, &FOR) - weighed(&against, &AGAINST))
+        * (1.0 - 0.7 * mirrored);
     if score < parameters.layer_threshold {
         return false;
     }

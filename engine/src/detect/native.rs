@@ -82,7 +82,8 @@ impl Native {
                 continue;
             }
             let over = iceberg.empty_since != NULL;
-            if over || iceberg.number == 0 || self.known.len() > KNOWN_MAX {
+            let hopeful = iceberg.number != 0 || iceberg.soft > 0;
+            if over || !hopeful || self.known.len() > KNOWN_MAX {
                 let iceberg = self.known.remove(&id);
                 if let Some(iceberg) = iceberg.filter(|iceberg| over && iceberg.number != 0) {
                     tell(id, &iceberg, Phase::Executed, out);
@@ -192,6 +193,9 @@ impl Native {
         iceberg.peak_most = iceberg.peak_most.max(size);
         if step.reason == REASON_AMENDED || iceberg.inferred {
             iceberg.soft = iceberg.soft.saturating_add(1);
+            if iceberg.soft == 1 {
+                self.found.push_back(step.id);
+            }
         } else {
             iceberg.hard = iceberg.hard.saturating_add(1);
             self.refreshes += 1;

@@ -244,7 +244,7 @@ impl Stuffing {
         }
         let full = window
             .iter()
-            .filter(|slot| f64::from(slot.messages) >= threshold / 20.0);
+            .filter(|slot| f64::from(slot.messages) >= 0.06 * threshold);
         let lasting = full.count() as f64 / SLOTS as f64;
         let (adds, cancels) = (sum(|slot| slot.adds), sum(|slot| slot.cancels));
         let trades = sum(|slot| slot.trades) / messages;
@@ -271,12 +271,6 @@ impl Stuffing {
         {
             return;
         }
-        let now = out.now.1;
-        let known = self.hot != NULL && now.saturating_sub(self.hot) <= self.merge_ns;
-        self.hot = now;
-        if known {
-            return;
-        }
         let evidence = vec![
             ("messages", ramp(messages / threshold, 0.5, 2.0)),
             ("canceled as they come", balance),
@@ -290,6 +284,12 @@ impl Stuffing {
         )];
         let score = evidence.iter().map(|(_, part)| part).sum::<f64>() / 5.0 - 0.1 * against[0].1;
         if score < parameters.stuffing_threshold {
+            return;
+        }
+        let now = out.now.1;
+        let known = self.hot != NULL && now.saturating_sub(self.hot) <= self.merge_ns;
+        self.hot = now;
+        if known {
             return;
         }
         let first = window

@@ -95,6 +95,8 @@ struct Fill {
 struct Ending {
     /// Ends that may still go on.
     open: u32,
+    /// Orders of the longest that went no further, and whether its last was filled.
+    longest: u64,
     filled: bool,
 }
 
@@ -146,7 +148,9 @@ impl Synthetic {
             return;
         };
         ending.open = ending.open.saturating_sub(1);
-        ending.filled |= filled;
+        if chain.orders >= ending.longest {
+            (ending.longest, ending.filled) = (chain.orders, filled);
+        }
         if ending.open == 0 {
             let phase = if ending.filled {
                 Phase::Executed
@@ -427,7 +431,7 @@ fn expected(chain: &Chain, market: &Market) -> f64 {
 }
 
 fn score(chain: &Chain, market: &Market) -> f64 {
-    logistic(-expected(chain, market) - 1.0 - 6.0 * clocked(chain))
+    logistic(-expected(chain, market) - 1.0) * (1.0 - clocked(chain))
 }
 
 fn tell(chain: &Chain, phase: Phase, market: Option<&Market>, out: &mut Outbox) {
