@@ -100,6 +100,7 @@ def test_help_names_every_option(run: Run) -> None:
         (("--parameters", "x"), "expected --parameters NAME=NUMBER, found 'x'"),
         (("--parameters", "x=nan"), "expected --parameters NAME=NUMBER, found 'x=nan'"),
         (("--parameters", "x=1"), "expected a parameter of "),
+        (("--tune", "--page", "page.md"), "expected --page without --tune"),
         (("--recordings", "nowhere"), "expected recordings such as data/"),
         (("--episodes", "0"), "--episodes is '0': "),
     ],

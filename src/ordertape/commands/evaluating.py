@@ -101,6 +101,8 @@ def detectors(
 
     Thresholds that ship were chosen on seeds 1 to 20; seeds from 1001 on judge.
     """
+    if tune and page is not None:
+        raise SettingRefused("expected --page without --tune: the page is of seeds that judge")
     chosen = read_seeds(seeds or ("1-5" if tune else "1001-1005"), tuning=tune)
     kinds = known_kinds(kind or [])
     changed = dict(_parameter(text) for text in parameters or [])

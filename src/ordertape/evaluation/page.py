@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from string import Template
-from typing import Final
+from typing import Any, Final
 
 from ordertape.evaluation.plan import BACKGROUNDS
 from ordertape.evaluation.real import RealFindings
@@ -26,6 +26,9 @@ _AIMS: Final = {
     "synthetic iceberg": "F1 0.85",
     "momentum ignition": "",
 }
+"""What each is to reach: precision / recall, alarms a market hour on clean flow, delay."""
+_NAMED: Final = 4
+"""Orders of a finding that the page names."""
 
 
 def page_of(sheet: Sheet, real: Sequence[RealFindings], command: str) -> str:
@@ -157,7 +160,24 @@ def _stability(sheet: Sheet) -> str:
     regimes = [
         name for regime in BACKGROUNDS for name in (f"{regime}: precision / recall", "alarms/h")
     ]
-    return _table(["kind", *regimes, "precision over seeds", "recall over seeds"], rows)
+    head = ["kind", *regimes, "precision over seeds", "recall over seeds"]
+    return f"{_table(head, rows)}\n\nEach background, precision / recall:\n\n{_each(sheet)}"
+
+
+def _each(sheet: Sheet) -> str:
+    rows = []
+    for background in (one for some in BACKGROUNDS.values() for one in some):
+        row = [background.name]
+        for kind in sheet.kinds:
+            here = [
+                one
+                for one in sheet.judged
+                if one.plan.kind == kind and one.plan.background == background
+            ]
+            score = sheet.score(OURS, kind, here)
+            row.append(f"{shown(score.precision.value)} / {shown(score.recall.value)}")
+        rows.append(row)
+    return _table(["background", *sheet.kinds], rows)
 
 
 def _of(sheet: Sheet, kind: str | None, *, regime: str) -> list[Judged]:
@@ -181,7 +201,8 @@ def _surfaces(sheet: Sheet) -> str:
         if not found:
             continue
         head = [axis.name for axis in surface.rows]
-        head += [f"{surface.columns.name}: {name}" for name in surface.columns.bins]
+        first, *others = surface.columns.bins
+        head += [f"{surface.columns.name} {first}", *others]
         rows = [[*names, *map(_cell, shares)] for names, shares in found]
         parts.append(f"**{surface.kind}, {surface.title}**\n\n{_table(head, rows)}")
     return "\n\n".join(parts)
@@ -220,11 +241,6 @@ def _strongest(real: RealFindings) -> str:
     rows = []
     for finding in real.strongest:
         detail = finding.detail or {}
-        ids = list(detail["order_ids"])
-        more = detail["orders"] - 6
-        named = ", ".join(f"`{name}`" for name in ids[:6]) + (
-            f" and {more} more" if more > 0 else ""
-        )
         parts = sorted(detail["evidence"].items(), key=lambda part: -part[1])
         against = {name: part for name, part in detail["against"].items() if part >= 0.05}
         rows.append(
@@ -235,7 +251,7 @@ def _strongest(real: RealFindings) -> str:
                 f"{(finding.began - real.first) / 1e9:,.1f}",
                 f"{(finding.ended - finding.began) / 1e9:.2f}",
                 _prices(detail),
-                named,
+                _named(detail),
                 ", ".join(f"{name} {part:.2f}" for name, part in parts if part >= 0.05),
                 ", ".join(f"{name} {part:.2f}" for name, part in against.items()) or "–",
             ]
@@ -244,7 +260,16 @@ def _strongest(real: RealFindings) -> str:
     return _table(head, rows)
 
 
-def _prices(detail: dict[str, int]) -> str:
+def _named(detail: dict[str, Any]) -> str:
+    """Some of its orders; the tape may name no takers."""
+    ids = [f"`{name}`" for name in detail["order_ids"][:_NAMED]]
+    more = detail["orders"] - len(ids)
+    if not ids:
+        return f"{more} that have no name"
+    return ", ".join(ids) + (f" and {more} more" if more > 0 else "")
+
+
+def _prices(detail: dict[str, Any]) -> str:
     scale = detail["price_scale"]
     low, high = (
         f"{detail[name] / 10**scale:.{min(scale, 2)}f}" for name in ("price_low", "price_high")

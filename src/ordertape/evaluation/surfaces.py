@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from ordertape.evaluation.plan import TapePlan
@@ -19,28 +20,42 @@ _SPOILT: Final = (
 )
 """Episodes that did not become what was planned: nothing is there to be recalled."""
 
+_FOREVER: Final = 1e9
+
 Value = Callable[[Truth, TapePlan], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """``edges``: bins are from one to below the next."""
+    """``edges``: bins are from one to below the next; ``names`` of them, else their numbers;
+    ``whole``: values are whole numbers."""
 
     name: str
     value: Value
     edges: tuple[float, ...]
+    names: tuple[str, ...] = ()
+    whole: bool = False
 
     @property
     def bins(self) -> list[str]:
-        pairs = zip(self.edges, self.edges[1:], strict=False)
-        return [f"{low:g}–{high:g}" if high < 1e9 else f"{low:g}+" for low, high in pairs]
+        if self.names:
+            return list(self.names)
+        return [_range(low, high, whole=self.whole) for low, high in pairwise(self.edges)]
 
     def place(self, truth: Truth, plan: TapePlan) -> int | None:
         value = self.value(truth, plan)
-        for place, (low, high) in enumerate(zip(self.edges, self.edges[1:], strict=False)):
+        for place, (low, high) in enumerate(pairwise(self.edges)):
             if low <= value < high:
                 return place
         return None
+
+
+def _range(low: float, high: float, *, whole: bool) -> str:
+    if high >= _FOREVER:
+        return f"{low:g} and more"
+    if not whole:
+        return f"{low:g} to {high:g}"
+    return f"{low:g}" if high == low + 1 else f"{low:g} to {high - 1:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +73,6 @@ def _fact(name: str) -> Value:
     return lambda truth, _plan: truth.facts.get(name, 0.0)
 
 
-_FOREVER: Final = 1e9
 _SIZE: Final = Axis("size, medians", _fact("size"), (1, 5, 10, 20, _FOREVER))
 _DISTANCE: Final = Axis("distance, bp", _fact("distance_bp"), (0, 2, 5, 10, 25, 51))
 _LIFE: Final = Axis("life, s", _fact("life_s"), (0, 0.3, 2, 10, 70))
@@ -84,13 +98,13 @@ SURFACES: Final = (
     ),
     Surface(
         *("layering", "with a trade on the other side"),
-        (Axis("levels", _fact("layers"), (1, 2, 3, 5, 8, 11)), _DISTANCE),
+        (Axis("levels", _fact("layers"), (1, 2, 3, 5, 8, 11), whole=True), _DISTANCE),
         Axis("size of a layer, medians", _fact("size"), (1, 2, 5, 10, 21)),
         lambda truth: truth.facts["fill"] > 0,
     ),
     Surface(
         *("layering", "by life"),
-        (Axis("a trade on the other side", _fact("fill"), (0, 1, 2)),),
+        (Axis("a trade on the other side", _fact("fill"), (0, 1, 2), ("no", "yes")),),
         _LIFE,
         lambda truth: truth.facts["layers"] >= 3,
     ),
@@ -107,18 +121,18 @@ SURFACES: Final = (
     ),
     Surface(
         *("native iceberg", "all"),
-        (Axis("refreshes", _fact("refreshes"), (1, 2, 4, 8, _FOREVER)),),
-        Axis("of an episode (0), of the background (1)", _fact("background"), (0, 1, 2)),
+        (Axis("refreshes", _fact("refreshes"), (1, 2, 4, 8, _FOREVER), whole=True),),
+        Axis("of", _fact("background"), (0, 1, 2), ("an episode", "the background")),
     ),
     Surface(
         *("synthetic iceberg", "equal pieces"),
-        (Axis("pieces in a row", _fact("pieces"), (3, 4, 6, 9, 13)),),
+        (Axis("pieces in a row", _fact("pieces"), (3, 4, 6, 9, 13), whole=True),),
         Axis("delay, ms", _fact("delay_ms"), (0, 20, 50, 100, 1_001)),
         lambda truth: truth.facts["vary"] <= 0.02,
     ),
     Surface(
         *("synthetic iceberg", "pieces that differ"),
-        (Axis("pieces in a row", _fact("pieces"), (3, 4, 6, 9, 13)),),
+        (Axis("pieces in a row", _fact("pieces"), (3, 4, 6, 9, 13), whole=True),),
         Axis("largest over smallest, less 1", _fact("vary"), (0.02, 0.5, 1, _FOREVER)),
         lambda truth: truth.facts["vary"] > 0.02,
     ),
