@@ -128,10 +128,12 @@ pub fn judge(
         ("the price went away", ramp(-moved, 0.0, 3.0)),
         ("some stayed", ramp(share(left), 0.0, 0.5)),
     ];
-    // A spoofer has a small order on the other side, not as many as large.
-    let mirrored = against[2].1;
-    let score = logistic(BIAS + weighed(&evidence, &FOR) - weighed(&against, &AGAINST))
-        * (1.0 - 0.7 * mirrored);
+    // Who quotes anew means it; a spoofer has a small order on the other side, not as many as large.
+    let honest = against[..3]
+        .iter()
+        .map(|(_, part)| 1.0 - 0.8 * part)
+        .product::<f64>();
+    let score = honest * logistic(BIAS + weighed(&evidence, &FOR) - weighed(&against, &AGAINST));
     if score < parameters.layer_threshold {
         return false;
     }

@@ -39,10 +39,8 @@ pub struct Shown {
     pub opened_seq: i64,
     /// Twice the mid then.
     pub mid: i64,
-    pub distance: u8,
-    /// Size in medians and in 99th percentiles of its distance.
+    /// Size in medians of its distance.
     pub medians: f64,
-    pub high: f64,
     /// Its share of what rested within ten basis points of its side's touch.
     pub share: f64,
     /// How far it tilted the imbalance of what rests there.
@@ -81,13 +79,12 @@ impl Gone {
     }
 }
 
-/// Sizes and distances of large orders that went.
+/// Sizes of large orders that went.
 #[derive(Clone, Copy)]
 pub struct Went {
     pub ts: i64,
     pub side: u8,
     pub size: i64,
-    pub distance: u8,
 }
 
 pub struct Loud {
@@ -190,7 +187,7 @@ impl Loud {
             return;
         }
         let distance = bucket(touch, price);
-        let Some((median, high)) = market.sizes.usual(distance) else {
+        let Some(median) = market.sizes.usual(distance) else {
             return;
         };
         let medians = size as f64 / median;
@@ -221,9 +218,7 @@ impl Loud {
             opened: step.ts,
             opened_seq: step.seq,
             mid: market.twice_mid(),
-            distance: distance as u8,
             medians,
-            high: size as f64 / high.max(1.0),
             share: size as f64 / own.max(1.0),
             tilt,
             company: company(market, step.ts),
@@ -320,7 +315,6 @@ impl Loud {
                 ts: gone.ended,
                 side: gone.shown.side,
                 size: gone.shown.size,
-                distance: gone.shown.distance,
             };
             if self.history.len() >= HISTORY_MAX {
                 self.history.pop_front();
@@ -329,18 +323,14 @@ impl Loud {
         }
     }
 
-    /// How many large ones of the same size or distance went from this side of late.
-    pub fn repeated(&self, gone: &Gone) -> (u32, u32) {
-        let recent = |went: &&Went| {
-            went.side == gone.shown.side && gone.ended.saturating_sub(went.ts) <= REPEAT_NS
+    /// How many large ones of the same size went from this side of late.
+    pub fn repeated(&self, gone: &Gone) -> u32 {
+        let same = |went: &&Went| {
+            went.side == gone.shown.side
+                && gone.ended.saturating_sub(went.ts) <= REPEAT_NS
+                && alike(went.size, gone.shown.size, 0.01)
         };
-        let same = self.history.iter().filter(recent);
-        same.fold((0, 0), |(sizes, places), went| {
-            (
-                sizes + u32::from(alike(went.size, gone.shown.size, 0.01)),
-                places + u32::from(went.distance == gone.shown.distance),
-            )
-        })
+        self.history.iter().filter(same).count() as u32
     }
 
     /// Whether orders that stood at the same time on the same side have been told of.

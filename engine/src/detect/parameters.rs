@@ -67,7 +67,8 @@ parameters! {
     spoof_unknown_wait_ms = 1_000.0;
     /// An order of the same size within this is the same quote, renewed.
     spoof_renewed_ms = 1_000.0;
-    spoof_threshold = 0.5;
+    /// That of the budget of false alarms, half a one an hour.
+    spoof_threshold = 0.82;
     /// Orders of a layering are so many times the median at least.
     layer_median = 2.0;
     /// They come within this, and go within this.

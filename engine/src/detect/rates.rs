@@ -51,9 +51,7 @@ struct Histogram {
     counts: Box<[u32; BINS]>,
     total: u32,
     due: u32,
-    /// Of the logarithmic bins: lower edges.
     median: f64,
-    high: f64,
 }
 
 impl Default for Histogram {
@@ -63,7 +61,6 @@ impl Default for Histogram {
             total: 0,
             due: FEW,
             median: 0.0,
-            high: 0.0,
         }
     }
 }
@@ -83,17 +80,13 @@ impl Histogram {
 
     fn look(&mut self) {
         self.due = self.total + FRESH.max(self.total / 64);
-        let (half, most) = (self.total / 2, self.total - self.total / 100);
-        let mut sum = 0;
-        self.median = 0.0;
+        let (half, mut sum) = (self.total / 2, 0);
         for (bin, count) in self.counts.iter().enumerate() {
             sum += count;
-            if self.median == 0.0 && sum > half {
+            if sum > half {
+                // The middle of the bin.
                 self.median = edge(bin) * 1.044;
-            }
-            if sum >= most {
-                self.high = edge(bin + 1);
-                break;
+                return;
             }
         }
     }
@@ -207,16 +200,15 @@ impl Sizes {
         }
     }
 
-    /// Median and 99th percentile at a distance, at the scale; None where too little is known.
-    pub fn usual(&self, bucket: usize) -> Option<(f64, f64)> {
+    /// The median at a distance, at the scale; None where too little is known.
+    pub fn usual(&self, bucket: usize) -> Option<f64> {
         let own = &self.buckets[bucket];
         let from = if own.total >= 2 * FEW {
             own
         } else {
             &self.buckets[BUCKETS]
         };
-        (from.total >= FEW && from.median > 0.0)
-            .then_some((from.median * self.unit, from.high * self.unit))
+        (from.total >= FEW && from.median > 0.0).then_some(from.median * self.unit)
     }
 }
 

@@ -14,9 +14,9 @@ const TRADES_LOOKED: usize = 128;
 const SECOND: f64 = 1e9;
 
 /// Weights of the parts, by logistic regression over simulated markets of the tuning seeds.
-const BIAS: f64 = -10.1;
-const FOR: [f64; 11] = [0.2, 0.0, 1.6, 8.5, 1.0, 1.4, 3.0, 1.4, 0.6, 0.0, 0.0];
-const AGAINST: [f64; 6] = [5.1, 5.0, 4.0, 0.0, 0.0, 0.5];
+const BIAS: f64 = -9.9;
+const FOR: [f64; 9] = [0.2, 1.4, 8.8, 0.8, 1.6, 2.7, 1.9, 0.2, 0.3];
+const AGAINST: [f64; 6] = [6.0, 6.0, 3.8, 0.2, 1.1, 0.5];
 
 /// What was traded on the other side while orders stood.
 pub struct Gained {
@@ -103,40 +103,29 @@ pub fn parts(loud: &Loud, gone: &Gone, market: &Market) -> (Parts, Parts) {
     let shown = &gone.shown;
     let gained = gained(market, shown.side, shown.opened, gone.ended);
     let (moved, crowd) = surroundings(market, gone);
-    let (sizes, places) = loud.repeated(gone);
     let near = gone.touch != NULL && bucket(gone.touch, gone.price) <= 1;
+    let larger = if gained.size > 0 {
+        ramp((shown.size as f64 / gained.size as f64).ln(), 0.0, 4.0)
+    } else {
+        0.0
+    };
     let evidence = vec![
         ("size", ramp((shown.medians / 5.0).ln(), 0.0, 3.0)),
-        (
-            "beyond its distance's largest",
-            ramp(shown.high.ln(), -1.0, 1.0),
-        ),
         ("share of the depth", ramp(shown.share, 0.0, 0.5)),
         ("a fill on the other side", gained.passive),
         ("a trade the other way", gained.taken),
         ("filled wholly", f64::from(u8::from(gained.whole))),
-        (
-            "much larger than it",
-            if gained.size > 0 {
-                ramp((shown.size as f64 / gained.size as f64).ln(), 0.0, 4.0)
-            } else {
-                0.0
-            },
-        ),
+        ("much larger than it", larger),
         ("came alone", 1.0 - ramp(shown.company, 0.0, 3.0)),
         ("the price went its way", ramp(moved, 0.0, 3.0)),
-        ("withdrawn when near", f64::from(u8::from(near))),
-        ("repeated", ramp(f64::from(sizes.max(places / 4)), 0.0, 3.0)),
+        ("repeated", ramp(f64::from(loud.repeated(gone)), 0.0, 3.0)),
     ];
     let against = vec![
         ("quoted anew", f64::from(u8::from(gone.again))),
         ("itself a renewal", f64::from(u8::from(shown.renewed))),
         ("many went at once", crowd),
         ("the price went away", ramp(-moved, 0.0, 3.0)),
-        (
-            "stood long",
-            ramp((gone.life() as f64 / 5e9).ln(), 0.0, 2.5),
-        ),
+        ("stood where it might trade", f64::from(u8::from(near))),
         (
             "its end is not explained",
             f64::from(u8::from(gone.unexplained)),
