@@ -8,6 +8,7 @@ from importlib import resources
 from string import Template
 from typing import Any, Final
 
+from ordertape.evaluation.aims import AIMS
 from ordertape.evaluation.plan import BACKGROUNDS
 from ordertape.evaluation.real import RealFindings
 from ordertape.evaluation.running import OURS, Judged
@@ -15,18 +16,10 @@ from ordertape.evaluation.scores import Score, Share
 from ordertape.evaluation.sheet import Sheet, shown, shown_share
 from ordertape.evaluation.surfaces import SURFACES, cells
 from ordertape.evaluation.truth import KINDS
+from ordertape.evaluation.walking import known_parameters
 
 __all__ = ["page_of"]
 
-_AIMS: Final = {
-    "spoof-like": "0.90 / 0.90, 0.5 alarms/h",
-    "layering": "0.95 / 0.95",
-    "quote stuffing": "recall 0.99, 0.1 alarms/h",
-    "native iceberg": "0.99 / 0.99, p99 250 ms",
-    "synthetic iceberg": "F1 0.85",
-    "momentum ignition": "",
-}
-"""What each is to reach: precision / recall, alarms a market hour on clean flow, delay."""
 _NAMED: Final = 4
 """Orders of a finding that the page names."""
 
@@ -36,6 +29,10 @@ def page_of(sheet: Sheet, real: Sequence[RealFindings], command: str) -> str:
     clean = [one for one in sheet.judged if one.plan.kind is None]
     seeds = sorted({one.plan.seed for one in sheet.judged})
     words = {
+        "parts": _parts(sheet),
+        "parameters": ", ".join(
+            f"`{name}` {value:g}" for name, value in known_parameters().items()
+        ),
         "backgrounds": _backgrounds(),
         "seeds": ", ".join(map(str, seeds)),
         "clean_hours": f"{sum(one.plan.seconds for one in clean) / 3600:g}",
@@ -69,6 +66,18 @@ def _backgrounds() -> str:
     )
 
 
+def _parts(sheet: Sheet) -> str:
+    parts: dict[str, tuple[list[str], list[str]]] = {}
+    for one in sheet.judged:
+        parts.update(one.parts)
+    rows = [
+        [kind, *(", ".join(names) or "–" for names in parts[kind])]
+        for kind in KINDS
+        if kind in parts
+    ]
+    return _table(["kind", "for it", "against it"], rows)
+
+
 def _episodes(sheet: Sheet) -> str:
     counts = [
         (kind, score.hits + score.missed)
@@ -94,8 +103,10 @@ def _scores(sheet: Sheet, finder: str, *, aims: bool) -> str:
     for kind in sheet.kinds:
         score = sheet.score(finder, kind)
         if finder == OURS or score.hits or score.false or score.alarms:
-            rows.append([kind, *_row(score), *([_AIMS[kind]] if aims else [])])
-    return _table(["kind", *_COLUMNS, *(["aim"] if aims else [])], rows)
+            aim = AIMS[kind]
+            held = [aim.text(), ", ".join(aim.missed(score)) or "–"]
+            rows.append([kind, *_row(score), *(held if aims else [])])
+    return _table(["kind", *_COLUMNS, *(["aim", "missed"] if aims else [])], rows)
 
 
 def _baselines(sheet: Sheet) -> str:
