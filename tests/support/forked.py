@@ -154,6 +154,8 @@ class Template:
 def _serve() -> None:
     for module in MODULES:
         importlib.import_module(module)
+    # Ctrl-C ends the tries: who asked for the roles lets go of them, and then they are ended here.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _tell({"ready": True})
     running: list[int] = []
     for line in sys.stdin:
@@ -189,6 +191,7 @@ def _fork(told: dict[str, Any]) -> int:
     status = 1
     try:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.environ.update(told["environment"])
         nothing = os.open(os.devnull, os.O_RDWR)
         errors = os.open(told["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
