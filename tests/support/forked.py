@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -201,6 +202,8 @@ def _fork(told: dict[str, Any]) -> int:
         # What was read of the environment at the import.
         importlib.reload(sys.modules["ordertape.crash_points"])
         status = sys.modules[told["module"]].main(told["arguments"])
+    except Exception:  # or nobody would read of it
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(status)
