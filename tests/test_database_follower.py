@@ -81,6 +81,23 @@ async def test_every_event_of_a_tape_is_a_row_with_every_digit(
     assert await in_database(folder, database, order="desc") == wanted[::-1]
 
 
+async def test_what_waits_for_a_database_is_joined(
+    folder: MarketFolder, database: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ordertape.limits.database_batches_apart_max", 4)
+    market = Market()
+    batches = list(market.messages(200, clear_every=60))
+    write_journal(folder, batches)
+    with connect(database) as opened:
+        follower = MarketFollower(folder, opened, database, days=None)
+        assert follower._gather()
+        assert len(follower._waiting) < len(batches) / 2
+        while follower.step(final=True):
+            pass
+        follower.close()
+    assert await in_database(folder, database) == on_tape(folder)
+
+
 async def test_archive_and_journal_arrive_without_a_seam(
     folder: MarketFolder, database: Address
 ) -> None:

@@ -336,6 +336,8 @@ database_pool_wait_ms: Final = 5_000
 """To wait for one of several connections.  Policy: refused."""
 database_batch_rows: Final = 50_000
 """Events in one COPY and one transaction.  Policy: the next begins."""
+database_batches_apart_max: Final = 256
+"""Of them in batches as the tape has them, of an event or two each.  Policy: they are joined."""
 database_batch_rows_min: Final = 500
 """The same, halved down to this while a database is too slow for more within
 database_answer_ms_max.  Policy: tried again."""

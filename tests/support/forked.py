@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -154,6 +155,8 @@ class Template:
 def _serve() -> None:
     for module in MODULES:
         importlib.import_module(module)
+    # Ctrl-C ends the tries: who asked for the roles lets go of them, and then they are ended here.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _tell({"ready": True})
     running: list[int] = []
     for line in sys.stdin:
@@ -189,6 +192,7 @@ def _fork(told: dict[str, Any]) -> int:
     status = 1
     try:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.environ.update(told["environment"])
         nothing = os.open(os.devnull, os.O_RDWR)
         errors = os.open(told["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -198,6 +202,8 @@ def _fork(told: dict[str, Any]) -> int:
         # What was read of the environment at the import.
         importlib.reload(sys.modules["ordertape.crash_points"])
         status = sys.modules[told["module"]].main(told["arguments"])
+    except Exception:  # or nobody would read of it
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(status)

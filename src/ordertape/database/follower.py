@@ -110,7 +110,7 @@ class MarketFollower:
         ).tail(snapshots=True)
         self._items: Iterator[Item] = iter(())
         self._waiting: list[Item] = []
-        self._waiting_rows = 0
+        self._waiting_rows = self._apart = 0
         self._waiting_since = 0.0
         self.rows_max: int | None = None
         """Events in one transaction, fewer than the limit says; replaced by who counts the time."""
@@ -225,12 +225,27 @@ class MarketFollower:
                     return True
             if not self._waiting:
                 self._waiting_since = time.monotonic()
-            self._waiting.append(item)
-            self._waiting_rows += len(item) if isinstance(item, EventBatch) else 0
+            self._wait(item)
         return False
 
+    def _wait(self, item: Item) -> None:
+        """What waits for a database that is away is joined, or it would take ten times the room."""
+        self._waiting.append(item)
+        if not isinstance(item, EventBatch):
+            self._apart = 0
+            return
+        self._waiting_rows += len(item)
+        self._apart += 1
+        if self._apart >= limits.database_batches_apart_max:
+            near = [
+                batch for batch in self._waiting[-self._apart :] if isinstance(batch, EventBatch)
+            ]
+            self._waiting[-self._apart :] = joined(near)
+            self._apart = 0
+
     def _flush(self) -> int:
-        items, self._waiting, self._waiting_rows = self._waiting, [], 0
+        items, self._waiting = self._waiting, []
+        self._waiting_rows = self._apart = 0
         self._received.clear()
         # What is not durable may be cut off the tape and be written anew with other events.
         self._tail.make_durable()

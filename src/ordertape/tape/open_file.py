@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,5 +50,6 @@ class OpenFile:
 
     def abandon(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            with suppress(OSError):  # on a full disk: nobody wants its end
+                self._writer.close()
         self.path.unlink(missing_ok=True)
