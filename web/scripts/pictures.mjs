@@ -17,7 +17,11 @@ async function take(name, [width, height], settings, act = async () => {}) {
   const page = await open(context, address, { quality: "full", ...settings });
   page.on("pageerror", (error) => console.error(error.message));
   page.on("console", (message) => message.type() === "error" && console.error(message.text()));
-  await page.waitForTimeout(Number(seconds) * 1000); // so much history the picture shows
+  await page.waitForTimeout(Number(seconds) * 1000); // so long it watches
+  await page.waitForFunction(() => {
+    const { base } = window.ordertape.feed.data.pyramid;
+    return base.newest - base.oldest > 300;
+  }, null, { timeout: 60_000 });
   await act(page);
   await page.waitForTimeout(700); // the filter of a stage fades for 0.2 s, and a frame follows
   await page.screenshot({ path: `${folder}/${full}.png`, timeout: 90_000 });
@@ -57,7 +61,7 @@ for (const size of SIZES) {
   await take("status", size, {}, async (page) => {
     await page.keyboard.press("s");
     // Rates are known from the second answer on.
-    await page.waitForFunction(() => !document.querySelector("dialog[open] tbody")?.textContent.includes("–"), null, { timeout: 60_000 });
+    await page.waitForFunction(() => document.querySelector("dialog[open] tbody")?.textContent.includes("–") === false, null, { timeout: 60_000 });
   });
   await take("history", size, {}, async (page) => {
     await page.keyboard.press("/");

@@ -22,6 +22,8 @@ async function promise(name, keep) {
     console.log(JSON.stringify({ name, ok: true, said: (await keep()) ?? "" }));
   } catch (error) {
     console.log(JSON.stringify({ name, ok: false, said: String(error.message ?? error) }));
+    // What it left open is not to fail the next.
+    await page?.evaluate(() => document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close())).catch(() => {});
   }
 }
 
@@ -237,7 +239,7 @@ await promise("another group of prices is another picture", async () => {
 
 await promise("recordings are listed, and one is replayed from where it begins", async () => {
   await page.keyboard.press("r");
-  await page.click("dialog[open] .recordings td button:enabled", { timeout: 15_000 });
+  await page.click("dialog[open] .recordings td button:enabled", { timeout: 15_000 * crowd });
   const began = await page.getAttribute("dialog[open] .inside li:last-child time", "datetime");
   await page.click("dialog[open] .inside li:last-child button");
   await page.waitForFunction(() => window.ordertape.live.getState().opened?.source === "replay" && window.ordertape.live.getState().clock);
@@ -287,7 +289,7 @@ await promise("a replay that is played fast is followed, and live has its past a
     const { finest, finestLevel } = feed.data.pyramid;
     const ms = finest.newest * finest.bucketMs;
     return finestLevel === 3 && ms > chart.camera.fromMs && ms < chart.camera.spot.rightMs;
-  }, null, { timeout: 20_000 });
+  }, null, { timeout: 20_000 * crowd });
   const began = Date.now();
   await page.keyboard.press("l");
   await page.waitForFunction(() => {
@@ -301,7 +303,7 @@ await promise("screens have addresses, and say what the server does", async () =
   const other = await context.newPage();
   for (const [path, words] of [["status", "Every role"], ["alerts", "alert"], ["sessions", "market"]]) {
     await other.goto(new URL(path, address).href);
-    await other.waitForFunction((said) => document.querySelector("dialog[open]")?.textContent.includes(said), words, { timeout: 15_000 });
+    await other.waitForFunction((said) => document.querySelector("dialog[open]")?.textContent.includes(said), words, { timeout: 15_000 * crowd });
   }
   await other.keyboard.press("Escape");
   await other.waitForFunction(() => location.pathname === "/" && !document.querySelector("dialog[open]"));

@@ -84,7 +84,7 @@ function Inside({ feed, chart, close }: Props) {
         <label>to <input type="datetime-local" step="1" aria-label="To, UTC" value={wish.to} onChange={(event) => setWish({ ...wish, to: event.target.value })} /></label>
       </p>
       {problem && <p role="alert" className="warned">{problem} <button type="button" onClick={() => void ask(null)}>Try again</button></p>}
-      {found === null && !problem && <p className="empty skeleton" role="status">The alerts are asked for.</p>}
+      {found === null && !problem && <p className="empty" role="status">The alerts are asked for.</p>}
       {found !== null && !shown.length && <p className="empty">No such alert{next ? " among the newest" : ""}.</p>}
       {shown.length > 0 && (
         <table>

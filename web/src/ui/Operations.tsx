@@ -39,7 +39,7 @@ function Inside() {
     };
   }, []);
   const [before, now] = told;
-  if (!now) return <p className={problem ? "empty" : "empty skeleton"} role="status">{problem || "The server is asked."}</p>;
+  if (!now) return <p className="empty" role="status">{problem || "The server is asked."}</p>;
   const number = (value: number): string => (Number.isNaN(value) ? "–" : Number.isInteger(value) && value < 1e6 ? String(value) : short(value));
   const roles = now.measured.filter(({ name }) => name === "ordertape_role_resident_bytes");
   return (

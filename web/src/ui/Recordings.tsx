@@ -73,7 +73,7 @@ function List({ close, feed }: { close: () => void; feed: Feed }) {
                       <td className="n">{whole.gaps.length ? `${whole.gaps.length}, ${span(lostMs(whole.gaps))}` : "none"}</td>
                     </>
                   ) : <td colSpan={5}>{typeof found === "string" ? found : "…"}</td>}
-                  <td><button type="button" disabled={!whole} aria-expanded={chosen === name} aria-label={`Eras and gaps of ${name}`} onClick={() => setChosen(chosen === name ? "" : name)}>{chosen === name ? "Less" : "More"}</button></td>
+                  <td><button type="button" disabled={!whole} aria-expanded={chosen === name} aria-label={`${chosen === name ? "Less" : "More"}: eras and gaps of ${name}`} onClick={() => setChosen(chosen === name ? "" : name)}>{chosen === name ? "Less" : "More"}</button></td>
                 </tr>
                 {chosen === name && whole && <tr><td colSpan={8}><Inside recording={whole} replay={(at) => replay(market, at)} /></td></tr>}
               </Fragment>
