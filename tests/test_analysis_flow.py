@@ -284,14 +284,40 @@ def test_a_shock_is_followed_for_half_a_minute() -> None:
     assert np.asarray(rows.column("spreads")).tolist() == [60] * 6 + [30] * 4
 
 
-def test_what_nobody_asks_for_is_dropped_and_counted() -> None:
-    ticks = [
-        (Told(EventKind.OPEN, Side.BID, n, 100 + n % 7, 1, (START_S + n * 2) * SECOND), True)
-        for n in range(60_000)
-    ]
+def bounded(told: list[tuple[Told, bool]], **bounds: int) -> Flow:
     book, lives = OrderBook(), Lifecycles(hold_ns=HOLD_NS, evicted_max=10)
-    flow = Flow(hold_ns=HOLD_NS)
-    _, effects = book.apply(batch := batch_of(ticks), effects=True)
+    flow = Flow(hold_ns=HOLD_NS, **bounds)
+    _, effects = book.apply(batch := batch_of(told), effects=True)
     lives.take(batch, effects, book, [flow])
-    assert len(flow.drain()) <= 100_000
-    assert flow.dropped > 0
+    flow.advance(told[-1][0].ts + 70 * SECOND)
+    return flow
+
+
+def test_what_nobody_asks_for_is_dropped_and_counted() -> None:
+    ticks = events(*((n * 1_000, EventKind.OPEN, Side.BID, n, 100, 1) for n in range(50)))
+    flow = bounded(ticks, rows_max=20, cells_max=5)
+    assert len(flow.drain()) <= 20
+    assert len(flow.drain_cohorts()) == 5
+    # Fifty seconds, the one that is open and a quiet minute; fifty cohorts.
+    assert flow.dropped == 52 - 20 + 50 - 5
+    assert bounded(ticks).dropped == 0
+
+
+def test_what_is_followed_has_bounds() -> None:
+    bid, ask = Side.BID, Side.ASK
+    told = events(
+        (0, EventKind.OPEN, bid, 1, 99_990, 100),
+        *((0, EventKind.OPEN, ask, 10 + n, 100_010 + n, 1) for n in range(20)),
+        *((n * 10, EventKind.MATCH, ask, 10 + n, 100_010 + n, 1) for n in range(10)),
+        *((500, EventKind.DONE, ask, 20 + n, 100_020 + n, 1, 0, Reason.UNKNOWN) for n in range(9)),
+    )
+    free, tight = bounded(told), bounded(told, trades_max=3, shocks_max=2, held_max=4)
+    assert free.dropped == 0
+    assert len(free.drain_shocks()) == 10
+    assert len(tight.drain_shocks()) == 2
+    assert tight.dropped == 8 + 7
+    windows = [windows_of([(f.drain(), f.drain_cohorts())], START_S, 70, 1) for f in (free, tight)]
+    assert [found["priced_1s"][0] for found in windows] == [10, 3]
+    # The oldest of the cancels that wait is believed: none is lost.
+    names = [name for _, name in FLOWS if name.startswith("cancelled_ask")]
+    assert [sum(found[name][0] for name in names) for found in windows] == [9, 9]

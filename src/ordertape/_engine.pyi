@@ -250,7 +250,18 @@ class Flow:
 
     Wide numbers come as two int64 each, the lower half first."""
 
-    def __new__(cls, *, hold_ns: int) -> Flow: ...
+    def __new__(
+        cls,
+        *,
+        hold_ns: int,
+        rows_max: int = 100_000,
+        cells_max: int = 4_000_000,
+        trades_max: int = 262_144,
+        shocks_max: int = 4_096,
+        held_max: int = 1_000_000,
+    ) -> Flow: ...
+    """``…_max``: seconds, and lifetimes and cohorts, that wait to be asked for; trades and shocks
+    that are followed; cancels that a trade may explain yet (the oldest is believed)."""
     def gap(self, from_ns: int | None = None) -> None: ...
     """Events are missing: nothing is known of the book from a time on (ns; None: now)."""
     def advance(self, ts: int) -> None: ...

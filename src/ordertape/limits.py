@@ -684,6 +684,18 @@ bases_touch_kept: Final = 16_384
 is read again."""
 
 # Analysis ----------------------------------------------------------------------------------------
+flow_rows_max: Final = 100_000
+"""Seconds of a flow, and large trades that were followed to the end, that nobody asked for.
+Policy: the oldest are dropped and counted."""
+flow_cells_max: Final = 4_000_000
+"""Lifetimes and cohorts of a flow that nobody asked for.  Policy: the same."""
+flow_trades_max: Final = 262_144
+"""Trades whose mid a flow looks at again within a minute.  Policy: those around the mid of the
+newest are taken for it, others are left out of realised spreads and counted."""
+flow_shocks_max: Final = 4_096
+"""Large trades whose recovery a flow follows at once.  Policy: others are left out and counted."""
+flow_held_max: Final = 1_000_000
+"""Cancels of the last second that a trade may explain yet.  Policy: the oldest is believed."""
 analysis_windows_max: Final = 10_000
 """Windows of one analysis.  Policy: refused."""
 analysis_answer_events_max: Final = 5_000_000

@@ -4,7 +4,7 @@ use crate::events::NULL;
 use crate::flow::levels::Top;
 use crate::flow::row::{DEPTHS_BP, Row, count, mean, sum};
 use crate::flow::trading::Traded;
-use crate::flow::{CELLS_MAX, Flow, QUIET_ROWS, ROWS_MAX, SECOND};
+use crate::flow::{Flow, QUIET_ROWS, SECOND};
 
 impl Flow {
     /// Everything that lasts, up to a time within the open second.
@@ -105,10 +105,10 @@ impl Flow {
             row.sums[place..place + DEPTHS_BP.len()].copy_from_slice(&depths[side]);
         }
         let second = self.border / SECOND;
-        self.dropped += self.ended.finish(second - 1, CELLS_MAX);
+        self.dropped += self.ended.finish(second - 1, self.most.cells);
         self.rows.push_back(Row::new(second));
         self.border += SECOND;
-        if self.rows.len() > ROWS_MAX {
+        if self.rows.len() > self.most.rows {
             self.rows.pop_front();
             self.dropped += 1;
         }
@@ -140,7 +140,7 @@ impl Flow {
             }
             if let Some((_, shock)) = self.shocks.done(nth) {
                 self.recovered.push_back(shock);
-                if self.recovered.len() > ROWS_MAX {
+                if self.recovered.len() > self.most.rows {
                     self.recovered.pop_front();
                     self.dropped += 1;
                 }

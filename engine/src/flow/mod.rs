@@ -30,16 +30,22 @@ use crate::watch::{Place, Told, Watch};
 const SECOND: i64 = 1_000_000_000;
 /// Seconds without an event that have a row each; more of them in a row share one.
 const QUIET_ROWS: i64 = 64;
-/// What waits to be asked for; the oldest is dropped and counted.
-const ROWS_MAX: usize = 100_000;
-const CELLS_MAX: usize = 4_000_000;
-/// Trades whose mid is looked at again; of more, those around the mid of the newest are taken for it,
-/// others are dropped and counted.
-const TRADES_MAX: usize = 262_144;
-/// Shocks that are followed at once; others are counted only.
-const SHOCKS_MAX: usize = 4_096;
-/// Cancels that a trade may explain yet; the oldest is believed.
-const HELD_MAX: usize = 1_000_000;
+/// Bounds on what is kept.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    /// Seconds, and recovered shocks, that wait to be asked for; the oldest is dropped and counted.
+    pub rows: usize,
+    /// Lifetimes and cohorts that do; the same.
+    pub cells: usize,
+    /// Trades whose mid is looked at again; of more, those around the mid of the newest are taken
+    /// for it, others are dropped and counted.
+    pub trades: usize,
+    /// Shocks that are followed at once; others are dropped and counted.
+    pub shocks: usize,
+    /// Cancels that a trade may explain yet; the oldest is believed.
+    pub held: usize,
+}
+
 /// How far from the mid before a shock its recovery is measured (bp).
 const SHOCK_BP: i64 = 10;
 pub const SHOCK_DELAYS_NS: [i64; 10] = [
@@ -57,6 +63,7 @@ pub const SHOCK_DELAYS_NS: [i64; 10] = [
 
 pub struct Flow {
     pub scales: (u8, u8),
+    most: Bounds,
     levels: Levels,
     tops: [Top; 2],
     /// Prices this far behind the best of a side are in its buckets.
@@ -85,9 +92,10 @@ pub struct Flow {
 
 impl Flow {
     /// `hold_ns`: how long a cancel may turn out to be a trade.
-    pub fn new(hold_ns: i64) -> Self {
+    pub fn new(hold_ns: i64, most: Bounds) -> Self {
         Self {
             scales: (0, 0),
+            most,
             levels: Levels::default(),
             tops: [Top::default(); 2],
             borders: [[0; BUCKETS_BP.len()]; 2],
@@ -106,7 +114,7 @@ impl Flow {
             trades: Later::new(TAUS_S.map(|tau| tau * SECOND)),
             shocks: Later::new(SHOCK_DELAYS_NS),
             recovered: VecDeque::new(),
-            holds: Holds::new(hold_ns, HELD_MAX),
+            holds: Holds::new(hold_ns, most.held),
             ended: Ended::default(),
         }
     }

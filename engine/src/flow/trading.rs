@@ -3,7 +3,7 @@
 use crate::events::{ASK, BID, LATE, NULL, TRADE};
 use crate::flow::levels::limit;
 use crate::flow::row::{count, sum};
-use crate::flow::{Flow, SHOCK_BP, SHOCK_DELAYS_NS, SHOCKS_MAX, TRADES_MAX};
+use crate::flow::{Flow, SHOCK_BP, SHOCK_DELAYS_NS};
 use crate::ids::Id;
 use crate::watch::{Step, Told};
 
@@ -104,7 +104,7 @@ impl Flow {
         row.add(sum::EFFECTIVE, traded.paid - mids * traded.signed);
         row.add(sum::WEIGHT, mids * size);
         row.add(sum::PRICED, size);
-        let full = self.trades.len() >= TRADES_MAX;
+        let full = self.trades.len() >= self.most.trades;
         match self.trades.back() {
             Some((ts, same)) if same.mids == mids && (*ts == step.ts || full) => {
                 same.trades += 1;
@@ -177,7 +177,7 @@ impl Flow {
 
     pub(super) fn shock(&mut self, taken: &Taking) {
         self.row().count(count::SHOCKS);
-        if self.shocks.len() >= SHOCKS_MAX {
+        if self.shocks.len() >= self.most.shocks {
             self.dropped += 1;
             return;
         }

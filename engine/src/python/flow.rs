@@ -28,9 +28,26 @@ fn long(values: impl Iterator<Item = i64>) -> Cells {
 #[pymethods]
 impl Flow {
     #[new]
-    #[pyo3(signature = (*, hold_ns))]
-    fn new(hold_ns: i64) -> Self {
-        Self(flow::Flow::new(hold_ns))
+    #[pyo3(signature = (
+        *, hold_ns, rows_max=100_000, cells_max=4_000_000, trades_max=262_144, shocks_max=4_096,
+        held_max=1_000_000
+    ))]
+    fn new(
+        hold_ns: i64,
+        rows_max: usize,
+        cells_max: usize,
+        trades_max: usize,
+        shocks_max: usize,
+        held_max: usize,
+    ) -> Self {
+        let most = flow::Bounds {
+            rows: rows_max.max(1),
+            cells: cells_max,
+            trades: trades_max,
+            shocks: shocks_max,
+            held: held_max.max(1),
+        };
+        Self(flow::Flow::new(hold_ns, most))
     }
 
     /// Events are missing: nothing is known of the book from a time on (ns; None: now).

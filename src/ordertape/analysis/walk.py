@@ -33,7 +33,14 @@ Ended = Callable[[Rows, int | None], None]
 
 
 def new_flow() -> Flow:
-    return Flow(hold_ns=limits.attribution_horizon_ms * 1_000_000)
+    return Flow(
+        hold_ns=limits.attribution_horizon_ms * 1_000_000,
+        rows_max=limits.flow_rows_max,
+        cells_max=limits.flow_cells_max,
+        trades_max=limits.flow_trades_max,
+        shocks_max=limits.flow_shocks_max,
+        held_max=limits.flow_held_max,
+    )
 
 
 class FlowWalk(Walk):
