@@ -17,9 +17,9 @@ use crate::watch::Told;
 const TAKEN_MAX: usize = 256;
 
 /// Weights of the parts, by logistic regression over simulated markets of the tuning seeds.
-const BIAS: f64 = -15.1;
-const FOR: [f64; 6] = [13.3, 3.6, 1.6, 2.9, 0.6, 4.3];
-const AGAINST: [f64; 1] = [3.0];
+const BIAS: f64 = -14.0;
+const FOR: [f64; 6] = [12.0, 2.7, 2.1, 3.2, 0.9, 4.0];
+const AGAINST: [f64; 1] = [1.6];
 
 /// What one aggressive order took.
 #[derive(Clone, Copy)]
@@ -219,13 +219,13 @@ impl Ignition {
         if burst.ids.len() < TAKEN_MAX {
             burst.ids.extend(last.id);
         }
-        if burst.returns < 2 {
+        let share = burst.back as f64 / burst.size.max(1) as f64;
+        if burst.returns < 2 || share < parameters.ignition_back {
             return;
         }
         let seconds = self.burst_ns as f64 * 1e-9;
         let usual = self.volume[at].per_second(last.ts, market.since) * seconds;
         let times = burst.size as f64 / usual.max(1.0);
-        let share = burst.back as f64 / burst.size.max(1) as f64;
         let evidence = vec![
             ("volume", ramp(times.ln(), 0.0, 4.0)),
             ("the price went its way", ramp(burst.moved, 0.0, 6.0)),

@@ -10,9 +10,9 @@ use crate::detect::parameters::{Parameters, ns};
 use crate::detect::spoof::{gained, surroundings, weighed};
 use crate::events::ASK;
 
-const BIAS: f64 = -8.9;
-const FOR: [f64; 7] = [5.1, 2.5, 0.7, 1.5, 4.2, 5.1, 1.1];
-const AGAINST: [f64; 6] = [7.0, 6.8, 7.6, 3.9, 0.0, 1.9];
+const BIAS: f64 = -8.6;
+const FOR: [f64; 7] = [5.2, 2.7, 1.1, 0.6, 4.4, 5.3, 0.7];
+const AGAINST: [f64; 6] = [7.4, 6.1, 6.7, 5.3, 0.0, 2.6];
 
 /// Those that went with one: same side, about one size, come and gone together; oldest end first.
 pub fn group(gone: &VecDeque<Gone>, at: usize, parameters: &Parameters) -> Vec<usize> {

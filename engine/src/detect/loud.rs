@@ -160,13 +160,12 @@ impl Loud {
     ) {
         let step = told.step;
         match step.kind {
-            _ if step.flags & LATE != 0 => {
-                // A trade explains the end: it was no withdrawal.
-                if step.kind == MATCH {
-                    self.gone
-                        .retain(|gone| gone.judged || gone.shown.id != step.id);
-                }
+            // A trade explains the end: it was no withdrawal.
+            MATCH if step.flags & LATE != 0 => {
+                let open = |gone: &Gone| gone.judged || gone.shown.id != step.id;
+                self.gone.retain(open);
             }
+            _ if step.flags & LATE != 0 => {}
             DONE => self.end(told, market, parameters, out),
             EVICT => {
                 self.shown.remove(&step.id);

@@ -76,7 +76,7 @@ parameters! {
     /// The largest is at most so many times the smallest.
     layer_ratio = 1.6;
     layer_orders = 3.0;
-    layer_threshold = 0.5;
+    layer_threshold = 0.3;
     /// Deviations (of the median kind) above the median rate of messages.
     stuffing_deviations = 8.0;
     /// Messages a second below which nobody is stuffed.
@@ -100,7 +100,9 @@ parameters! {
     ignition_burst_ms = 3_000.0;
     /// The way back begins within this.
     ignition_back_ms = 5_000.0;
-    ignition_threshold = 0.5;
+    /// What comes back is at least this share of what went.
+    ignition_back = 0.2;
+    ignition_threshold = 0.65;
 }
 
 /// Milliseconds as nanoseconds.

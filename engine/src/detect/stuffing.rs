@@ -315,7 +315,13 @@ impl Stuffing {
             .take(ORDERS_MAX)
             .collect();
         // Whoever came alone before them is somebody else.
-        let alone = |pair: &[&Came]| pair[0].ts.saturating_sub(pair[1].ts) > ALONE_NS;
+        let span = orders
+            .first()
+            .map_or(0, |came| came.ts.saturating_sub(first));
+        let usual = span / orders.len().max(1) as i64;
+        let alone = |pair: &[&Came]| {
+            pair[0].ts.saturating_sub(pair[1].ts) > ALONE_NS.min(usual.saturating_mul(8))
+        };
         if let Some(last) = orders.windows(2).position(alone) {
             orders.truncate(last + 1);
         }

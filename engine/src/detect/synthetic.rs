@@ -307,10 +307,12 @@ impl Synthetic {
         if chain.ids.len() < IDS_MAX {
             chain.ids.push(step.id);
         }
-        let enough = f64::from(chain.links) + 1.0 >= parameters.chain_tranches;
+        // Programs answer a trade within milliseconds, too: a venue's refreshes need one more.
+        let prompt = chain.prompt == chain.links;
+        let tranches = f64::from(chain.links) + 1.0 - f64::from(u8::from(prompt));
         if chain.number == 0
-            && enough
-            && !(keeps_ids && chain.prompt == chain.links)
+            && tranches >= parameters.chain_tranches
+            && !(keeps_ids && prompt)
             && score(&chain, market) >= parameters.chain_threshold
         {
             self.find(&mut chain, market, out);
