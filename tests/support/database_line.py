@@ -12,10 +12,9 @@ import psycopg
 
 from ordertape.database.address import Address
 from support.database_faults import Recording, following, judge, limited, persisted
-from support.database_troubles import load
 from support.postgres import InstalledServer
 from support.postgres_line import COPY_DATA, Hook, Wire, line_to
-from support.processes import wait_for
+from support.processes import load, wait_for
 
 __all__ = ["commit_unknown", "recorded_over", "stopped_in_copy"]
 

@@ -5,7 +5,6 @@ Each takes a server that may be hurt, a case and a seed, and gives back what did
 
 from __future__ import annotations
 
-import os
 import random
 import tempfile
 import threading
@@ -36,7 +35,7 @@ from support.database_faults import (
 from support.postgres import InstalledServer
 from support.postgres_line import Wire, line_to
 from support.postgres_small import SmallServer
-from support.processes import wait_for
+from support.processes import load, wait_for
 
 __all__ = ["TROUBLES", "away", "full", "trouble"]
 
@@ -174,11 +173,6 @@ def full(server: SmallServer, _case: str, seed: int) -> list[str]:
             if (took := time.monotonic() - began) > 10 * load():
                 wrong.append(f"all there {took:.1f} s after there was room again")
         return wrong + made.judge()
-
-
-def load() -> float:
-    """By how much this machine is slower than one of its own."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 # The rest -----------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+from support.processes import load
+
 __all__ = ["Forked", "Template"]
 
 MODULES = (
@@ -51,8 +53,8 @@ class Forked:
             os.kill(self.pid, number)
 
     def wait(self, seconds: float = 30.0) -> int:
-        """Its exit status once it has ended."""
-        deadline = time.monotonic() + seconds
+        """Its exit status once it has ended; a busy machine gets more time."""
+        deadline = time.monotonic() + seconds * load()
         while (status := self.status) is None:
             assert time.monotonic() < deadline, f"process {self.pid} still runs: {self.doing()}"
             time.sleep(0.002)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,3 +79,8 @@ def wait_live(data: Path, child: Child, events: int = 1, symbol: str = SYMBOL) -
     report = report_of(data, child, symbol)
     assert report is not None
     return report
+
+
+def load() -> float:
+    """By how much this machine is slower than one of its own."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
