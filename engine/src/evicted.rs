@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use crate::ids::Id;
 use crate::table::IdHashes;
 
-/// Room is made at once, so that memory does not grow for hours until the bound is reached.
-const ROOM_MAX: usize = 131_072;
+/// Room is made and touched at once, so that memory does not grow for hours until the bound is reached.
+const ROOM_MAX: usize = 100_000;
 
 /// Ids that were evicted and may come back: the newest `max` at least, twice as many at most.
 #[derive(Default)]
@@ -25,7 +25,10 @@ impl Evicted {
             self.young.clear();
         }
         if self.young.capacity() == 0 {
-            self.young.reserve(max.min(ROOM_MAX));
+            let room = max.min(ROOM_MAX);
+            self.young.reserve(room);
+            self.young.extend((0..room).map(|id| id as Id));
+            self.young.clear();
         }
         self.young.insert(id);
     }

@@ -33,8 +33,10 @@ def keep_memory_small() -> None:
     gives little of it back; Arrow's own allocator keeps what each of its threads freed.  A server
     grew by 5 % an hour so, though it held no more.  Where another library allocates, its ways stay.
     """
-    # Read when Arrow is loaded, by our children, too; where it is loaded already it must be told.
+    # Read as Arrow is loaded and as our children begin, whose libraries begin threads of their own
+    # before they come here; where Arrow is loaded already it must be told.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    os.environ.setdefault("MALLOC_ARENA_MAX", str(limits.heaps_max))
     if (arrow := sys.modules.get("pyarrow")) is not None:
         arrow.set_memory_pool(arrow.system_memory_pool())
     library = ctypes.CDLL(None)
