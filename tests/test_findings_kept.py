@@ -163,6 +163,11 @@ def test_findings_come_newest_first_page_by_page_and_each_once(
         assert store.page(window) == whole[2:4]
         assert store.page(FindingQuery(*NAMES, kind="layering", min_score=0.0)) == []
         assert store.page(FindingQuery("bitfinex", "B/USD")) == []
+        times = sorted({stored.found for stored in whole})
+        assert store.beside(*NAMES, times[0], forward=True) == times[1]
+        assert store.beside(*NAMES, times[1], forward=False) == times[0]
+        assert store.beside(*NAMES, times[0], forward=False) is None
+        assert store.beside(*NAMES, times[-1], forward=True) is None
 
 
 def test_old_findings_go_but_those_of_kept_markets(

@@ -249,6 +249,87 @@ await promise("recordings are listed, and one is replayed from where it begins",
   await page.waitForFunction(() => document.querySelector(".stage").dataset.health === "live", null, { timeout: 15_000 });
 });
 
+await promise("what came and went is a layer, drawn as without WebGL", async () => {
+  await page.keyboard.press("f");
+  await page.waitForFunction(() => window.ordertape.feed.data.flows.base.newest > 0, null, { timeout: 15_000 });
+  const found = await page.evaluate(() => {
+    const { chart, settings, paint, feed, live } = window.ordertape;
+    live.setState({ frozen: true });
+    const heat = document.querySelector("canvas.heat");
+    const { theme, low, high, dim } = settings.getState();
+    const look = { map: "flow", theme, low, high, dim };
+    chart.renderer.draw(chart.view(), look);
+    const copy = document.createElement("canvas");
+    [copy.width, copy.height] = [heat.width, heat.height];
+    const brush = copy.getContext("2d");
+    brush.drawImage(heat, 0, 0);
+    const drawn = brush.getImageData(0, 0, copy.width, copy.height).data;
+    const meant = new Uint8ClampedArray(drawn.length);
+    paint(meant, copy.width, copy.height, feed.data.flows, chart.view(), look);
+    live.setState({ frozen: false });
+    let differ = 0;
+    for (let at = 0; at < drawn.length; at += 4) differ += [0, 1, 2].some((part) => Math.abs(drawn[at + part] - meant[at + part]) > 1);
+    return differ;
+  });
+  await page.keyboard.press("f");
+  expect(found === 0, `${found} pixels differ`);
+});
+
+await promise("a replay that is played fast is followed, and live has its past again", async () => {
+  await page.evaluate(() => {
+    const { feed } = window.ordertape;
+    feed.reopen({ source: "replay", at: new Date(Date.now() - 20_000).toISOString() });
+  });
+  await page.waitForFunction(() => window.ordertape.live.getState().opened?.source === "replay" && window.ordertape.live.getState().clock);
+  await page.evaluate(() => window.ordertape.feed.send({ op: "play", speed: 20 }));
+  await page.waitForFunction(() => {
+    const { chart, feed } = window.ordertape;
+    const { finest, finestLevel } = feed.data.pyramid;
+    const ms = finest.newest * finest.bucketMs;
+    return finestLevel === 3 && ms > chart.camera.fromMs && ms < chart.camera.spot.rightMs;
+  }, null, { timeout: 20_000 });
+  const began = Date.now();
+  await page.keyboard.press("l");
+  await page.waitForFunction(() => {
+    const { base } = window.ordertape.feed.data.pyramid;
+    return window.ordertape.live.getState().opened?.source === "live" && base.newest - base.oldest > 100;
+  }, null, { timeout: 5_000 * crowd });
+  return `its past after ${Date.now() - began} ms`;
+});
+
+await promise("screens have addresses, and say what the server does", async () => {
+  const other = await context.newPage();
+  for (const [path, words] of [["status", "Every role"], ["alerts", "alert"], ["sessions", "market"]]) {
+    await other.goto(new URL(path, address).href);
+    await other.waitForFunction((said) => document.querySelector("dialog[open]")?.textContent.includes(said), words, { timeout: 15_000 });
+  }
+  await other.keyboard.press("Escape");
+  await other.waitForFunction(() => location.pathname === "/" && !document.querySelector("dialog[open]"));
+  await other.close();
+});
+
+await promise("findings are drawn and listed, and one leads to its replay", async () => {
+  await page.evaluate(() => window.ordertape.settings.getState().set({ tab: "Findings", drawer: true }));
+  // The simulator's icebergs; the keeper looks through a tape now and then.
+  await page.waitForSelector("#tab-panel li .row", { timeout: 40_000 * crowd });
+  await page.click("#tab-panel li .row");
+  await page.waitForSelector("#tab-panel .evidence");
+  const at = await page.evaluate(() => {
+    const { chart, feed, live } = window.ordertape;
+    const chosen = feed.data.findings.find(({ id }) => id === live.getState().finding);
+    return { seen: Math.abs(chart.camera.ms(chart.camera.width / 2) - Date.parse(chosen.ended)), began: Date.parse(chosen.began) };
+  });
+  expect(at.seen < 1_000, `the picture is ${at.seen} ms away`);
+  await page.click("#tab-panel .evidence button");
+  await page.waitForFunction((began) => {
+    const { opened, clock } = window.ordertape.live.getState();
+    return opened?.source === "replay" && clock && Date.parse(clock.t) < began;
+  }, at.began);
+  await page.evaluate(() => window.ordertape.settings.getState().set({ tab: "Large orders", drawer: false }));
+  await page.keyboard.press("l");
+  await page.waitForFunction(() => document.querySelector(".stage").dataset.health === "live", null, { timeout: 15_000 * crowd });
+});
+
 await promise("axe finds no serious violation", async () => {
   await page.evaluate(axe);
   for (const theme of ["dark", "light"]) {
@@ -256,6 +337,15 @@ await promise("axe finds no serious violation", async () => {
     const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
     const serious = found.violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
     expect(serious.length === 0, serious.map(({ id, nodes }) => `${theme} ${id}: ${nodes[0].html} ${nodes[0].failureSummary}`).join("; "));
+    for (const [key, name] of [["s", "status"], ["/", "alerts"], ["j", "bookmarks"]]) {
+      await page.keyboard.press(key);
+      await page.waitForSelector("dialog[open]");
+      const over = await page.evaluate(() => window.axe.run(document.querySelector("dialog[open]"), { resultTypes: ["violations"] }));
+      const wrong = over.violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+      expect(wrong.length === 0, wrong.map(({ id, nodes }) => `${theme} ${name} ${id}: ${nodes[0].html} ${nodes[0].failureSummary}`).join("; "));
+      await page.keyboard.press("Escape");
+      await page.waitForFunction(() => !document.querySelector("dialog[open]"));
+    }
   }
   await page.evaluate(() => window.ordertape.settings.getState().set({ theme: "dark" }));
 });

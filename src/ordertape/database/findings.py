@@ -64,6 +64,14 @@ _PAGE: Final = (
     ORDER BY f.found DESC, f.finding DESC LIMIT %(limit)s
 """
 )
+_NEXT: Final = """
+    SELECT min(found) FROM findings JOIN markets USING (market)
+    WHERE exchange = %s AND symbol = %s AND found > %s
+"""
+_PREVIOUS: Final = """
+    SELECT max(found) FROM findings JOIN markets USING (market)
+    WHERE exchange = %s AND symbol = %s AND found < %s
+"""
 _AFTER: Final = _READ + "WHERE f.revision > %s ORDER BY f.revision LIMIT %s"
 _NEWEST: Final = "SELECT coalesce(max(revision), 0) FROM findings"
 _DROP: Final = """
@@ -192,6 +200,13 @@ class FindingsStore:
         """The newest first."""
         with self._connection.use() as connection:
             return page_of_findings(connection, query)
+
+    def beside(self, exchange: str, symbol: str, at: int, *, forward: bool) -> int | None:
+        """When the nearest finding behind a time, or before it, was found (ns)."""
+        with self._connection.use() as connection:
+            query = _NEXT if forward else _PREVIOUS
+            row = connection.execute(query, (exchange, symbol, at)).fetchone()
+            return None if row is None or row[0] is None else int(row[0])
 
     def newest_revision(self) -> int:
         """0 where there is none."""

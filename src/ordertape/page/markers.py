@@ -1,8 +1,10 @@
-"""Moments of a recording worth a look: where a gap begins, where a large order does."""
+"""Moments of a recording worth a look: where a gap begins, where a large order does, where
+something was found."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -11,7 +13,15 @@ from ordertape._engine import EventBatch
 from ordertape.events import EventKind
 from ordertape.tape.lookup import TapeLookup
 
-__all__ = ["marker_beyond"]
+__all__ = ["Found", "marker_beyond", "nothing_found"]
+
+Found: TypeAlias = Callable[[int, bool], int | None]
+"""When the finding nearest to a time was found (ns): behind it (True), or before it."""
+
+
+def nothing_found(_at: int, _forward: bool) -> int | None:
+    """Where findings are stored nowhere."""
+    return None
 
 
 def marker_beyond(
@@ -21,6 +31,7 @@ def marker_beyond(
     at: int,
     *,
     forward: bool,
+    found: Found = nothing_found,
 ) -> int | None:
     """When the nearest marker behind ``at`` (or before it) was, ns; None: none near enough.
 
@@ -29,8 +40,9 @@ def marker_beyond(
     around = [gap for gap in gaps if (gap > at if forward else gap < at)]
     nearest = (min if forward else max)(around, default=None)
     order = _large_order(lookup, large, at, forward=forward)
-    found = [moment for moment in (nearest, order) if moment is not None]
-    return (min if forward else max)(found, default=None)
+    moments = (nearest, order, found(at, forward))
+    known = [moment for moment in moments if moment is not None]
+    return (min if forward else max)(known, default=None)
 
 
 def _large_order(

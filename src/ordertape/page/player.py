@@ -18,7 +18,7 @@ import structlog
 from ordertape import limits
 from ordertape.errors import OrdertapeError
 from ordertape.models import iso_from_ns
-from ordertape.page.markers import marker_beyond
+from ordertape.page.markers import Found, marker_beyond, nothing_found
 from ordertape.page.passage import Passage
 from ordertape.page.scene import Reader, Scene, Spot
 from ordertape.tape.history import History
@@ -37,14 +37,19 @@ class ReplayedMarket:
     """One market at the player's clock.  Belongs to the player's thread but for what it says."""
 
     def __init__(
-        self, player: Player, lookup: TapeLookup, history: Callable[[], History], reader: Reader
+        self,
+        player: Player,
+        lookup: TapeLookup,
+        history: Callable[[], History],
+        reader: Reader,
+        found: Found,
     ) -> None:
         folder = lookup.folder
         self.spot = Spot(folder.exchange, folder.symbol, "replay")
         self.lookup, self.reader = lookup, reader
         self._data: Path = folder.data
         self._player = player
-        self._read_history = history
+        self._read_history, self._found = history, found
         self._passage: Passage | None = None
         self.scene: Scene | None = None
         self.first = self.last = 0
@@ -135,7 +140,7 @@ class ReplayedMarket:
         book = self.scene.followed.book
         large = self.reader.wish.large, book.size_scale or 0
         gaps = [from_ns for from_ns, _, _ in self._gaps]
-        return marker_beyond(self.lookup, gaps, large, at, forward=forward)
+        return marker_beyond(self.lookup, gaps, large, at, forward=forward, found=self._found)
 
 
 class Player:
@@ -174,9 +179,10 @@ class Player:
         at: int | None,
         number: int,
         reader: Reader,
+        found: Found = nothing_found,
     ) -> ReplayedMarket:
         """``at``: where all go then (ns); None: the market joins at the clock's time."""
-        market = ReplayedMarket(self, lookup, history, reader)
+        market = ReplayedMarket(self, lookup, history, reader, found)
         self._do(number, lambda: self._join(market, at))
         return market
 

@@ -52,6 +52,8 @@ export class Chart {
   private all = true;
   private drawnAt = 0;
   private fitted = "";
+  /** Another moment or market begins. */
+  private anew = true;
   private readonly ends: (() => void)[] = [];
 
   constructor(
@@ -64,7 +66,10 @@ export class Chart {
     this.cross.tabIndex = -1;
     for (const each of [feed.data.pyramid, feed.data.flows]) {
       each.changed = (level, slot) => each === this.pyramid && this.renderer.changed(level, slot);
-      each.cleared = () => each === this.pyramid && this.renderer.cleared();
+      each.cleared = () => {
+        this.anew = true;
+        if (each === this.pyramid) this.renderer.cleared();
+      };
     }
     const came = (): void => this.came();
     feed.drawn.add(came);
@@ -164,10 +169,22 @@ export class Chart {
   private came(): void {
     if (useLive.getState().frozen) return;
     this.fit();
+    this.find();
     this.follow();
     this.all = true;
     if (this.software && performance.now() - this.drawnAt < SOFTWARE_FRAME_MS) return;
     this.request();
+  }
+
+  /** A picture that begins anew elsewhere, as after a seek, is gone to. */
+  private find(): void {
+    const { finest } = this.feed.data.pyramid;
+    if (!this.anew || finest.newest < 0) return;
+    this.anew = false;
+    const ms = finest.newest * finest.bucketMs;
+    if (ms >= this.camera.fromMs && ms <= this.camera.spot.rightMs) return;
+    this.camera.followTime = true;
+    useSettings.getState().set({ followTime: true });
   }
 
   private follow(): void {

@@ -36,8 +36,23 @@ export function findings(context: Context, place: Place): void {
     context.strokeRect(box.x0, box.y0 - 3, Math.max(2, box.x1 - box.x0), box.y1 - box.y0 + 6);
     context.setLineDash([]);
     if (isIceberg(finding)) life(context, finding, place, box, drawn);
+    else if (finding.kind === "layering") bracket(context, finding, place, box);
     else if (free(drawn, box.x1, box.y0)) triangle(context, box.x1, finding.side === "bid" ? box.y1 + 4 : box.y0 - 4, finding.side);
   }
+}
+
+/** Links the orders of a layering: a tick at each price that is known, and how much it was in all. */
+function bracket(context: Context, finding: Finding, place: Place, box: { x0: number; x1: number; y0: number; y1: number }): void {
+  const { camera, data, group } = place;
+  const x = Math.round(box.x1 + 5) + 0.5;
+  const orders = finding.order_ids.flatMap((id) => data.large.get(id) ?? []);
+  const ticks = orders.map((order) => camera.y(rowOf(order.moves[0]?.price ?? order.price, group, finding.side)));
+  line(context, x, box.y0, x, box.y1);
+  for (const y of [box.y0, box.y1, ...ticks]) line(context, x - 4, y, x, y);
+  if (finding.id !== place.finding) return;
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  context.fillText(`${finding.orders} orders, ${finding.size}`, x + 5, (box.y0 + box.y1) / 2);
 }
 
 /** Points towards the side it stood on: up for bids, down for asks. */

@@ -1,6 +1,6 @@
 /** What the detectors found, as the page keeps it. */
 import type { Finding } from "../wire/messages";
-import { clock, span } from "./numbers";
+import { clock, short, span } from "./numbers";
 
 export const FINDINGS_KEPT = 1_000;
 const ASKED = 500;
@@ -64,10 +64,31 @@ export function partsOf(parts: Record<string, number>): string {
     .join(", ");
 }
 
+/** How often an iceberg showed itself again.  Of a native one its evidence says it: half of what is left to
+ * one is told by each time. */
+export function refillsOf(finding: Finding): number {
+  if (finding.kind !== "native iceberg") return Math.max(0, finding.orders - 1);
+  return Math.round(-Math.log2(Math.max(2 ** -40, 1 - (finding.evidence.refreshed ?? 0))));
+}
+
+/** What it shows at a time, how often it did, how large it is at least: nobody sees the rest. */
+export function peaksOf(finding: Finding): string[] {
+  const refills = refillsOf(finding);
+  const shown = Number(finding.size);
+  return [`peaks of about ${short(shown / (refills + 1))}, shown anew ${refills} ${refills === 1 ? "time" : "times"}`, `at least ${short(Math.max(shown, Number(finding.filled)))} in all`];
+}
+
+/** The part "went together" falls from 1 to 0 within a second. */
+export function awayWithin(finding: Finding): string {
+  const part = finding.evidence["went together"] ?? 0;
+  return part > 0 ? span((1 - part) * 1_000) : "more than 1 s";
+}
+
 /** The card of a finding under the pointer. */
 export function cardOf(finding: Finding): string[] {
   const lines = [`${NAMES[finding.kind] ?? finding.kind}  score ${finding.score.toFixed(2)}`, wordsOf(finding)];
-  if (isIceberg(finding)) lines.push(`filled ${finding.filled}, ${finding.phase} ${clock(Date.parse(finding.told))}`);
+  if (isIceberg(finding)) lines.push(`filled ${finding.filled}, ${finding.phase} ${clock(Date.parse(finding.told))}`, ...peaksOf(finding));
+  if (finding.kind === "layering") lines.push(`taken away within ${awayWithin(finding)}`);
   if (Object.keys(finding.evidence).length) lines.push(`for: ${partsOf(finding.evidence)}`);
   if (Object.keys(finding.against).length) lines.push(`against: ${partsOf(finding.against)}`);
   return [...lines, "a pattern, no accusation"];

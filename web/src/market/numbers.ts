@@ -38,6 +38,7 @@ export function short(value: number): string {
 }
 
 export function bytes(value: number): string {
+  if (value >= 1e9) return `${(value / 1e9).toFixed(1)} GB`;
   if (value >= 1e6) return `${(value / 1e6).toFixed(1)} MB`;
   return value >= 1e3 ? `${(value / 1e3).toFixed(1)} kB` : `${value} B`;
 }

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import type { Chart } from "../heat/chart";
 import { rowOf } from "../heat/marks";
-import { HONEST, isIceberg, NAMES, partsOf, wordsOf } from "../market/findings";
+import { awayWithin, HONEST, isIceberg, NAMES, partsOf, peaksOf, wordsOf } from "../market/findings";
 import type { Feed } from "../market/feed";
 import { clock } from "../market/numbers";
 import { useLive } from "../market/state";
@@ -58,6 +58,8 @@ export function Findings({ feed, chart }: Props) {
             </button>
             {each.id === chosen && (
               <div className="evidence">
+                {isIceberg(each) && <p>{peaksOf(each).join("; ")}</p>}
+                {each.kind === "layering" && <p>{each.orders} orders, taken away within {awayWithin(each)}</p>}
                 <p>For it: {partsOf(each.evidence) || "–"}</p>
                 <p>Against it: {partsOf(each.against) || "–"}</p>
                 {opened?.source === "live" && <p className="actions"><button type="button" onClick={() => replay(each)}>Replay it</button></p>}

@@ -40,7 +40,7 @@ function Inside() {
   }, []);
   const [before, now] = told;
   if (!now) return <p className={problem ? "empty" : "empty skeleton"} role="status">{problem || "The server is asked."}</p>;
-  const number = (value: number): string => (Number.isNaN(value) ? "–" : short(value));
+  const number = (value: number): string => (Number.isNaN(value) ? "–" : Number.isInteger(value) && value < 1e6 ? String(value) : short(value));
   const roles = now.measured.filter(({ name }) => name === "ordertape_role_resident_bytes");
   return (
     <div className="operations">
@@ -60,7 +60,7 @@ function Inside() {
               <tr key={`${stream.exchange} ${stream.symbol}`}>
                 <td>{stream.symbol} · {stream.exchange}{stream.simulated ? " (simulated)" : ""}</td>
                 <td title={stream.errors.at(-1) ?? stream.reason}>{stream.state}</td>
-                <td className="n">{number(rate)}</td>
+                <td className="n">{number(Math.round(rate))}</td>
                 <td className="n">{stream.age_ms === null ? "–" : span(stream.age_ms)}</td>
                 <td className="n">{number(of_now("gaps_total"))}</td>
                 <td className="n">{number(of_now("resyncs_total"))}</td>

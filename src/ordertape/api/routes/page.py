@@ -13,8 +13,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from ordertape import limits
 from ordertape.alerts.fired import Alert
-from ordertape.api.context import Api, TheApi
-from ordertape.errors import OrdertapeError
+from ordertape.api.context import Api, Meant, TheApi
+from ordertape.errors import DatabaseError, OrdertapeError
 from ordertape.findings.finding import Finding
 from ordertape.page import requests
 from ordertape.page.large import life_as_json
@@ -166,7 +166,8 @@ class _Session:
         else:
             api, player = self.api, self._clock()
             replayed = player.join(
-                api.lookup(meant), lambda: api.history(meant), at, wish.stream, reader
+                *(api.lookup(meant), lambda: api.history(meant), at, wish.stream, reader),
+                found=lambda at, forward: _found_beside(api, meant, at, forward=forward),
             )
             opened = _Open(stream, reader, replayed, lambda: player.leave(replayed))
         self.open[wish.stream] = opened
@@ -291,6 +292,16 @@ def _order_as_json(scene: Scene, order_id: str | None) -> dict[str, Any]:
     except KeyError:
         return told
     return told | {"orders_ahead": ahead, "size_ahead": format(size_ahead, "f")}
+
+
+def _found_beside(api: Api, meant: Meant, at: int, *, forward: bool) -> int | None:
+    """In the player's thread.  A database that is away hides findings, and stops no replay."""
+    try:
+        store = api.findings
+        where = meant.exchange, meant.symbol, at
+        return None if store is None else store.beside(*where, forward=forward)
+    except DatabaseError:
+        return None
 
 
 def _size(text: str | None) -> Decimal | None:
