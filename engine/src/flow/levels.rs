@@ -77,7 +77,8 @@ impl Levels {
         let level = &mut self.slab[slot as usize];
         level.total += size;
         level.orders += orders;
-        let first = level.stamp != second;
+        let known = self.gone_in == second && self.gone.contains(&(side, price));
+        let first = level.stamp != second && !known;
         level.stamp = second;
         if level.orders <= 0 {
             self.table.remove_at(at);
@@ -130,8 +131,17 @@ impl Levels {
         self.gone.insert((side, price));
     }
 
-    pub fn clear(&mut self) {
-        *self = Self::default();
+    /// The book is empty; what changed in a second stays known.
+    pub fn clear(&mut self, second: i64) {
+        let slab = std::mem::take(&mut self.slab);
+        for level in slab.iter().filter(|level| level.stamp == second) {
+            self.note_gone(level.side, level.price, second);
+        }
+        *self = Self {
+            gone: std::mem::take(&mut self.gone),
+            gone_in: self.gone_in,
+            ..Self::default()
+        };
     }
 
     pub fn top(&self, side: usize) -> Top {

@@ -135,7 +135,7 @@ impl Flow {
             dirty: true,
             depth_dirty: true,
             depths: [[0; DEPTHS_BP.len()]; 2],
-            fresh: true,
+            fresh: false,
             began: false,
             ts: 0,
             border: 0,
@@ -166,7 +166,7 @@ impl Flow {
             let begin = self.border - SECOND;
             self.row().counts[count::GAP_NS] += self.ts - from.max(begin);
         }
-        self.levels.clear();
+        self.levels.clear(self.border);
         self.known = false;
         self.taking = None;
         (self.dirty, self.depth_dirty, self.fresh) = (true, true, true);
@@ -370,12 +370,17 @@ impl Flow {
         if side > ASK || price == NULL {
             return;
         }
-        let second = self.border;
-        let size = i128::from(size) * i128::from(sign);
-        if self.levels.change(side, price, size, sign, second) {
+        self.change_level(side, price, i128::from(size) * i128::from(sign), sign);
+        self.touched(side, price);
+    }
+
+    /// What a whole book brings is no change of it.
+    #[inline]
+    fn change_level(&mut self, side: u8, price: i64, size: i128, orders: i64) {
+        let second = if self.fresh { i64::MIN } else { self.border };
+        if self.levels.change(side, price, size, orders, second) && !self.fresh {
             self.row().counts[count::LEVELS_CHANGED] += 1;
         }
-        self.touched(side, price);
     }
 
     #[inline]
@@ -392,9 +397,7 @@ impl Flow {
             {
                 if size != new_size && side <= ASK {
                     let by = i128::from(new_size) - i128::from(size);
-                    if self.levels.change(side, price, by, 0, self.border) {
-                        self.row().counts[count::LEVELS_CHANGED] += 1;
-                    }
+                    self.change_level(side, price, by, 0);
                     self.touched(side, price);
                 }
             }
@@ -759,7 +762,7 @@ impl Watch for Flow {
         let step = told.step;
         let state = step.flags & SNAPSHOT != 0;
         if step.kind == CLEAR {
-            self.levels.clear();
+            self.levels.clear(self.border);
             (self.known, self.dirty, self.depth_dirty, self.fresh) = (true, true, true, true);
             self.taking = None;
         } else if state {

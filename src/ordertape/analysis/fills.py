@@ -11,8 +11,8 @@ __all__ = ["fill_ratio"]
 def fill_ratio(windows: Windows) -> dict[str, Floats]:
     """Of the orders that a window opened (a cohort, so that no long life is left out): the share
     that traded at all, that traded whole, that was canceled, and the share of their size that
-    traded, as far as it is known.  Source: cohorts as in Hasbrouck, Saar, Journal of Financial
-    Markets 12 (2009)."""
+    traded, until a minute behind the window's end (live: until its end).  Source: cohorts as in
+    Hasbrouck, Saar, Journal of Financial Markets 12 (2009)."""
     orders = windows.cohort("orders")
     return {
         "fill_ratio_any": ratio(windows.cohort("touched"), orders),

@@ -30,7 +30,8 @@ def weighted_mid(windows: Windows) -> dict[str, Floats]:
 
 
 def mid(windows: Windows) -> dict[str, Floats]:
-    """(p_a + p_b) / 2, as a mean over time and at the window's end, with both prices there."""
+    """(p_a + p_b) / 2, as a mean over time and at the window's end, with both prices there.
+    Source: our tape."""
     bid, ask = windows["bid"], windows["ask"]
     return {
         "mid": ratio(windows["mids_ns"], 2 * windows["quoted_ns"]),

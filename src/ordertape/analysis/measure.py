@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ordertape import limits
 from ordertape._engine import EventBatch, Flow, Rows
 from ordertape.analysis.metrics import Metric, chosen
 from ordertape.analysis.walk import WARM_UP_S, Leave, Passing, gaps_of, new_flow
-from ordertape.analysis.windows import Windows
+from ordertape.analysis.windows import COHORT_S, Windows
 from ordertape.errors import SettingRefused, UnknownMarket
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import history_of
@@ -32,6 +32,8 @@ __all__ = [
     "values_of",
     "walk_flow",
 ]
+
+AFTER_S: Final = COHORT_S + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +102,15 @@ def walk_flow(
     *,
     leave: Leave = lambda: None,
 ) -> None:
-    """Walks a period of a tape with a warm-up before it.  Raises UnknownMarket, TapeCorrupt, and
-    what ``leave`` raises."""
+    """Walks a period of a tape, with a warm-up before it and a while behind it.
+
+    Raises UnknownMarket, TapeCorrupt, and what ``leave`` raises.
+    """
     folder, flow = lookup.folder, new_flow()
     begin = (period.start - WARM_UP_S) * NS_PER_SECOND
     end = period.end * NS_PER_SECOND
+    # What becomes of orders and of large trades is looked at a while longer.
+    behind = end + AFTER_S * NS_PER_SECOND
 
     def ended(rows: Rows, gap_from: int | None) -> None:
         for one in walked:
@@ -114,16 +120,14 @@ def walk_flow(
         Passing(folder.data, folder.exchange, folder.symbol, begin, [flow], ended)
     ) as passing:
         history = history_of(passing.reader)
-        gaps = gaps_of(history, begin, end + WARM_UP_S * NS_PER_SECOND)
+        gaps = gaps_of(history, begin, behind)
         if any(first <= begin and (last is None or last > begin) for first, last in gaps):
             passing.walk.gap(begin)
-        for part in passing.until(end, leave):
+        for part in passing.until(behind, leave):
             for one in walked:
                 one.events(part)
             _drain(flow, walked)
-        flow.advance(min(end, passing.known))
-        if passing.known >= end:  # what happened before the end is settled by now
-            flow.advance(end + limits.attribution_horizon_ms * 1_000_000)
+        flow.advance(min(behind, passing.known))
         _drain(flow, walked)
         for one in walked:
             one.ended(passing.walk.lives.waiting(), None)

@@ -16,11 +16,14 @@ import numpy.typing as npt
 from ordertape._engine import NULL, Flow, Rows
 from ordertape.times import NS_PER_SECOND
 
-__all__ = ["GAP_SHARE_MAX", "Windows", "dimensions", "wide_of"]
+__all__ = ["COHORT_S", "GAP_SHARE_MAX", "Windows", "dimensions", "wide_of"]
 
 Floats = npt.NDArray[np.float64]
 GAP_SHARE_MAX: Final = 0.05
 """Of a window that may be unknown; beyond, its metrics are null."""
+
+COHORT_S: Final = 60
+"""Behind a window's end: as much is known of the last order's fate as of the first one's."""
 
 _NAMES: Final = Flow.names()
 _FLOWS: Final = Flow.flows()
@@ -45,10 +48,12 @@ def wide_of(column: Any) -> npt.NDArray[Any]:
 
 
 class Windows:
-    """``count`` windows of ``step`` seconds from the second ``start`` (since 1970) on."""
+    """``count`` windows of ``step`` seconds from the second ``start`` (since 1970) on.
 
-    def __init__(self, start: int, step: int, count: int) -> None:
-        self.start, self.step, self.count = start, step, count
+    ``cohort_s``: seconds behind a window's end in which what becomes of its orders counts."""
+
+    def __init__(self, start: int, step: int, count: int, cohort_s: int = COHORT_S) -> None:
+        self.start, self.step, self.count, self.cohort_s = start, step, count, cohort_s
         self.scales = (0, 0)
         self.covered = np.zeros(count, np.int64)
         """Seconds of each window that rows stand for."""
@@ -62,6 +67,8 @@ class Windows:
         self._cohorts = np.zeros((count, len(_COHORT_COUNTS)), np.int64)
         self._cohort_sizes = np.zeros((count, len(_COHORT_SIZES)), object)
         self._ended = np.zeros(count, bool)
+        self._told_to = 0
+        """The second behind the last that was told."""
 
     # What comes -----------------------------------------------------------------------------------
 
@@ -70,6 +77,7 @@ class Windows:
         second, seconds = (np.array(rows.column(name)) for name in ("second", "seconds"))
         if not len(second):
             return
+        self._told_to = int(second[-1] + seconds[-1])
         self._adopt((rows.price_scale, rows.size_scale))
         counts = np.asarray(rows.column("counts")).reshape(len(second), -1)
         sums = np.asarray(rows.column("sums")).reshape(len(second), -1, 2)
@@ -144,7 +152,8 @@ class Windows:
     def take_cohorts(self, rows: Rows) -> None:
         """What came to be known of orders, by the window that opened them."""
         window = (np.asarray(rows.column("cohort")) - self.start) // self.step
-        inside = (window >= 0) & (window < self.count)
+        last = self.start + (window + 1) * self.step + self.cohort_s
+        inside = (window >= 0) & (window < self.count) & (np.asarray(rows.column("second")) < last)
         if not inside.any():
             return
         self._adopt((rows.price_scale, rows.size_scale))
@@ -242,7 +251,8 @@ class Windows:
         else:
             place, unit = _COHORT_SIZES.index(name), 10 ** self.scales[1]
             found = np.array([value / unit for value in self._cohort_sizes[:, place]], float)
-        return np.where(self.is_known, found, np.nan)
+        ends = self.start + (np.arange(self.count) + 1) * self.step
+        return np.where(self.is_known & (ends + self.cohort_s <= self._told_to), found, np.nan)
 
 
 def dimensions(name: str) -> tuple[bool, bool]:

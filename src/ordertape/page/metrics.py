@@ -66,7 +66,7 @@ class LiveMetrics:
         return sum(int(np.asarray(rows.column(name))[-1]) for name in ("second", "seconds"))
 
     def _told(self) -> dict[str, Any]:
-        windows = Windows(self._settled - METRICS_S, METRICS_S, 1)
+        windows = Windows(self._settled - METRICS_S, METRICS_S, 1, cohort_s=0)
         for rows, cohorts, _ in self._kept:
             windows.take(rows)
             windows.take_cohorts(cohorts)
