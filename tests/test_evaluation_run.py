@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,7 @@ from ordertape.evaluation.tapes import MadeTape
 from ordertape.evaluation.truth import KINDS, Finding, Truth
 from ordertape.evaluation.walking import Volumes, Walked
 from ordertape.events import EventKind, Reason
+from support.processes import wait_for
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -88,6 +93,24 @@ def test_help_names_every_option(run: Run) -> None:
     assert status == 0
     for option in ("--episodes", "--clean-hours", "--seeds", "--tune", "--keep", "--parameters"):
         assert option in out
+
+
+def test_one_interrupt_ends_all_workers_and_leaves_no_half_tape(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ordertape", "evaluate", "detectors"]
+    process = subprocess.Popen(
+        [*command, "--keep", str(tmp_path), "--workers", "2", "--clean-hours", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: len(list(tmp_path.rglob("*.part"))) == 2, "two tapes being made")
+        os.killpg(process.pid, signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()  # its workers follow it
+    assert (process.returncode, out) == (130, b"")
+    assert not list(tmp_path.rglob("*.part"))
 
 
 @pytest.mark.parametrize(

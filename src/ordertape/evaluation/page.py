@@ -36,6 +36,7 @@ def page_of(sheet: Sheet, real: Sequence[RealFindings], command: str) -> str:
     clean = [one for one in sheet.judged if one.plan.kind is None]
     seeds = sorted({one.plan.seed for one in sheet.judged})
     words = {
+        "parts": _parts(sheet),
         "backgrounds": _backgrounds(),
         "seeds": ", ".join(map(str, seeds)),
         "clean_hours": f"{sum(one.plan.seconds for one in clean) / 3600:g}",
@@ -67,6 +68,18 @@ def _backgrounds() -> str:
         + ", ".join(f"{one.rate}/s with {one.live_orders:,} orders" for one in backgrounds)
         for regime, backgrounds in BACKGROUNDS.items()
     )
+
+
+def _parts(sheet: Sheet) -> str:
+    parts: dict[str, tuple[list[str], list[str]]] = {}
+    for one in sheet.judged:
+        parts.update(one.parts)
+    rows = [
+        [kind, *(", ".join(names) or "–" for names in parts[kind])]
+        for kind in KINDS
+        if kind in parts
+    ]
+    return _table(["kind", "for it", "against it"], rows)
 
 
 def _episodes(sheet: Sheet) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +17,7 @@ from ordertape.evaluation.baselines import Baseline, QuickCancel, RefillCount, Z
 from ordertape.evaluation.judge import Verdict, judge
 from ordertape.evaluation.plan import TapePlan
 from ordertape.evaluation.scores import Score
-from ordertape.evaluation.tapes import MadeTape, made
+from ordertape.evaluation.tapes import MadeTape, made, remove_halves
 from ordertape.evaluation.truth import KINDS, Finding, Truth
 from ordertape.evaluation.walking import Walked, detectors_of, walk
 
@@ -42,7 +45,7 @@ class Wrong:
 class Judged:
     """One tape.  ``scores`` by (finder, kind); ``truths`` of the tape's kind, each with whether it
     was found; ``others``: how many episodes of the tape's kind each other kind told of;
-    ``wrong``: ours alone."""
+    ``wrong``: ours alone; ``parts``: the names of what speaks for and against, by kind."""
 
     plan: TapePlan
     events: int
@@ -50,6 +53,7 @@ class Judged:
     truths: list[tuple[Truth, bool]] = field(default_factory=list)
     others: dict[str, int] = field(default_factory=dict)
     wrong: list[Wrong] = field(default_factory=list)
+    parts: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
 
 
 def judge_tapes(
@@ -68,8 +72,9 @@ def judge_tapes(
             done[place] = judge_tape(plan, folder, parameters, baselines)
             progress(len(done), len(plans))
         return [done[place] for place in range(len(plans))]
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-    with pool:
+    others = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
         waiting: dict[Future[Judged], int] = {
             pool.submit(judge_tape, plan, folder, dict(parameters), baselines): place
             for place, plan in enumerate(plans)
@@ -80,8 +85,32 @@ def judge_tapes(
                 progress(len(done), len(plans))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            _end(set(multiprocessing.active_children()) - others, folder)
             raise
     return [done[place] for place in range(len(plans))]
+
+
+def _begin_worker() -> None:
+    """Ctrl-C reaches everybody at a terminal; only who leads answers it, and ends the others.
+    Where who leads is killed, a worker ends by itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_outlive_nobody, daemon=True).start()
+
+
+def _outlive_nobody() -> None:
+    leader = multiprocessing.parent_process()
+    if leader is not None:
+        leader.join()
+        os._exit(1)
+
+
+def _end(workers: Iterable[BaseProcess], folder: Path) -> None:
+    """Ends them where they are, and removes the halves of tapes that they leave."""
+    for worker in workers:
+        worker.kill()
+    for worker in workers:
+        worker.join()
+        remove_halves(folder, worker.pid)
 
 
 def judge_tape(
@@ -109,9 +138,19 @@ def judged_of(tape: MadeTape, walked: Walked) -> Judged:
                 if kind is not None:
                     found = {id(truth) for truth, _ in (*verdict.hits, *verdict.aside)}
                     told.truths = [(truth, id(truth) in found) for truth in mine]
+        if finder == OURS:
+            told.parts = _parts(findings)
         if finder == OURS and kind is not None:
             told.others = _others(tape, kind, findings, walked)
     return told
+
+
+def _parts(findings: Sequence[Finding]) -> dict[str, tuple[list[str], list[str]]]:
+    return {
+        finding.kind: (list(finding.detail["evidence"]), list(finding.detail["against"]))
+        for finding in findings
+        if finding.detail is not None
+    }
 
 
 def _score(verdict: Verdict, hours: float, *, clean: bool) -> Score:

@@ -26,7 +26,7 @@ from ordertape.evaluation.making import Making
 from ordertape.evaluation.plan import TapePlan
 from ordertape.evaluation.truth import Truth
 
-__all__ = ["MadeTape", "made"]
+__all__ = ["MadeTape", "made", "remove_halves"]
 
 _EVENTS: Final = 1
 _LENGTH: Final = struct.Struct("<I")
@@ -81,6 +81,12 @@ def made(plan: TapePlan, folder: Path, progress: Callable[[float], None]) -> Mad
     told = json.loads(labels.read_text(encoding="utf-8"))
     truths = [Truth(**one) for one in told["truths"]]
     return MadeTape(plan, place / f"{plan.name}.tape", truths, told["seconds"])
+
+
+def remove_halves(folder: Path, process: int | None) -> None:
+    """What a process that ended left of the tape that it was making."""
+    for half in (folder / _digest()).glob(f"*.{process}.part"):
+        half.unlink(missing_ok=True)
 
 
 def _make(plan: TapePlan, place: Path, progress: Callable[[float], None]) -> None:
