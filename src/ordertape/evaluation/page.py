@@ -15,6 +15,7 @@ from ordertape.evaluation.scores import Score, Share
 from ordertape.evaluation.sheet import Sheet, shown, shown_share
 from ordertape.evaluation.surfaces import SURFACES, cells
 from ordertape.evaluation.truth import KINDS
+from ordertape.evaluation.walking import known_parameters
 
 __all__ = ["page_of"]
 
@@ -37,6 +38,9 @@ def page_of(sheet: Sheet, real: Sequence[RealFindings], command: str) -> str:
     seeds = sorted({one.plan.seed for one in sheet.judged})
     words = {
         "parts": _parts(sheet),
+        "parameters": ", ".join(
+            f"`{name}` {value:g}" for name, value in known_parameters().items()
+        ),
         "backgrounds": _backgrounds(),
         "seeds": ", ".join(map(str, seeds)),
         "clean_hours": f"{sum(one.plan.seconds for one in clean) / 3600:g}",

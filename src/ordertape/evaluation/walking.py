@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,25 +16,21 @@ from ordertape.evaluation.baselines import Baseline, keys_of
 from ordertape.evaluation.truth import Finding, order_key
 from ordertape.events import EventKind
 
-__all__ = ["Detecting", "Volumes", "Walked", "detectors_of", "walk"]
+__all__ = ["Volumes", "Walked", "detectors_of", "known_parameters", "walk"]
 
 
-class Detecting(Protocol):
-    """What the engine's `Detectors` is here: a watcher that is drained."""
-
-    def gap(self) -> None: ...
-    def drain(self, codec: IdCodec) -> list[dict[str, Any]]: ...
+def known_parameters() -> dict[str, float]:
+    """Those of the engine's detectors, as they ship."""
+    return Detectors.parameters()
 
 
-def detectors_of(parameters: Mapping[str, float]) -> Detecting:
+def detectors_of(parameters: Mapping[str, float]) -> Detectors:
     """The engine's detectors with other parameters than those that ship; SettingRefused."""
-    make: Any = Detectors
-    known = make.parameters()
+    known = known_parameters()
     for name in parameters:
         if name not in known:
             raise SettingRefused(f"expected a parameter of {', '.join(known)}, found {name!r}")
-    detectors: Detecting = make(**parameters)
-    return detectors
+    return Detectors(**parameters)
 
 
 class Volumes:
@@ -87,7 +83,7 @@ class Walked:
 
 def walk(
     batches: Iterable[EventBatch],
-    detectors: Detecting | None,
+    detectors: Detectors | None,
     baselines: Iterable[Baseline] = (),
     gap: Callable[[EventBatch], bool] | None = None,
 ) -> Walked:
@@ -118,7 +114,7 @@ def walk(
     return told
 
 
-def _findings(detectors: Detecting, codec: IdCodec) -> Iterable[Finding]:
+def _findings(detectors: Detectors, codec: IdCodec) -> Iterable[Finding]:
     for one in detectors.drain(codec):
         if one["phase"] != "detected":
             continue
