@@ -21,7 +21,9 @@ from ordertape.evaluation.baselines import Baseline, QuickCancel, RefillCount, Z
 from ordertape.evaluation.bitstamp import read_bitstamp
 from ordertape.evaluation.plan import BACKGROUNDS, TapePlan
 from ordertape.evaluation.real import judge_real, recordings_in
-from ordertape.evaluation.running import OURS, judged_of
+from ordertape.evaluation.running import OURS, Judged, judged_of
+from ordertape.evaluation.scores import Share
+from ordertape.evaluation.surfaces import SURFACES, cells
 from ordertape.evaluation.tapes import MadeTape
 from ordertape.evaluation.truth import KINDS, Finding, Truth
 from ordertape.evaluation.walking import Volumes, Walked
@@ -194,6 +196,26 @@ def test_a_takers_volume_is_what_it_took_in_all() -> None:
     )
     volumes.see(batch)
     assert [volumes(key) for key in (1, 2, 9, 77)] == [5, 8, 8, 0]
+
+
+def test_a_surface_counts_what_came_about_counted_or_not() -> None:
+    def episode(why: str, size: float, life: float) -> Truth:
+        facts = {"size": size, "distance_bp": 30.0, "life_s": life, "fill": 0.0, "share": 0.1}
+        return Truth("spoof-like", 0, S, 2 * S, 2 * S, [1], not why, why, facts)
+
+    found = [
+        (episode("", 12, 1), True),
+        (episode("far", 12, 1), False),
+        (episode("small", 3, 50), False),
+        (episode("filled", 3, 50), True),
+    ]
+    judged = Judged(made_tape("spoof-like").plan, 10, {}, found)
+    surface = next(one for one in SURFACES if one.title == "without one")
+    empty = Share(0, 0)
+    assert cells(surface, [judged]) == [
+        (["1 to 5"], [empty, empty, empty, Share(0, 1)]),
+        (["10 to 20"], [empty, Share(1, 2), empty, empty]),
+    ]
 
 
 # The common rules ---------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from statistics import median
 
 import pytest
@@ -93,6 +94,25 @@ def test_layers_stand_on_successive_levels_and_go_together() -> None:
     assert max(ends) - min(ends) < SECOND // 4
 
 
+def test_a_spoofer_withdraws_so_soon_after_its_trade_as_it_is_told() -> None:
+    label, log, _ = run("spoofing", 0, size=3_000, life=4_000, after=100)
+    shown, true_one = label.order_ids
+    traded = [i.time_ns for i in log if isinstance(i, Traded) and i.maker_id == true_one]
+    end = next(i for i in of(label, log) if isinstance(i, Ended) and i.order_id == shown)
+    assert 90 * MS <= end.time_ns - traded[-1] <= 110 * MS
+
+
+def test_layers_stand_so_far_apart_and_go_so_soon_after_the_trade_as_told() -> None:
+    label, log, market = run("layering", 1, layers=4, step=3, life=2_000, after=50, seed=4)
+    own = of(label, log)
+    opened = [item for item in own if isinstance(item, Opened)]
+    distances = [(b.price - a.price) / market.shape.tick for a, b in pairwise(opened)]
+    assert median(distances) == 3
+    traded = [i.time_ns for i in log if isinstance(i, Traded) and i.taker_id in label.order_ids]
+    gone = [i.time_ns for i in own if isinstance(i, Ended) and i.reason == "canceled"]
+    assert 45 * MS <= gone[0] - traded[-1] <= 55 * MS
+
+
 def test_stuffing_is_many_short_orders_of_one_size_on_few_prices() -> None:
     label, log, _ = run("quote_stuffing", rate=1_000, seconds=2)
     own = of(label, log)
@@ -127,6 +147,26 @@ def test_a_synthetic_iceberg_is_a_chain_of_equal_orders_each_after_the_last_was_
     begun = {item.order_id: item.time_ns for item in own if isinstance(item, Received)}
     pairs = list(zip(label.order_ids, label.order_ids[1:], strict=False))
     assert all(begun[after] > filled[before] for before, after in pairs if before in filled)
+
+
+def test_pieces_of_a_synthetic_iceberg_may_differ_and_stay_at_their_price() -> None:
+    label, log, _ = run("synthetic_iceberg", tranches=8, vary=40, stay=50, pace=200)
+    pieces = [item for item in of(label, log) if isinstance(item, Opened)]
+    assert len({piece.size for piece in pieces}) > 4
+    assert len({piece.price for piece in pieces}) == 1
+
+
+def test_slices_are_met_at_any_time_of_their_turns() -> None:
+    label, log, _ = run("twap", slices=12, every=500, vary=1)
+    own = of(label, log)
+    opened = {item.order_id: item.time_ns for item in own if isinstance(item, Opened)}
+    waits = [
+        item.time_ns - opened[item.order_id]
+        for item in own
+        if isinstance(item, Ended) and item.reason == "filled"
+    ]
+    assert len({wait // (50 * MS) for wait in waits}) > 2
+    assert all(wait < 500 * MS for wait in waits)
 
 
 def test_momentum_ignition_moves_the_price_its_way() -> None:
