@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ordertape.evaluation.aims import Aim
 from ordertape.evaluation.judge import Verdict, judge
 from ordertape.evaluation.scores import Score, Share, average_precision, percentile, wilson
 from ordertape.evaluation.truth import Finding, Truth
@@ -169,3 +170,15 @@ def test_scores_of_two_tapes_add_up() -> None:
     assert both.f1 == 0.75
     assert both.alarms_per_hour == 0.5
     assert both.delays == [5.0, 5.0]
+
+
+def test_an_aim_names_what_a_score_misses() -> None:
+    aim = Aim(precision=0.9, recall=0.9, alarms=0.5, delay_ms=250)
+    assert aim.text() == "precision 0.90, recall 0.90, 0.5 alarms/h, p99 250 ms"
+    good = Score(hits=9, false=1, missed=1, alarms=1, hours=2.0, delays=[250.0])
+    assert aim.missed(good) == []
+    bad = Score(hits=8, false=1, missed=1, alarms=3, hours=4.0, delays=[251.0])
+    assert aim.missed(bad) == ["precision", "recall", "alarms", "delay"]
+    assert aim.missed(Score()) == ["precision", "recall", "alarms", "delay"]
+    assert (Aim(f1=0.85).missed(good), Aim(f1=0.95).missed(good)) == ([], ["F1"])
+    assert (Aim().missed(bad), Aim().text()) == ([], "–")

@@ -8,6 +8,7 @@ from importlib import resources
 from string import Template
 from typing import Any, Final
 
+from ordertape.evaluation.aims import AIMS
 from ordertape.evaluation.plan import BACKGROUNDS
 from ordertape.evaluation.real import RealFindings
 from ordertape.evaluation.running import OURS, Judged
@@ -19,15 +20,6 @@ from ordertape.evaluation.walking import known_parameters
 
 __all__ = ["page_of"]
 
-_AIMS: Final = {
-    "spoof-like": "0.90 / 0.90, 0.5 alarms/h",
-    "layering": "0.95 / 0.95",
-    "quote stuffing": "recall 0.99, 0.1 alarms/h",
-    "native iceberg": "0.99 / 0.99, p99 250 ms",
-    "synthetic iceberg": "F1 0.85",
-    "momentum ignition": "",
-}
-"""What each is to reach: precision / recall, alarms a market hour on clean flow, delay."""
 _NAMED: Final = 4
 """Orders of a finding that the page names."""
 
@@ -111,8 +103,10 @@ def _scores(sheet: Sheet, finder: str, *, aims: bool) -> str:
     for kind in sheet.kinds:
         score = sheet.score(finder, kind)
         if finder == OURS or score.hits or score.false or score.alarms:
-            rows.append([kind, *_row(score), *([_AIMS[kind]] if aims else [])])
-    return _table(["kind", *_COLUMNS, *(["aim"] if aims else [])], rows)
+            aim = AIMS[kind]
+            held = [aim.text(), ", ".join(aim.missed(score)) or "–"]
+            rows.append([kind, *_row(score), *(held if aims else [])])
+    return _table(["kind", *_COLUMNS, *(["aim", "missed"] if aims else [])], rows)
 
 
 def _baselines(sheet: Sheet) -> str:
