@@ -1,4 +1,5 @@
-"""Draws docs/pictures anew: every screen of the web page, of a simulated market that just began."""
+"""Draws docs/pictures anew: every screen of the web page, of a simulated market that began a minute
+ago."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from ordertape.roles.demonstration import free_port
 TOP = Path(__file__).resolve().parent.parent
 PICTURES = TOP / "docs" / "pictures"
 WAIT_S = 60
+BEGUN_S = 60
 
 
 def is_live(address: str) -> bool:
@@ -31,7 +33,7 @@ def is_live(address: str) -> bool:
 
 
 def main() -> int:
-    seconds = sys.argv[1] if len(sys.argv) > 1 else "45"
+    seconds = sys.argv[1] if len(sys.argv) > 1 else "20"
     if not (TOP / "web" / "node_modules").is_dir():
         sys.exit("the web page is not built: install Node 20.19 or newer and run `make setup`")
     with tempfile.TemporaryDirectory() as folder:
@@ -49,6 +51,7 @@ def main() -> int:
                 if demo.poll() is not None or time.monotonic() > deadline:
                     sys.exit("the simulated market did not begin")
                 time.sleep(0.2)
+            time.sleep(BEGUN_S)  # the past that pictures show
             command = ["node", "scripts/pictures.mjs", address, str(PICTURES), seconds]
             return subprocess.run(command, cwd=TOP / "web", check=False).returncode  # noqa: S603
         finally:

@@ -1,8 +1,10 @@
-/** Screenshots of every screen: node scripts/pictures.mjs ADDRESS FOLDER [SECONDS]. */
+/** Screenshots of every screen: node scripts/pictures.mjs ADDRESS FOLDER [SECONDS].
+ *
+ * SECONDS: what a page watches before its picture; what was before comes from the recording. */
 import { mkdirSync } from "node:fs";
 import { browser, open } from "./browser.mjs";
 
-const [address, folder, seconds = "45"] = process.argv.slice(2);
+const [address, folder, seconds = "20"] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
 const chromium = await browser();
 const SIZES = [[1280, 720], [1920, 1080]];
@@ -47,6 +49,27 @@ for (const size of SIZES) {
     const id = await page.evaluate(() => [...window.ordertape.feed.data.large.keys()].at(-1));
     if (id) await page.evaluate((orderId) => window.ordertape.feed.select({ orderId }), id);
     await page.mouse.move(size[0] * 0.3, size[1] * 0.35);
+  });
+  await take("findings", size, { tab: "Findings", drawer: true }, async (page) => {
+    await page.click("#tab-panel li .row", { timeout: 60_000 });
+    await page.waitForSelector("#tab-panel .evidence");
+  });
+  await take("status", size, {}, async (page) => {
+    await page.keyboard.press("s");
+    // Rates are known from the second answer on.
+    await page.waitForFunction(() => !document.querySelector("dialog[open] tbody")?.textContent.includes("–"), null, { timeout: 60_000 });
+  });
+  await take("history", size, {}, async (page) => {
+    await page.keyboard.press("/");
+    await page.waitForSelector("dialog[open] tbody tr", { timeout: 60_000 });
+  });
+  await take("flow", size, { layer: "flow", pane: "cvd" });
+  await take("replay", size, { tab: "Trades", drawer: true }, async (page) => {
+    await page.evaluate(() => window.ordertape.feed.reopen({ source: "replay", at: new Date(Date.now() - 15_000).toISOString() }));
+    await page.waitForFunction(() => window.ordertape.live.getState().recording && window.ordertape.live.getState().clock, null, { timeout: 60_000 });
+    await page.evaluate(() => window.ordertape.feed.send({ op: "play", speed: 1 }));
+    await page.waitForTimeout(8_000);
+    await page.evaluate(() => window.ordertape.feed.send({ op: "stop" }));
   });
 }
 await take("tablet", [820, 1180], { pane: "depth" });
