@@ -29,13 +29,16 @@ class LiveMetrics:
     """Belongs to the thread that moves the book on."""
 
     def __init__(self, followed: FollowedBook, history: History) -> None:
-        self._flow, self._history = new_flow(), history
+        self._flow, self._followed, self._history = new_flow(), followed, history
         followed.watch(self._flow)
         self._kept: deque[tuple[Rows, Rows, Rows]] = deque()
         """Seconds, cohorts and lifetimes as they were told."""
         self._settled = 0
         self.newest: dict[str, Any] | None = None
         """What was told last."""
+
+    def close(self) -> None:
+        self._followed.watchers.remove(self._flow)
 
     def gap(self, from_ns: int) -> None:
         """Events are missing from a time on (ns)."""

@@ -224,6 +224,10 @@ class Scene:
             del self._views[reader.wish]
             view.close()
         reader.wish = None
+        left = (other for _, readers in self._views.values() for other in readers)
+        if self.metrics is not None and not any(other.asked.metrics for other in left):
+            self.metrics.close()
+            self.metrics = None
 
     @property
     def readers(self) -> int:
