@@ -273,8 +273,9 @@ def test_size_and_quick_cancel_finds_what_is_large_and_soon_canceled() -> None:
         (EventKind.DONE, 0, 2, 60, 32, now + 9 * S),
         (EventKind.DONE, 0, 3, 60, 90, now + 11 * S),
     ]
-    (finding,) = told_by(QuickCancel(), *events)
+    finding, layer = told_by(QuickCancel(), *events)
     assert (finding.kind, finding.orders, finding.side) == ("spoof-like", (1,), 0)
+    assert (layer.kind, layer.orders) == ("layering", (1,))
     assert (finding.began, finding.ended) == (now, now + 9 * S)
 
 

@@ -26,6 +26,7 @@ _SIZES: Final = 1_000
 _TIMES: Final = 3.0
 _QUICK_NS: Final = 10 * _SECOND
 _Z: Final = 3.0
+_SHOWN: Final = ("spoof-like", "layering")
 _LONG_NS: Final = 60 * _SECOND
 _RATE_WINDOW: Final = 300
 """Seconds whose messages are the usual ones."""
@@ -73,7 +74,8 @@ class _Sizes:
 
 
 def _canceled(ended: Rows, longest_ns: int, least: float) -> Iterator[Finding]:
-    """Orders of at least that size, canceled without a trade within that time."""
+    """Orders of at least that size, canceled without a trade within that time: the rules know no
+    layers, an order stands for what it may be part of."""
     if not len(ended) or not np.isfinite(least):
         return
     get = {name: np.asarray(ended.column(name)) for name in ended.names}
@@ -88,15 +90,16 @@ def _canceled(ended: Rows, longest_ns: int, least: float) -> Iterator[Finding]:
     keys = keys_of(ended.column("order_id"))
     for at in np.flatnonzero(chosen).tolist():
         size = int(get["size_first"][at])
-        yield Finding(
-            *("spoof-like", int(get["side"][at]), int(get["opened"][at]), int(get["ended"][at])),
-            *(int(get["told"][at]), size / (size + least), (int(keys[at]),)),
-        )
+        for kind in _SHOWN:
+            yield Finding(
+                *(kind, int(get["side"][at]), int(get["opened"][at]), int(get["ended"][at])),
+                *(int(get["told"][at]), size / (size + least), (int(keys[at]),)),
+            )
 
 
 class QuickCancel:
     name = "size ≥ 3 × mean, canceled within 10 s"
-    kinds: tuple[str, ...] = ("spoof-like", "layering")
+    kinds: tuple[str, ...] = _SHOWN
 
     def __init__(self) -> None:
         self._sizes = _Sizes()
@@ -109,7 +112,7 @@ class QuickCancel:
 
 class ZScore:
     name = "z-score ≥ 3 of sizes, of messages a second"
-    kinds: tuple[str, ...] = ("spoof-like", "layering", "quote stuffing")
+    kinds: tuple[str, ...] = (*_SHOWN, "quote stuffing")
 
     def __init__(self) -> None:
         self._sizes = _Sizes()
