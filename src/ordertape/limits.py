@@ -704,6 +704,9 @@ analysis_step_seconds_max: Final = 86_400
 """Seconds of one window.  Policy: refused."""
 analysis_lives_max: Final = 5_000_000
 """Orders that one fit looks at.  Policy: refused."""
+analysis_fit_seconds_max: Final = 31 * 86_400
+"""Seconds of a tape that are fitted to at once: each has its numbers in memory.  Policy: a longer
+time is refused."""
 analysis_trades_max: Final = 100_000
 """Market orders that one fit looks at, some ten seconds of work.  Policy: refused."""
 

@@ -100,7 +100,7 @@ class Seconds(Walked):
                 values /= 10 ** (rows.price_scale * of_price)
             else:
                 of_price, of_size = dimensions(name)
-                values = sums[:, column, 1] * 2.0**64 + sums[:, column, 0].astype(np.uint64)
+                values = _rounded(sums[:, column])
                 values /= 10 ** (rows.price_scale * of_price + rows.size_scale * of_size)
             values = np.where(in_gap, np.nan, values)
             self._values[name][place[inside]] = np.repeat(values, seconds)[inside]
@@ -223,3 +223,10 @@ def _taker_of(batch: EventBatch, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.u
         return opposite.astype(np.uint8)
     taker = np.asarray(told)[rows]
     return np.where(taker == NO_SIDE, opposite, taker).astype(np.uint8)
+
+
+def _rounded(halves: Longs) -> Floats:
+    """The floats next to 128-bit numbers: exact ones where 64 bits hold them, below 0, too."""
+    low, high = halves[:, 0], halves[:, 1]
+    narrow = high == np.where(low < 0, -1, 0)
+    return np.where(narrow, low.astype(float), high * 2.0**64 + low.astype(np.uint64))

@@ -9,9 +9,10 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from ordertape import limits
 from ordertape.analysis import hawkes, impact, lifetimes, microprice, queues, resiliency
 from ordertape.analysis.collected import Lives, MarketOrders, Seconds, Shocks
-from ordertape.analysis.measure import Period, Walked, walk_flow
+from ordertape.analysis.measure import Period, Walked, period_of, walk_flow
 from ordertape.analysis.walk import Leave
 from ordertape.errors import SettingRefused
 from ordertape.tape.lookup import TapeLookup
@@ -75,11 +76,28 @@ def fit_period(
         raise SettingRefused(f"fit: expected one of {', '.join(FITS)}, found {name[:80]!r}")
     fit = FITS[name]
     values = _options(name, fit, options or {})
+    period = _within_tape(lookup, period)
     gathered = fit.gather(period)
     walk_flow(lookup, period, [gathered], leave=leave)
     leave()
     summary, table = fit.make(gathered, period, values)
     return Fitted(name, summary, table, fit.caption)
+
+
+def _within_tape(lookup: TapeLookup, period: Period) -> Period:
+    """What of a period can hold events: a fit keeps numbers of every second.
+
+    Raises SettingRefused where there is nothing of it, or too much.
+    """
+    whole = period_of(lookup, None, None)
+    found = Period(max(period.start, whole.start), min(period.end, whole.end))
+    if found.end <= found.start:
+        raise SettingRefused("expected a time in which something was recorded, found none of it")
+    if found.seconds > limits.analysis_fit_seconds_max:
+        raise SettingRefused(
+            f"expected at most {limits.analysis_fit_seconds_max} s to fit, found {found.seconds} s"
+        )
+    return found
 
 
 def _options(name: str, fit: Fit, given: dict[str, int]) -> Options:

@@ -19,7 +19,7 @@ from ordertape.errors import SettingRefused, UnknownMarket
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import history_of
 from ordertape.tape.lookup import TapeLookup
-from ordertape.times import NS_PER_SECOND, Time, iso_from_ns, parse_time
+from ordertape.times import LAST_NS, NS_PER_SECOND, Time, iso_from_ns, parse_time
 
 __all__ = [
     "Period",
@@ -107,10 +107,9 @@ def walk_flow(
     Raises UnknownMarket, TapeCorrupt, and what ``leave`` raises.
     """
     folder, flow = lookup.folder, new_flow()
-    begin = (period.start - WARM_UP_S) * NS_PER_SECOND
-    end = period.end * NS_PER_SECOND
+    begin = max(0, (period.start - WARM_UP_S) * NS_PER_SECOND)
     # What becomes of orders and of large trades is looked at a while longer.
-    behind = end + AFTER_S * NS_PER_SECOND
+    behind = min((period.end + AFTER_S) * NS_PER_SECOND, LAST_NS)
 
     def ended(rows: Rows, gap_from: int | None) -> None:
         for one in walked:

@@ -128,7 +128,8 @@ class FindingsFollower:
         """Takes what comes next; the findings stored, None where the tape has no more for now."""
         more = self._way.stride()
         found = self._way.found()
-        here = self._way.walk.seq
+        # The head of a message that is not complete was not looked at yet.
+        here = max(self._seq, self._way.walk.book.seq)
         if found or here - self._seq >= limits.findings_cursor_events:
             # What is not durable may be cut off the tape and be written anew with other events.
             self._way.make_durable()

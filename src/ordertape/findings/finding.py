@@ -68,7 +68,9 @@ class Finding:
 
     def after(self, earlier: Finding) -> Finding:
         """As it is now, with the phases that it went through before."""
-        phases = (*earlier.phases, *self.phases)[-limits.finding_phases_kept :]
+        # A phase may be told again by a walk that began anew.
+        later = (phase for phase in self.phases if phase not in earlier.phases)
+        phases = (*earlier.phases, *later)[-limits.finding_phases_kept :]
         return replace(self, phases=phases)
 
     def replay(self, exchange: str, symbol: str) -> str:

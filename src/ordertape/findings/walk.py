@@ -26,8 +26,9 @@ WARM_UP_NS = limits.detectors_warm_up_s * NS_PER_SECOND
 class FindingsWalk:
     """Follows a tape from well before an event on, so that baselines are known there; to be closed.
 
-    ``behind``: findings told by this event or an earlier one are left out.  Raises UnknownMarket,
-    TapeCorrupt.
+    ``behind``: findings told by earlier events are left out.  Those told by this one may have been
+    told before: some follow from time alone, and only the next event shows that it passed.  Raises
+    UnknownMarket, TapeCorrupt.
     """
 
     def __init__(self, folder: MarketFolder, behind: int) -> None:
@@ -69,7 +70,7 @@ class FindingsWalk:
         if codec is None:
             return []
         told = map(finding_of, self.detectors.drain(codec))
-        return [finding for finding in told if finding.told_seq > self._behind]
+        return [finding for finding in told if finding.told_seq >= self._behind]
 
 
 def _base_before(folder: MarketFolder, seq: int) -> Base | None:
@@ -77,8 +78,11 @@ def _base_before(folder: MarketFolder, seq: int) -> Base | None:
     go on from where there is none so early."""
     lookup = TapeLookup(folder)
     found = lookup.events(seq, seq) if seq else []
-    reached = found[0].last_ts_recv if found else lookup.last_ts()
-    if seq and reached is not None:
+    reached = found[0].last_ts_recv if found else None
+    if seq > lookup.last_seq():
+        reached = lookup.last_ts()
+    # An event before the tape's beginning was let go with what stood around it.
+    if reached is not None:
         early = nearest_base(folder.archive, reached - WARM_UP_NS)
         if early is not None:
             return early
@@ -103,16 +107,16 @@ def read_findings(
     from_ns = None if start is None else parse_time(start)
     to_ns = None if end is None else parse_time(end)
     behind = 0 if from_ns is None else TapeLookup(folder).seq_from(from_ns) - 1
-    return _read(folder, behind, to_ns)
+    return _read(folder, behind, from_ns or 0, to_ns)
 
 
-def _read(folder: MarketFolder, behind: int, to_ns: int | None) -> Iterator[Finding]:
+def _read(folder: MarketFolder, behind: int, from_ns: int, to_ns: int | None) -> Iterator[Finding]:
     with closing(FindingsWalk(folder, behind)) as way:
         more = True
         while more:
             more = way.stride()
             for finding in way.found():
-                if to_ns is None or finding.told < to_ns:
+                if from_ns <= finding.told and (to_ns is None or finding.told < to_ns):
                     yield finding
             if to_ns is not None and way.walk.ts_recv >= to_ns:
                 return
