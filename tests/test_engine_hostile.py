@@ -19,7 +19,9 @@ from ordertape._engine import (
     BatchBuilder,
     CoinbaseFeed,
     CoinbaseSnapshot,
+    Detectors,
     EventBatch,
+    Flow,
     Heat,
     IdCodec,
     Lifecycles,
@@ -153,6 +155,7 @@ def new_window(*sizes: Any) -> WindowResolver:
 
 block = encode_cold_block(batch)
 heat, lives = Heat(1), Lifecycles(hold_ns=1, evicted_max=1)
+flow, detectors = Flow(hold_ns=1), Detectors()
 _, effects = OrderBook().apply(batch, effects=True)
 
 
@@ -245,6 +248,11 @@ DOORS: dict[str, tuple[Callable[..., Any], int]] = {
     "Heat.apply": (Heat(1).apply, 2),
     "Heat.advance": (heat.advance, 1),
     "Heat.drain": (heat.drain, 1),
+    "Flow": (lambda hold, most, held: Flow(hold_ns=hold, rows_max=most, held_max=held), 3),
+    "Flow.gap": (flow.gap, 1),
+    "Flow.advance": (flow.advance, 1),
+    "Detectors": (lambda most: Detectors(spoof_threshold=most), 1),
+    "Detectors.drain": (detectors.drain, 1),
     "Lifecycles": (lambda hold, most, era: Lifecycles(hold_ns=hold, evicted_max=most, era=era), 3),
     "Lifecycles.take": (lambda *rest: lives.take(batch, effects, *rest), 2),
     "Lifecycles.drain": (lives.drain, 1),
