@@ -21,6 +21,8 @@ full.  Policy: events roll, marks go in."""
 journal_read_bytes_min: Final = 64 * 2**10
 journal_read_bytes_max: Final = 4 * 2**20
 """What a reader reads at once; doubles from min to max while it goes on, min again at the tail."""
+journal_scan_bytes: Final = 256 * 2**10
+"""What is looked through at once for the next whole frame: little enough for a processor's cache."""
 follow_poll_ms_min: Final = 0.5
 follow_poll_ms_max: Final = 5
 """How often a follower looks for new frames; doubles from min to max while none come."""
