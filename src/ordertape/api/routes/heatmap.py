@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import math
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -11,13 +10,14 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from ordertape.api.answers import exact
-from ordertape.api.context import Api, Exchange, Meant, Symbol, TheApi
+from ordertape.api.context import Exchange, Symbol, TheApi
+from ordertape.api.past import find_tile
 from ordertape.api.query import EndTime, StartTime, period
 from ordertape.api.work import Leave
 from ordertape.errors import SettingRefused
 from ordertape.page.heat import BUCKET_NS
-from ordertape.page.tiles import TILE_COLUMNS, TileWish, make_tile, pack_tile
-from ordertape.times import LAST_NS, parse_time
+from ordertape.page.tiles import TILE_COLUMNS
+from ordertape.times import LAST_NS
 
 __all__ = ["router"]
 
@@ -58,7 +58,7 @@ async def tile(
         raise SettingRefused(f"index: expected at most {last} at lod {lod}, found {index}")
     meant = api.find(exchange, symbol)
     body, etag, over = await api.work.run(
-        request, lambda leave: _tile(api, meant, (lod, index, group), min_size, leave)
+        request, lambda leave: find_tile(api, meant, (lod, index, group), min_size, leave)
     )
     headers = {
         "ETag": etag,
@@ -73,43 +73,6 @@ async def tile(
     else:
         body = gzip.decompress(body)
     return Response(body, media_type="application/octet-stream", headers=headers)
-
-
-def _tile(
-    api: Api, meant: Meant, asked: tuple[int, int, int], min_size: Decimal | None, leave: Leave
-) -> tuple[bytes, str, bool]:
-    """Blocking work: (gzipped body, ETag, whether it never changes)."""
-    lookup = api.lookup(meant)
-    seq = lookup.last_seq()
-    newest = lookup.events(seq, seq)
-    until = newest[-1].last_ts_recv + 1 if newest else 0
-    scales = (newest[-1].price_scale, newest[-1].size_scale) if newest else (0, 0)
-    least = 0 if min_size is None else math.ceil(min_size.scaleb(scales[1]))
-    if least >= 2**63:
-        raise SettingRefused(f"min_size: expected a size that can rest, found {min_size}")
-    wish = TileWish(*asked, least, scales)
-    over = until > wish.end
-    key = (meant.folder.root, wish)
-    kept = api.tiles[wish.level].get(key) if over else None
-    if kept is not None:
-        return *kept, True
-    gaps = [
-        (parse_time(gap["from"]), None if gap["to"] is None else parse_time(gap["to"]))
-        for gap in api.history(meant).gaps(wish.begin, wish.end)
-    ]
-    made = make_tile(
-        meant.folder.data,
-        meant.exchange,
-        meant.symbol,
-        wish,
-        gaps=gaps,
-        until=until,
-        leave=leave,
-    )
-    packed = pack_tile(made)
-    if over:
-        api.tiles[wish.level].put(key, packed)
-    return *packed, over
 
 
 @router.get(
