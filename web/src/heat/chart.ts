@@ -136,7 +136,9 @@ export class Chart {
   /** After the camera was moved by hand: what follows no more is said so. */
   moved(): void {
     const { followTime, followPrice } = this.camera;
-    useSettings.getState().set({ followTime, followPrice });
+    const settings = useSettings.getState();
+    // Each change is kept in the browser and renews the chrome: not at every move of a hand.
+    if (followTime !== settings.followTime || followPrice !== settings.followPrice) settings.set({ followTime, followPrice });
     this.look();
     this.redraw();
   }

@@ -26,6 +26,8 @@ export class Feed {
   /** Called after anything came that a picture shows. */
   readonly drawn = new Set<() => void>();
   wish: OpenWish | null = null;
+  /** Milliseconds between a bucket's end and its arrival here. */
+  private lag = NaN;
   private turning = false;
   private waitedUntil = 0;
 
@@ -148,7 +150,8 @@ export class Feed {
           const now = Date.now();
           const newest = message.update.columns.at(-1)!;
           const live = useLive.getState().opened?.source !== "replay";
-          useLive.setState({ heardAt: now, lag: live ? now - (newest.bucket + 1) * 100 : NaN });
+          this.lag = live ? now - (newest.bucket + 1) * 100 : NaN;
+          useLive.setState({ heardAt: now });
         }
         this.turn();
         this.drawAgain();
@@ -222,6 +225,7 @@ export class Feed {
       const slot = finest.newest < 0 ? -1 : finest.slot(finest.newest);
       useLive.setState(({ turn }) => ({
         turn: turn + 1,
+        lag: this.lag,
         bid: ladder.bids[0]?.price ?? NaN,
         ask: ladder.asks[0]?.price ?? NaN,
         last: slot < 0 ? NaN : finest.lasts[slot],

@@ -1,5 +1,6 @@
 /** What the chrome around the pictures shows of a market: changes a few times a second. */
 import { create } from "zustand";
+import { useShallow } from "zustand/react/shallow";
 import type { Rule } from "./alerts";
 import type { Recording } from "./recording";
 import type { Alert, Clock, Opened, OrderTold, Status } from "../wire/messages";
@@ -84,6 +85,11 @@ export const NOTHING: LiveState = {
 };
 
 export const useLive = create<LiveState>()(() => NOTHING);
+
+/** Some of it: whoever shows that is drawn again when that changes, not at each frame. */
+export function usePart<K extends keyof LiveState>(...names: K[]): Pick<LiveState, K> {
+  return useLive(useShallow((state) => Object.fromEntries(names.map((name) => [name, state[name]])) as Pick<LiveState, K>));
+}
 
 /** After so long without a frame a live market is stale. */
 export const STALE_MS = 2_000;
