@@ -674,6 +674,10 @@ tile_rows_max: Final = 4_096
 """Rows of a tile.  Policy: those far from the middle of its prices are left out."""
 tile_events_at_once: Final = 16_384
 """Events of a tile between two looks whether its client still waits."""
+box_events_max: Final = 250_000
+"""Events of a stretch of time and prices in one file.  Policy: refused."""
+bookmarks_max: Final = 1_000
+"""Views that are kept with a note.  Policy: refused; the others stay."""
 recent_tiles_max: Final = 8
 """Markets, each in one group of prices, whose newest 9 to 34 minutes are kept as tiles while a page
 looks.  Policy: the one that was asked for longest ago goes."""

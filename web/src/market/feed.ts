@@ -28,6 +28,8 @@ export class Feed {
   wish: OpenWish | null = null;
   /** Milliseconds between a bucket's end and its arrival here. */
   private lag = NaN;
+  /** Of contrast, that were applied last. */
+  private shares = "null null";
   private turning = false;
   private waitedUntil = 0;
 
@@ -51,7 +53,7 @@ export class Feed {
     this.wish = wish;
     if (other) {
       this.data.clear();
-      useLive.setState({ opened: null, status: null, heardAt: 0, selected: null, finding: null, findingsError: "", refused: "", lag: NaN });
+      useLive.setState({ opened: null, box: null, status: null, heardAt: 0, selected: null, finding: null, findingsError: "", refused: "", lag: NaN });
     }
     useLive.setState({ refused: "" });
     this.tell({ do: "open", wish });
@@ -210,7 +212,10 @@ export class Feed {
   private contrast([low, high]: [number, number]): void {
     const settings = useSettings.getState();
     if (!settings.autoContrast) return;
-    if (Math.abs(low - settings.low) > 6 || Math.abs(high - settings.high) > 8) settings.set({ low, high });
+    const shares = `${settings.lowShare} ${settings.highShare}`;
+    const asked = shares !== this.shares;
+    this.shares = shares;
+    if (asked || Math.abs(low - settings.low) > 6 || Math.abs(high - settings.high) > 8) settings.set({ low, high });
   }
 
   private turn(): void {

@@ -18,6 +18,14 @@ export interface Listed {
 export type Selected =
   | { handle: number | null; orderId: string | null; told: OrderTold | null; askedAt: number };
 
+/** Rows from the lower edge of `low` to the upper edge of `high`. */
+export interface Box {
+  fromMs: number;
+  toMs: number;
+  low: number;
+  high: number;
+}
+
 export interface LiveState {
   markets: Listed[] | null;
   marketsError: string;
@@ -48,6 +56,8 @@ export interface LiveState {
   toasts: Alert[];
   /** Of the market that is replayed. */
   recording: Recording | null;
+  /** A stretch of time and prices that was chosen. */
+  box: Box | null;
   frozen: boolean;
   /** Grows with trades and large orders, a few times a second. */
   turn: number;
@@ -77,6 +87,7 @@ export const NOTHING: LiveState = {
   findingsError: "",
   toasts: [],
   recording: null,
+  box: null,
   frozen: false,
   turn: 0,
   bid: NaN,
