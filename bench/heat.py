@@ -1,8 +1,8 @@
 """``python -m bench.heat``: what the lives of orders and the heatmap's columns cost an event.
 
 The events are those of the simulated venue as our Bitfinex session tells them, in pieces as a
-reader hands them out.  Processor time, the least of several rounds: the book alone, with the lives of its
-orders, and with the columns of all four levels of detail as well.
+reader hands them out.  Processor time, the least of several rounds: the book alone, with the lives
+of its orders, and with the columns of all four levels of detail as well.
 """
 
 from __future__ import annotations
