@@ -15,6 +15,7 @@ const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const chromium = await browser();
 const context = await chromium.newContext({ viewport: { width: 1280, height: 720 } });
+context.setDefaultTimeout(30_000 * crowd);
 const errors = [];
 
 async function promise(name, keep) {
