@@ -6,6 +6,8 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from ordertape import limits
 from ordertape.lifecycles.files import stored_lives
 from ordertape.roles.children import Child
@@ -143,6 +145,31 @@ def test_archiving_and_recording_go_on_after_forgetting(tmp_path: Path) -> None:
     archiver.close()
     assert verify(tmp_path, "bitfinex", "A/B").equal
     assert rebuild(tmp_path, "bitfinex", "A/B").digest() == market.book.digest()
+
+
+def test_what_a_follower_has_not_read_is_kept_until_the_archive_is_far_too_large(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = archived(tmp_path)
+    before = list_files(folder.archive)
+    enough = size_of(folder) // 3
+    assert prune(folder, enough, lambda: 0) == 0
+    assert prune(folder, enough, lambda: before[1].last_seq) == before[1].last_seq
+    assert list_files(folder.archive) == before[2:]
+    assert "L3_forgotten_unread" not in "".join(capsys.readouterr())
+    gone = prune(folder, 1, lambda: before[2].last_seq)
+    assert gone == before[-2].last_seq - before[1].last_seq
+    told = f"first_seq={before[3].first_seq} last_seq={before[-2].last_seq}"
+    assert told in "".join(capsys.readouterr())
+
+
+def test_books_that_a_crash_left_before_the_oldest_file_are_no_gap(tmp_path: Path) -> None:
+    folder, _ = archived(tmp_path)
+    list_files(folder.archive)[0].path.unlink()
+    assert verify(tmp_path, "bitfinex", "A/B").gaps == 1
+    assert prune(folder, limits.demo_archive_bytes_max) == 0
+    report = verify(tmp_path, "bitfinex", "A/B")
+    assert (report.equal, report.gaps) == (True, 0)
 
 
 def test_a_small_archive_is_left_alone(tmp_path: Path) -> None:

@@ -41,6 +41,9 @@ archive_waiting_marks_max: Final = 64
 """Marks that wait in memory for the end of a file.  Policy: as batches of events."""
 demo_archive_bytes_max: Final = 256 * 2**20
 """The archive of a demonstration's market.  Policy: the oldest files are dropped."""
+demo_archive_held_factor: Final = 4
+"""So many times as large it grows while PostgreSQL, the lives of orders or the findings have not
+come by its oldest files yet.  Policy: those are dropped too, a gap in PostgreSQL tells which."""
 archive_files_known: Final = 512
 """Files of archives whose metadata and row groups stay in mind.  Policy: the least used is read
 again."""

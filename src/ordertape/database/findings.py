@@ -120,6 +120,8 @@ class FindingsFollower:
         assert begun is not None
         self._seq = int(begun[0])
         self._way = FindingsWalk(folder, self._seq)
+        self.passed = self._seq
+        """What was found up to this event is stored."""
 
     def close(self) -> None:
         self._way.close()
@@ -134,6 +136,7 @@ class FindingsFollower:
             # What is not durable may be cut off the tape and be written anew with other events.
             self._way.make_durable()
             self._save(found, here)
+        self.passed = here
         return len(found) if more or found else None
 
     def _save(self, found: Sequence[Finding], seq: int) -> None:
