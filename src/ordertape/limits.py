@@ -34,6 +34,10 @@ archive_file_rows_max: Final = 1_000_000
 """A file closes here or at the end of the day (UTC).  Policy: close and begin the next."""
 archive_row_group_rows: Final = 131_072
 """Rows a Parquet row group holds: what a reader decodes at once."""
+archive_step_events: Final = 50_000
+"""Events that one look at a journal takes: half a second where each has a frame of its own.
+Policy: other markets have their turn, then the next look follows at once.
+"""
 archive_waiting_batches_max: Final = 512
 """Batches of events, of a row or two each in a quiet market, that wait for a row group in memory.
 Policy: they are laid into a temporary file without a name beside the archive."""

@@ -79,7 +79,8 @@ class Keeper:
             crash_point("keeper.begun")
             while not stop.is_set():
                 self.round()
-                stop.wait(limits.keeper_pause_ms / 1000)
+                if not any(archiver.behind for archiver in self._archivers.values()):
+                    stop.wait(limits.keeper_pause_ms / 1000)
             crash_point("keeper.ending")
             self.round()
             for archiver in self._archivers.values():
