@@ -34,6 +34,10 @@ archive_file_rows_max: Final = 1_000_000
 """A file closes here or at the end of the day (UTC).  Policy: close and begin the next."""
 archive_row_group_rows: Final = 131_072
 """Rows a Parquet row group holds: what a reader decodes at once."""
+archive_step_events: Final = 50_000
+"""Events that one look at a journal takes: half a second where each has a frame of its own.
+Policy: other markets have their turn, then the next look follows at once.
+"""
 archive_waiting_batches_max: Final = 512
 """Batches of events, of a row or two each in a quiet market, that wait for a row group in memory.
 Policy: they are laid into a temporary file without a name beside the archive."""
@@ -41,6 +45,9 @@ archive_waiting_marks_max: Final = 64
 """Marks that wait in memory for the end of a file.  Policy: as batches of events."""
 demo_archive_bytes_max: Final = 256 * 2**20
 """The archive of a demonstration's market.  Policy: the oldest files are dropped."""
+demo_archive_held_factor: Final = 4
+"""So many times as large it grows while PostgreSQL, the lives of orders or the findings have not
+come by its oldest files yet.  Policy: those are dropped too, a gap in PostgreSQL tells which."""
 archive_files_known: Final = 512
 """Files of archives whose metadata and row groups stay in mind.  Policy: the least used is read
 again."""
