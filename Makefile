@@ -25,7 +25,7 @@ test: setup ## Run every test: the engine's, the page's, then Python's
 	$(CARGO) test $(PURE)
 	@scripts/web test
 	@scripts/web browser
-	$(IN_VENV) -m pytest -n 2 --dist loadfile
+	$(IN_VENV) -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 check: check-format check-lint check-types check-engine check-floors check-audit check-web ## Look without running: format, lint, types, floors, advisories
 

@@ -131,6 +131,17 @@ def test_vpin_of_one_sided_trade_is_one_and_of_even_trade_nothing() -> None:
     assert short["vpin"] is None
 
 
+def test_vpin_is_none_where_a_gap_lies_within_its_buckets() -> None:
+    ones = np.ones(4 * 86_400)
+    ones[100_000:110_000] = np.nan
+    summary, table = impact.fit_vpin(ones, 0 * ones)
+    assert summary["bucket_volume"] == pytest.approx(86_400 / 50)
+    assert summary["vpin"] == pytest.approx(1, rel=1e-9)
+    within = (table["second"] >= 110_000) & (table["second"] < 100_000 + 86_400)
+    assert np.isnan(table["vpin"][within]).all()
+    assert not np.isnan(table["vpin"][table["second"] > 110_000 + 2 * 86_400]).any()
+
+
 def test_integrated_flow_takes_the_levels_that_move_together() -> None:
     dice = np.random.default_rng(3)
     common = dice.normal(size=600)

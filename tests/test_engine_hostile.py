@@ -279,7 +279,7 @@ plausible = st.sampled_from([0, 1, 2, "1", "2", "0.5", "7e-7", b"3", 5, 10, None
 
 
 @pytest.mark.parametrize("door", DOORS)
-@settings(max_examples=120, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_no_door_of_the_engine_panics(door: str, data: st.DataObject) -> None:
     function, arity = DOORS[door]
@@ -291,7 +291,7 @@ def test_no_door_of_the_engine_panics(door: str, data: st.DataObject) -> None:
         each.check()
 
 
-@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(COLUMNS, absurd, min_size=1, max_size=4))
 def test_no_columns_make_from_arrays_panic(columns: dict[str, Any]) -> None:
     with ordinary_exceptions():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ordertape.evaluation.aims import Aim
@@ -13,22 +15,22 @@ S = 1_000_000_000
 
 
 def truth(
-    began: float = 10, ended: float = 20, orders: tuple[int, ...] = (1,), **more: object
+    began: float = 10, ended: float = 20, orders: tuple[int, ...] = (1,), **more: Any
 ) -> Truth:
-    fields: dict[str, object] = {"kind": "spoof-like", "side": 0, "counted": True} | more
+    fields: dict[str, Any] = {"kind": "spoof-like", "side": 0, "counted": True} | more
     return Truth(
         began=round(began * S),
         ended=round(ended * S),
         defined=round(ended * S),
         orders=list(orders),
-        **fields,  # type: ignore[arg-type]  # made by hand
+        **fields,
     )
 
 
 def finding(
-    began: float = 10, ended: float = 20, orders: tuple[int, ...] = (1,), **more: object
+    began: float = 10, ended: float = 20, orders: tuple[int, ...] = (1,), **more: Any
 ) -> Finding:
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "kind": "spoof-like",
         "side": 0,
         "told": round(ended * S),
@@ -38,7 +40,7 @@ def finding(
         began=round(began * S),
         ended=round(ended * S),
         orders=orders,
-        **fields,  # type: ignore[arg-type]  # made by hand
+        **fields,
     )
 
 

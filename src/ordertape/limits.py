@@ -21,6 +21,8 @@ full.  Policy: events roll, marks go in."""
 journal_read_bytes_min: Final = 64 * 2**10
 journal_read_bytes_max: Final = 4 * 2**20
 """What a reader reads at once; doubles from min to max while it goes on, min again at the tail."""
+journal_scan_bytes: Final = 256 * 2**10
+"""Looked through at once for the next whole frame: little enough for a processor's cache."""
 follow_poll_ms_min: Final = 0.5
 follow_poll_ms_max: Final = 5
 """How often a follower looks for new frames; doubles from min to max while none come."""
@@ -680,6 +682,13 @@ tile_rows_max: Final = 4_096
 """Rows of a tile.  Policy: those far from the middle of its prices are left out."""
 tile_events_at_once: Final = 16_384
 """Events of a tile between two looks whether its client still waits."""
+box_events_max: Final = 250_000
+"""Events of a stretch of time and prices in one file.  Policy: refused."""
+bookmarks_max: Final = 1_000
+"""Views that are kept with a note.  Policy: refused; the others stay."""
+recent_tiles_max: Final = 8
+"""Markets, each in one group of prices, whose newest 9 to 34 minutes are kept as tiles while a page
+looks.  Policy: the one that was asked for longest ago goes."""
 tiles_kept: Final = 128
 """Finished tiles of each level of detail that the server keeps in mind, gzipped, 2 MB at the very
 most and mostly below 0.1.  Policy: the least used is made anew from the tape."""

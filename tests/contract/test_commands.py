@@ -59,7 +59,7 @@ def test_make_test_sets_up_and_runs_every_test() -> None:
     engine, *page, python = would_run("test")
     assert engine.startswith("cargo test --manifest-path engine/Cargo.toml ")
     assert page == ["scripts/web test", "scripts/web browser"]
-    assert python == ".venv/bin/python -m pytest -n 2 --dist loadfile"
+    assert python == ".venv/bin/python -m pytest -n 2 --dist loadfile --max-worker-restart 0"
 
 
 @pytest.fixture

@@ -196,8 +196,8 @@ class PlainFlow:
                 "left": size,
                 "wait": wait,
                 "mids": -1 if mids is None else mids,
-                "name": name,  # type: ignore[dict-item]
-                "place": self.place(order.side, order.price),  # type: ignore[dict-item]
+                "name": name,
+                "place": self.place(order.side, order.price),
             }
         )
 

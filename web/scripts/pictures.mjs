@@ -71,8 +71,9 @@ for (const size of SIZES) {
   await take("replay", size, { tab: "Trades", drawer: true }, async (page) => {
     await page.evaluate(() => window.ordertape.feed.reopen({ source: "replay", at: new Date(Date.now() - 15_000).toISOString() }));
     await page.waitForFunction(() => window.ordertape.live.getState().recording && window.ordertape.live.getState().clock, null, { timeout: 60_000 });
+    const from = await page.evaluate(() => Date.parse(window.ordertape.live.getState().clock.t));
     await page.evaluate(() => window.ordertape.feed.send({ op: "play", speed: 1 }));
-    await page.waitForTimeout(8_000);
+    await page.waitForFunction((from) => Date.parse(window.ordertape.live.getState().clock.t) >= from + 8_000, from, { timeout: 60_000 });
     await page.evaluate(() => window.ordertape.feed.send({ op: "stop" }));
   });
 }

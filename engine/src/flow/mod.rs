@@ -28,6 +28,8 @@ use crate::number::power_of_ten;
 use crate::watch::{Place, Told, Watch};
 
 const SECOND: i64 = 1_000_000_000;
+/// Times beyond (146 years from 1970, either way) count as this, so that differences are numbers.
+const FARTHEST: i64 = i64::MAX / 2 - SECOND;
 /// Seconds without an event that have a row each; more of them in a row share one.
 const QUIET_ROWS: i64 = 64;
 /// Bounds on what is kept.
@@ -277,6 +279,7 @@ fn imbalance(old: &Top, new: &Top, level: usize) -> i128 {
 impl Watch for Flow {
     #[inline]
     fn advance(&mut self, ts: i64) {
+        let ts = ts.clamp(-FARTHEST, FARTHEST);
         if ts <= self.ts {
             return;
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -42,12 +42,19 @@ class Fitted:
     caption: str
 
 
+class Asked(NamedTuple):
+    period: Period
+    options: Options
+    leave: Leave
+    """Raises where nobody waits for the answer any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fit:
     """``gather`` gives what is to be told on the walk, ``make`` the answer of it; ``options`` with
     their defaults, least and largest values."""
 
-    make: Callable[[Any, Period, Options], tuple[Summary, Table]]
+    make: Callable[[Any, Asked], tuple[Summary, Table]]
     gather: Callable[[Period], Walked]
     source: Callable[..., Any]
     """Its docstring is the definition."""
@@ -77,11 +84,24 @@ def fit_period(
     fit = FITS[name]
     values = _options(name, fit, options or {})
     period = _within_tape(lookup, period)
-    gathered = fit.gather(period)
-    walk_flow(lookup, period, [gathered], leave=leave)
+    gathered, unknown = fit.gather(period), _Unknown(period)
+    walk_flow(lookup, period, [gathered, unknown], leave=leave)
     leave()
-    summary, table = fit.make(gathered, period, values)
-    return Fitted(name, summary, table, fit.caption)
+    summary, table = fit.make(gathered, Asked(period, values, leave))
+    return Fitted(name, summary | {"gap_seconds": unknown.seconds}, table, fit.caption)
+
+
+class _Unknown(Walked):
+    """How much of a period lies within gaps (s)."""
+
+    def __init__(self, period: Period) -> None:
+        self._begin, self._end = (s * NS_PER_SECOND for s in (period.start, period.end))
+        self.seconds = 0.0
+
+    def gaps(self, gaps: list[tuple[int, int | None]], /) -> None:
+        for first, last in gaps:
+            end = self._end if last is None else min(last, self._end)
+            self.seconds += max(0, end - max(first, self._begin)) / NS_PER_SECOND
 
 
 def _within_tape(lookup: TapeLookup, period: Period) -> Period:
@@ -117,8 +137,8 @@ def _survival(lives: Lives, period: Period) -> lifetimes.Survival:
     return lifetimes.survival(*lifetimes.fates_of(lives.columns, period.end * NS_PER_SECOND))
 
 
-def _make_lifetimes(lives: Lives, period: Period, _: Options) -> tuple[Summary, Table]:
-    found = _survival(lives, period)
+def _make_lifetimes(lives: Lives, asked: Asked) -> tuple[Summary, Table]:
+    found = _survival(lives, asked.period)
     summary: Summary = {"orders": found.orders}
     for share in lifetimes.QUANTILES:
         summary[f"p{share * 100:g}_s"] = found.quantile(share)
@@ -135,8 +155,8 @@ def _make_lifetimes(lives: Lives, period: Period, _: Options) -> tuple[Summary, 
     return summary, {"age_s": np.array(_AGES_S), **table}
 
 
-def _make_queues(lives: Lives, period: Period, _: Options) -> tuple[Summary, Table]:
-    return queues.fill_probability(lives.columns, period.end * NS_PER_SECOND)
+def _make_queues(lives: Lives, asked: Asked) -> tuple[Summary, Table]:
+    return queues.fill_probability(lives.columns, asked.period.end * NS_PER_SECOND)
 
 
 _TOUCH: Final = ("bid", "ask", "best_bid", "best_ask")
@@ -148,44 +168,46 @@ def _mid(seconds: Seconds) -> Any:
     return (seconds["bid"] + seconds["ask"]) / 2
 
 
-def _make_micro_price(seconds: Seconds, _: Period, __: Options) -> tuple[Summary, Table]:
+def _make_micro_price(seconds: Seconds, _: Asked) -> tuple[Summary, Table]:
     return microprice.fit_micro_price(*(seconds[name] for name in _TOUCH))
 
 
-def _make_ofi(seconds: Seconds, _: Period, options: Options) -> tuple[Summary, Table]:
+def _make_ofi(seconds: Seconds, asked: Asked) -> tuple[Summary, Table]:
     flows = np.column_stack([seconds[name] for name in _OFI[:LEVELS]])
     resting = seconds["top_bid"] + seconds["top_ask"]
-    return impact.fit_integrated_ofi(_mid(seconds), flows, resting, options["bar"])
+    return impact.fit_integrated_ofi(_mid(seconds), flows, resting, asked.options["bar"])
 
 
-def _make_kyle(seconds: Seconds, _: Period, options: Options) -> tuple[Summary, Table]:
+def _make_kyle(seconds: Seconds, asked: Asked) -> tuple[Summary, Table]:
     return impact.fit_kyle(
-        _mid(seconds), seconds["volume_buy"], seconds["volume_sell"], options["bar"]
+        _mid(seconds), seconds["volume_buy"], seconds["volume_sell"], asked.options["bar"]
     )
 
 
-def _make_amihud(seconds: Seconds, _: Period, options: Options) -> tuple[Summary, Table]:
+def _make_amihud(seconds: Seconds, asked: Asked) -> tuple[Summary, Table]:
     notional = seconds["notional_buy"] + seconds["notional_sell"]
-    return impact.fit_amihud(_mid(seconds), notional, options["bar"])
+    return impact.fit_amihud(_mid(seconds), notional, asked.options["bar"])
 
 
-def _make_vpin(seconds: Seconds, _: Period, __: Options) -> tuple[Summary, Table]:
+def _make_vpin(seconds: Seconds, _: Asked) -> tuple[Summary, Table]:
     return impact.fit_vpin(seconds["volume_buy"], seconds["volume_sell"])
 
 
-def _make_resiliency(shocks: Shocks, _: Period, __: Options) -> tuple[Summary, Table]:
+def _make_resiliency(shocks: Shocks, _: Asked) -> tuple[Summary, Table]:
     return resiliency.fit_resiliency(shocks.depths, shocks.spreads)
 
 
-def _make_hawkes(orders: MarketOrders, period: Period, options: Options) -> tuple[Summary, Table]:
+def _make_hawkes(orders: MarketOrders, asked: Asked) -> tuple[Summary, Table]:
     sides = orders.sides
     times, step, ties = hawkes.separated(orders.times)
     summary: Summary = {"orders": len(times), "ties": ties, "jitter_ns": step}
     empty = np.empty(0)
     if min((sides == side).sum() for side in (0, 1)) < hawkes.EVENTS_MIN:
         return summary | {"branching": None}, {"decay": empty, "caused_by_buy": empty}
-    seconds = (times - period.start * NS_PER_SECOND) / NS_PER_SECOND
-    fit = hawkes.fit_hawkes(seconds, sides, float(period.seconds), options["kernels"])
+    seconds = (times - asked.period.start * NS_PER_SECOND) / NS_PER_SECOND
+    fit = hawkes.fit_hawkes(
+        seconds, sides, float(asked.period.seconds), asked.options["kernels"], asked.leave
+    )
     summary |= {
         "branching": fit.branching,
         "likelihood": fit.likelihood,

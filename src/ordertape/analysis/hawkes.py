@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from ordertape.analysis.walk import Leave
 from ordertape.analysis.windows import Floats
 from ordertape.times import NS_PER_SECOND
 
@@ -60,7 +61,11 @@ def separated(times: Longs) -> tuple[Longs, int, int]:
 
 
 def fit_hawkes(
-    seconds: Floats, sides: npt.NDArray[np.int64], end: float, kernels: int = 1
+    seconds: Floats,
+    sides: npt.NDArray[np.int64],
+    end: float,
+    kernels: int = 1,
+    leave: Leave = lambda: None,
 ) -> Hawkes:
     """The most likely parameters for events at rising ``seconds`` up to ``end``.
 
@@ -76,6 +81,7 @@ def fit_hawkes(
     inner = [high - ratio * (high - low), low + ratio * (high - low)]
     found = [_climb(seconds, sides, end, np.exp(x), kernels) for x in inner]
     for _ in range(18):
+        leave()
         if found[0].likelihood > found[1].likelihood:
             high, inner[1], found[1] = inner[1], inner[0], found[0]
             inner[0] = high - ratio * (high - low)

@@ -132,11 +132,13 @@ def fit_integrated_ofi(
 def fit_vpin(bought: Floats, sold: Floats) -> tuple[Summary, Table]:
     """VPIN = sum of |V_b - V_s| / (n V) over the last n = 50 buckets of equal volume V, a fiftieth
     of a day's at the rate of the period; a second's volume is divided where a bucket ends within
-    it.  Source: Easley, Lopez de Prado, O'Hara, Review of Financial Studies 25 (2012).
+    it.  None below n buckets, about a day, and where a gap lies within the last n.  Source: Easley,
+    Lopez de Prado, O'Hara, Review of Financial Studies 25 (2012).
     """
+    missing = np.cumsum(np.isnan(bought) | np.isnan(sold))
+    seconds = len(bought) - int(missing[-1]) if len(bought) else 0
     bought, sold = np.nan_to_num(bought), np.nan_to_num(sold)
     total = np.cumsum(bought + sold)
-    seconds = len(total)
     traded = float(total[-1]) if seconds else 0.0
     bucket = traded / seconds * 86_400 / BUCKETS_A_DAY if seconds else 0.0
     count = int(traded / bucket + 1e-9) if bucket > 0 else 0
@@ -147,11 +149,15 @@ def fit_vpin(bought: Floats, sold: Floats) -> tuple[Summary, Table]:
     path, signed = np.r_[0.0, total], np.r_[0.0, np.cumsum(bought - sold)]
     rising = np.r_[True, np.diff(path) > 0]
     imbalance = np.abs(np.diff(np.interp(borders, path[rising], signed[rising])))
-    ends = np.searchsorted(total, borders[1:] * (1 - 1e-12), side="left").astype(float)
+    last = np.searchsorted(total, borders[1:] * (1 - 1e-12), side="left")
+    ends = last.astype(float)
     if count < BUCKETS:
         return found, {"second": ends, "vpin": np.full(count, np.nan)}
     sums = np.cumsum(np.r_[0.0, imbalance])
     vpin = np.r_[
         np.full(BUCKETS - 1, np.nan), (sums[BUCKETS:] - sums[:-BUCKETS]) / (BUCKETS * bucket)
     ]
-    return found | {"vpin": float(vpin[-1])}, {"second": ends, "vpin": vpin}
+    first = np.r_[0, last[: count - BUCKETS]]
+    vpin[BUCKETS - 1 :][missing[last[BUCKETS - 1 :]] > missing[first]] = np.nan
+    newest = None if np.isnan(vpin[-1]) else float(vpin[-1])
+    return found | {"vpin": newest}, {"second": ends, "vpin": vpin}

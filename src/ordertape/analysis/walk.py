@@ -10,10 +10,9 @@ from ordertape import limits
 from ordertape._engine import Detectors, EventBatch, Flow, OrderBook, Rows
 from ordertape.errors import UnknownMarket
 from ordertape.lifecycles.walk import Walk
-from ordertape.tape.archive_files import list_files, load_codecs
-from ordertape.tape.bases import Base, list_bases, read_base
+from ordertape.tape.archive_files import load_codecs
+from ordertape.tape.bases import base_of_cut, read_base
 from ordertape.tape.codecs import MarketCodecs
-from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import History, history_of
 from ordertape.tape.marks import Mark
 from ordertape.tape.reader import Item, Tail, TapeReader
@@ -44,7 +43,7 @@ def new_flow() -> Flow:
 
 
 class FlowWalk(Walk):
-    """A walk that goes on from a book, keeps no table of lives, and tells watchers of gaps."""
+    """A walk that goes on from a book, and keeps no table of lives."""
 
     def __init__(
         self,
@@ -55,7 +54,6 @@ class FlowWalk(Walk):
     ) -> None:
         super().__init__(MarketCodecs(book.codec), lambda seq: history().era_at(seq), watchers)
         self._ended = ended
-        self._told_to = watchers
         self.lives.era, self.book = book.era, book
         self.seq, self.ts_recv = book.seq, book.ts_recv
         if len(book):
@@ -64,19 +62,9 @@ class FlowWalk(Walk):
             self.lives.take(rows, effects, same, watchers)
 
     def see(self, item: Item) -> None:
-        if isinstance(item, Mark) and item.kind == "gap" and item.fields["to_ns"] is None:
-            self.gap(int(item.fields["from_ns"]))
         super().see(item)
         if isinstance(item, EventBatch):
             self._drain()
-
-    def gap(self, from_ns: int) -> None:
-        """Nothing is known from a time on (ns)."""
-        for watcher in self._told_to:
-            if isinstance(watcher, Flow):
-                watcher.gap(from_ns)
-            else:
-                watcher.gap()
 
     def _drain(self, cut_at: tuple[int, int] | None = None) -> None:
         rows = self.lives.drain()
@@ -105,7 +93,7 @@ class Passing:
         except UnknownMarket:
             book = OrderBook(codec=load_codecs(self.reader.folder).order)  # not recorded by then
         self.walk = FlowWalk(book, lambda: history_of(self.reader), watchers, ended)
-        if not book.seq and (base := _first_base(self.reader.folder)) is not None:
+        if not book.seq and (base := base_of_cut(self.reader.folder.archive)) is not None:
             # Its beginning was let go: it begins with its book.
             self.walk.restore(read_base(base, load_codecs(self.reader.folder)))
         self.known = self.walk.ts_recv
@@ -136,15 +124,6 @@ class Passing:
             self.walk.see(part)
             self.known = max(self.known, part.last_ts_recv)
             yield part
-
-
-def _first_base(folder: MarketFolder) -> Base | None:
-    """The book before the first event of an archive that was cut."""
-    files = list_files(folder.archive)
-    before = files[0].first_seq - 1 if files else 0
-    return next(
-        (base for base in list_bases(folder.archive) if before and base.seq == before), None
-    )
 
 
 def gaps_of(history: History, start: int, end: int) -> list[tuple[int, int | None]]:

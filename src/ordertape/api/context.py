@@ -29,6 +29,7 @@ from ordertape.errors import DatabaseError, DatabaseUnavailable, NameRefused, Un
 from ordertape.kept import Kept
 from ordertape.lifecycles.log import LivesLog
 from ordertape.models import StreamInfo
+from ordertape.page.bookmarks import Bookmarks
 from ordertape.page.heat import BUCKET_NS
 from ordertape.page.markets import PageMarkets
 from ordertape.page.overview import Overviews
@@ -94,6 +95,7 @@ class Api:
         self.database = None if server.database is None else Database(server.database)
         self.figures = KnownFigures()
         self.pages = PageMarkets(work.live)
+        self.bookmarks = Bookmarks(server.data)
         secret = settings.webhook_secret
         self.alerts = Alerts(
             MemoryStore() if server.database is None else DatabaseStore(server.database),

@@ -173,6 +173,11 @@ _REFUSALS: Final[dict[str, dict[int, str]]] = {
         503: "the database is away: no answer within 1.5 s",
     },
     "alerts/rules/{rule}": {404: "there is no rule 7"},
+    "bookmarks": {
+        409: "expected at most 1000 bookmarks: delete one first",
+        422: "note: string should have at most 500 characters",
+    },
+    "bookmarks/{bookmark}": {404: "there is no bookmark 7"},
 }
 """By what stands behind ``/orderbook-heatmap/``, or behind ``/level3/``."""
 _OF_A_MARKET: Final = {

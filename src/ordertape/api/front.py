@@ -12,9 +12,11 @@ from typing import Final
 
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
 from ordertape.api.context import Api, TheApi
+from ordertape.api.past import begin_early
 from ordertape.database.told import read_told
 from ordertape.models import StreamInfo, iso_from_ns
 
@@ -66,10 +68,11 @@ _UNBUILT = "The web page is not built: install Node 20.19 or newer and run <code
 
 
 @router.get("/")
-async def first_page(api: TheApi) -> Response:
+async def first_page(request: Request, api: TheApi) -> Response:
     """The web page where it was built, else what it would show at a glance."""
     index = BUILT / "index.html"
     if index.is_file():
+        begin_early(api, request.query_params)
         return FileResponse(index)
     return await plain_page(api)
 
@@ -78,9 +81,9 @@ async def first_page(api: TheApi) -> Response:
 @router.get("/sessions")
 @router.get("/settings")
 @router.get("/status")
-async def screen(api: TheApi) -> Response:
+async def screen(request: Request, api: TheApi) -> Response:
     """The same page, which opens what its address names."""
-    return await first_page(api)
+    return await first_page(request, api)
 
 
 @router.get("/assets/{name}")

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 import psycopg
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from ordertape import limits
@@ -43,26 +44,30 @@ _BEGIN: Final = """
 _MOVE: Final = """
     UPDATE finding_cursors SET seq = %s, updated_at = now() WHERE market = %s AND seq = %s
 """
-_SAVE: Final = f"""
-    INSERT INTO findings (market, finding, found, {", ".join(_COLUMNS)})
-    VALUES (%s, %s, %s, {", ".join(["%s"] * len(_COLUMNS))})
-    ON CONFLICT (market, finding) DO UPDATE SET
-        revision = DEFAULT,
-        {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)}
-"""  # noqa: S608 - the names are those above
-_READ: Final = f"""
-    SELECT m.exchange, m.symbol, f.revision, f.found, {", ".join(f"f.{name}" for name in _COLUMNS)}
-    FROM findings f JOIN markets m USING (market)
-"""  # noqa: S608 - the names are those above
-_KNOWN: Final = _READ + "WHERE f.market = %s AND f.finding = ANY(%s)"
-_PAGE: Final = (
-    _READ
-    + """
-    WHERE m.exchange = %(exchange)s AND m.symbol = %(symbol)s
-      AND (%(kind)s::text IS NULL OR f.kind = %(kind)s) AND f.score >= %(score)s
-      AND f.found >= %(start)s AND f.found < %(end)s AND (f.found, f.finding) < (%(at)s, %(id)s)
-    ORDER BY f.found DESC, f.finding DESC LIMIT %(limit)s
-"""
+_NAMES: Final = sql.SQL(", ").join(map(sql.Identifier, _COLUMNS))
+_SAVE: Final = sql.SQL(
+    """
+    INSERT INTO findings (market, finding, found, {names}) VALUES (%s, %s, %s, {values})
+    ON CONFLICT (market, finding) DO UPDATE SET revision = DEFAULT, {renewed}
+    """
+).format(
+    names=_NAMES,
+    values=sql.SQL(", ").join(sql.Placeholder() * len(_COLUMNS)),
+    renewed=sql.SQL(", ").join(
+        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in _COLUMNS
+    ),
+)
+_READ: Final = sql.SQL(
+    "SELECT exchange, symbol, revision, found, {} FROM findings f JOIN markets m USING (market) "
+).format(_NAMES)
+_KNOWN: Final = _READ + sql.SQL("WHERE market = %s AND finding = ANY(%s)")
+_PAGE: Final = _READ + sql.SQL(
+    """
+    WHERE exchange = %(exchange)s AND symbol = %(symbol)s
+      AND (%(kind)s::text IS NULL OR kind = %(kind)s) AND score >= %(score)s
+      AND found >= %(start)s AND found < %(end)s AND (found, finding) < (%(at)s, %(id)s)
+    ORDER BY found DESC, finding DESC LIMIT %(limit)s
+    """
 )
 _NEXT: Final = """
     SELECT min(found) FROM findings JOIN markets USING (market)
@@ -72,7 +77,7 @@ _PREVIOUS: Final = """
     SELECT max(found) FROM findings JOIN markets USING (market)
     WHERE exchange = %s AND symbol = %s AND found < %s
 """
-_AFTER: Final = _READ + "WHERE f.revision > %s ORDER BY f.revision LIMIT %s"
+_AFTER: Final = _READ + sql.SQL("WHERE revision > %s ORDER BY revision LIMIT %s")
 _NEWEST: Final = "SELECT coalesce(max(revision), 0) FROM findings"
 _DROP: Final = """
     DELETE FROM findings f USING markets m WHERE m.market = f.market AND NOT m.keep AND f.told < %s
@@ -128,18 +133,20 @@ class FindingsFollower:
 
     def step(self) -> int | None:
         """Takes what comes next; the findings stored, None where the tape has no more for now."""
-        more = self._way.stride()
+        more, stored = self._way.stride(), 0
         found = self._way.found()
         # The head of a message that is not complete was not looked at yet.
         here = max(self._seq, self._way.walk.book.seq)
         if found or here - self._seq >= limits.findings_cursor_events:
             # What is not durable may be cut off the tape and be written anew with other events.
             self._way.make_durable()
-            self._save(found, here)
+            stored = self._save(found, here)
         self.passed = here
-        return len(found) if more or found else None
+        return stored if more or found else None
 
-    def _save(self, found: Sequence[Finding], seq: int) -> None:
+    def _save(self, found: Sequence[Finding], seq: int) -> int:
+        """How many were not stored yet: a walk that began anew tells the last ones again."""
+        stored = 0
         with self._connection.transaction():
             ids = list({finding.id for finding in found})
             rows = self._connection.execute(_KNOWN, (self._market, ids)) if ids else ()
@@ -147,12 +154,15 @@ class FindingsFollower:
             for finding in found:
                 earlier = known.get(finding.id)
                 if earlier is not None:
+                    if finding.is_known_to(earlier.finding):
+                        continue
                     finding = finding.after(earlier.finding)
                 first = finding.told if earlier is None else earlier.found
                 self._connection.execute(
                     _SAVE, (self._market, finding.id, first, *_values(finding))
                 )
                 known[finding.id] = StoredFinding(*self._name, 0, first, finding)
+                stored += 1
             moved = self._connection.execute(_MOVE, (seq, self._market, self._seq))
             if moved.rowcount != 1:
                 raise DatabaseUnavailable(
@@ -160,6 +170,7 @@ class FindingsFollower:
                     f"{self._seq} any more: somebody else moved it"
                 )
         self._seq = seq
+        return stored
 
     @property
     def _name(self) -> tuple[str, str]:

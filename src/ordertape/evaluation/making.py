@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import takewhile
-from random import Random
 from typing import Final
 
 from ordertape._engine import EventBatch, IdCodec
@@ -15,6 +14,7 @@ from ordertape.evaluation.plan import TapePlan
 from ordertape.evaluation.truth import KINDS, Truth
 from ordertape.evaluation.witness import Case, Witness
 from ordertape.events import EventKind, Flag
+from ordertape.simulator.draws import source_of
 from ordertape.simulator.episodes import Episode
 from ordertape.simulator.exchange import EPOCH_NS, SimulatedMarket
 from ordertape.simulator.markets import MARKETS
@@ -53,7 +53,7 @@ class Making:
         self.truths: list[Truth] = []
         self.done = 0
         """Episodes counted so far."""
-        self._random = Random(f"{plan.market_seed} {plan.kind} {background.name}")  # noqa: S311 (nothing secret)
+        self._random = source_of(f"{plan.market_seed} {plan.kind} {background.name}")
         self._witness = Witness()
         self._measures = Measures(100, 1, background.rate)
         self._log: list[Occurrence] = []

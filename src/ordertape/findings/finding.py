@@ -66,11 +66,14 @@ class Finding:
         """The same in every phase, and unique in its market."""
         return f"{self.kind.replace(' ', '-')}-{self.side.name.lower()}-{self.began_seq}"
 
+    def is_known_to(self, earlier: Finding) -> bool:
+        """Whether it was told before: a walk that began anew tells phases again."""
+        known = all(phase in earlier.phases for phase in self.phases)
+        return known and self.told_seq <= earlier.told_seq
+
     def after(self, earlier: Finding) -> Finding:
         """As it is now, with the phases that it went through before."""
-        # A phase may be told again by a walk that began anew.
-        later = (phase for phase in self.phases if phase not in earlier.phases)
-        phases = (*earlier.phases, *later)[-limits.finding_phases_kept :]
+        phases = (*earlier.phases, *self.phases)[-limits.finding_phases_kept :]
         return replace(self, phases=phases)
 
     def replay(self, exchange: str, symbol: str) -> str:

@@ -10,12 +10,13 @@ from ordertape import limits
 from ordertape._engine import Detectors
 from ordertape.findings.finding import Finding, finding_of
 from ordertape.lifecycles.walk import Walk
-from ordertape.tape.archive_files import list_files, load_codecs
-from ordertape.tape.bases import Base, list_bases, nearest_base, read_base
+from ordertape.lifecycles.way import Way
+from ordertape.tape.archive_files import load_codecs
+from ordertape.tape.bases import Base, base_of_cut, nearest_base, read_base
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import history_of
 from ordertape.tape.lookup import TapeLookup
-from ordertape.tape.reader import Item, TapeReader
+from ordertape.tape.reader import TapeReader
 from ordertape.times import NS_PER_SECOND, Time, parse_time
 
 __all__ = ["FindingsWalk", "read_findings"]
@@ -23,7 +24,7 @@ __all__ = ["FindingsWalk", "read_findings"]
 WARM_UP_NS = limits.detectors_warm_up_s * NS_PER_SECOND
 
 
-class FindingsWalk:
+class FindingsWalk(Way):
     """Follows a tape from well before an event on, so that baselines are known there; to be closed.
 
     ``behind``: findings told by earlier events are left out.  Those told by this one may have been
@@ -36,31 +37,18 @@ class FindingsWalk:
         self._behind = behind
         reader = TapeReader(folder.data, folder.exchange, folder.symbol)
         codecs = load_codecs(folder)
-        self.walk = Walk(codecs, lambda seq: history_of(reader).era_at(seq), (self.detectors,))
+        walk = Walk(codecs, lambda seq: history_of(reader).era_at(seq), (self.detectors,))
         base = _base_before(folder, behind)
         if base is not None:
-            self.walk.restore(read_base(base, codecs))
-        self._tail = reader.since(self.walk.seq + 1).tail(snapshots=True)
-        self._items: Iterator[Item] = iter(())
-
-    def close(self) -> None:
-        self._tail.close()
-
-    def make_durable(self) -> None:
-        """Everything walked so far outlives a power cut afterwards."""
-        self._tail.make_durable()
+            walk.restore(read_base(base, codecs))
+        super().__init__(walk, reader)
 
     def stride(self) -> bool:
         """The next events; False where there are no more now."""
         begun = self.walk.seq
         while self.walk.seq - begun < limits.findings_stride_events:
-            item = next(self._items, None)
-            if item is None:
-                self._items = self._tail.items()
-                item = next(self._items, None)
-            if item is None:
+            if not self.step():
                 return False
-            self.walk.see(item)
             self.walk.forget_told()
         return True
 
@@ -86,9 +74,7 @@ def _base_before(folder: MarketFolder, seq: int) -> Base | None:
         early = nearest_base(folder.archive, reached - WARM_UP_NS)
         if early is not None:
             return early
-    files = list_files(folder.archive)
-    first = files[0].first_seq if files else 1
-    return next((base for base in list_bases(folder.archive) if base.seq == first - 1 > 0), None)
+    return base_of_cut(folder.archive)
 
 
 def read_findings(

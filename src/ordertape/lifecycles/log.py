@@ -23,12 +23,13 @@ from ordertape.errors import MarketBusy
 from ordertape.lifecycles.files import LivesWriter, Stored, stored_lives
 from ordertape.lifecycles.tables import scales_of, with_distances
 from ordertape.lifecycles.walk import Walk
+from ordertape.lifecycles.way import Way
 from ordertape.tape.archive_files import ArchiveFile, list_files, load_codecs
-from ordertape.tape.bases import list_bases, read_base
+from ordertape.tape.bases import base_of_cut, list_bases, read_base
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import history_of
-from ordertape.tape.reader import Item, TapeReader
+from ordertape.tape.reader import TapeReader
 from ordertape.tape.rebuild import Replay
 from ordertape.times import Time, parse_time
 
@@ -92,7 +93,7 @@ class Stretch(NamedTuple):
     last: tuple[int, int]
 
 
-class Walking:
+class Walking(Way):
     """A walk along a tape from where what is stored ends, as far as it is written; to be closed.
 
     Raises UnknownMarket, TapeCorrupt.
@@ -101,38 +102,16 @@ class Walking:
     def __init__(self, folder: MarketFolder, stored: Stored) -> None:
         reader = TapeReader(folder.data, folder.exchange, folder.symbol)
         codecs = load_codecs(folder)
-        self.walk = Walk(codecs, lambda seq: history_of(reader).era_at(seq))
+        walk = Walk(codecs, lambda seq: history_of(reader).era_at(seq))
         state = stored.read_state()
-        bases = {base.seq: base for base in list_bases(folder.archive)}
         if state is not None:
-            self.walk.go_on(state, _book_at(folder, codecs, state.seq) if state.trusted else None)
-            if not self.walk.trusted and state.seq in bases:
-                self.walk.restore(read_base(bases[state.seq], codecs))
-        else:
-            files = list_files(folder.archive)
-            before = files[0].first_seq - 1 if files else 0
-            if before and before in bases:  # it was cut on purpose, and begins with its book
-                self.walk.restore(read_base(bases[before], codecs))
-        self._tail = reader.since(self.walk.seq + 1).tail(snapshots=True)
-        self._items: Iterator[Item] = iter(())
-
-    def close(self) -> None:
-        self._tail.close()
-
-    def make_durable(self) -> None:
-        """Everything walked so far outlives a power cut afterwards."""
-        self._tail.make_durable()
-
-    def step(self) -> bool:
-        """Takes the next item of the tape; False where there is none now."""
-        item = next(self._items, None)
-        if item is None:
-            self._items = self._tail.items()
-            item = next(self._items, None)
-        if item is None:
-            return False
-        self.walk.see(item)
-        return True
+            bases = {base.seq: base for base in list_bases(folder.archive)}
+            walk.go_on(state, _book_at(folder, codecs, state.seq) if state.trusted else None)
+            if not walk.trusted and state.seq in bases:
+                walk.restore(read_base(bases[state.seq], codecs))
+        elif (base := base_of_cut(folder.archive)) is not None:
+            walk.restore(read_base(base, codecs))
+        super().__init__(walk, reader)
 
     def stride(self, until: int | None = None) -> bool:
         """Items of so many events that a table of what they told is worth its while, at most up to

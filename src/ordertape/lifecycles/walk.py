@@ -103,6 +103,17 @@ class Walk(Replay):
                 self.restore(item)
         elif item.kind == "gap":
             self._gap_from = item.fields["from_ns"] if item.fields["to_ns"] is None else None
+            if self._gap_from is not None:
+                self.gap(int(self._gap_from))
+
+    def gap(self, from_ns: int) -> None:
+        """Nothing is known from a time on (ns), which watchers are told at once: what they wait for
+        to happen behind an event would seem not to have happened."""
+        for watcher in self._watchers:
+            if isinstance(watcher, Flow):
+                watcher.gap(from_ns)
+            else:
+                watcher.gap()
 
     def take(self, rows: EventBatch) -> None:
         if len(rows):

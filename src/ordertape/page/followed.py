@@ -61,9 +61,9 @@ class FollowedBook(Replay):
 class HeatedBook(Replay):
     """A book and one heat of it, without the lives of its orders: a third of the cost.
 
-    ``level``: the only level of detail that is wanted."""
+    ``level``: the only level of detail that is wanted; None: all."""
 
-    def __init__(self, book: OrderBook, group: int, min_size: int, level: int) -> None:
+    def __init__(self, book: OrderBook, group: int, min_size: int, level: int | None) -> None:
         super().__init__(book)
         self.heat = _heat(book, group, min_size, level)
         self._codecs = MarketCodecs(book.codec)

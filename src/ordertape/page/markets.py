@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 
 from ordertape import limits
 from ordertape.errors import ChildFailed
 from ordertape.page.live import LiveMarket
-from ordertape.page.scene import Reader, Watcher
+from ordertape.page.recent import RecentTiles
+from ordertape.page.scene import Reader, Scene, Watcher
 
 __all__ = ["PageMarkets"]
 
@@ -23,6 +25,8 @@ class PageMarkets:
     """
 
     def __init__(self, executor: Executor) -> None:
+        self.recent = RecentTiles()
+        """Of markets that are looked at."""
         self._executor = executor
         self._markets: dict[Key, LiveMarket] = {}
         self._readers: dict[Key, int] = {}
@@ -45,6 +49,19 @@ class PageMarkets:
 
     def unwatch(self, market: LiveMarket, watcher: Watcher) -> None:
         market.unwatch(watcher)
+        self._let_go(market)
+
+    def __contains__(self, key: Key) -> bool:
+        """Whether a market is looked at, or was a while ago."""
+        return key in self._markets
+
+    def warm(self, data: Path, exchange: str, symbol: str, begun: Callable[[Scene], None]) -> None:
+        """Begins a market that somebody is about to look at; ``begun`` is told in its thread."""
+        key = data, exchange, symbol
+        if key in self._markets:
+            return
+        market = self._held(key)
+        market.ask(begun)
         self._let_go(market)
 
     def _held(self, key: Key) -> LiveMarket:
@@ -80,6 +97,7 @@ class PageMarkets:
     def _end(self, key: Key) -> None:
         del self._ends[key], self._readers[key]
         self._executor.submit(self._markets.pop(key).stop)
+        self._executor.submit(self.recent.forget, *key)
 
     async def close(self) -> None:
         for end in self._ends.values():
@@ -87,4 +105,5 @@ class PageMarkets:
         loop = asyncio.get_running_loop()
         stops = (loop.run_in_executor(self._executor, m.stop) for m in self._markets.values())
         await asyncio.gather(*stops)
+        await loop.run_in_executor(self._executor, self.recent.close)
         self._markets.clear()

@@ -257,7 +257,9 @@ class Scene:
 
     def _wish(self, asked: Asked) -> Wish:
         least = self._units(asked.min_size) or 0
-        return Wish(asked.group or self._group(), least, max(1, self._large(asked)), asked.level)
+        return Wish(
+            asked.group or self.usual_group(), least, max(1, self._large(asked)), asked.level
+        )
 
     def _large(self, asked: Asked) -> int:
         """Size units."""
@@ -287,7 +289,8 @@ class Scene:
         found = [step for step in steps if usual / FINER <= step <= usual * COARSER]
         return found or [1]
 
-    def _group(self) -> int:
+    def usual_group(self) -> int:
+        """Price units a row, where a reader asks for none."""
         usual = self._price() * SHOWN_SHARE / HEAT_ROWS
         return next((group for group in self._groups() if group >= usual), 1)
 

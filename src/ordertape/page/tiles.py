@@ -26,7 +26,16 @@ from ordertape.page.followed import HeatedBook
 from ordertape.page.heat import BUCKET_NS, HEAT_ROWS
 from ordertape.page.passage import Passage
 
-__all__ = ["TILE_COLUMNS", "Tile", "TileWish", "make_tile", "pack_tile"]
+__all__ = [
+    "TILE_COLUMNS",
+    "Spans",
+    "Tile",
+    "TileWish",
+    "Touched",
+    "draw_tile",
+    "make_tile",
+    "pack_tile",
+]
 
 TILE_COLUMNS: Final = 512
 _HEADER: Final = struct.Struct("<BBHIqqQffq")
@@ -74,7 +83,7 @@ class Tile:
 
 
 @dataclass(slots=True)
-class _Touched:
+class Touched:
     """Buckets in which something happened."""
 
     buckets: list[int]
@@ -96,6 +105,12 @@ class _Touched:
             self.sizes.append(size[begin:end])
             begin = end
 
+    def extend(self, later: Touched) -> None:
+        self.buckets += later.buckets
+        self.prices += later.prices
+        self.rows += later.rows
+        self.sizes += later.sizes
+
 
 def make_tile(
     data: Path,
@@ -111,10 +126,10 @@ def make_tile(
 
     Raises UnknownMarket, TapeCorrupt, and what ``leave`` raises.
     """
-    touched = _Touched([], [], [], [])
+    touched = Touched([], [], [], [])
     end = min(wish.end, until)
     if end <= wish.begin:
-        return _draw(wish, wish.group, Codes(1), {}, touched, (NULL, NULL, NULL), [(0, None)])
+        return draw_tile(wish, wish.group, Codes(1), {}, touched, (NULL, NULL, NULL), [(0, None)])
     with closing(Passage(data, exchange, symbol, wish.begin, wish.scales)) as passage:
         followed = HeatedBook(passage.book, wish.group, wish.min_size, wish.level)
         heat, sizes = followed.heat, _sizes(passage.book)
@@ -131,7 +146,7 @@ def make_tile(
     unknown: Spans = [*gaps, (end // wish.width * wish.width, None)]
     if empty:
         unknown.append((0, end if first is None else first))
-    return _draw(wish, heat.group, codes_for(sizes), resting, touched, prices, unknown)
+    return draw_tile(wish, heat.group, codes_for(sizes), resting, touched, prices, unknown)
 
 
 def pack_tile(tile: Tile) -> tuple[bytes, str]:
@@ -163,15 +178,17 @@ def _resting(heat: Heat) -> dict[int, int]:
     return dict(zip(*found, strict=True))
 
 
-def _draw(
+def draw_tile(
     wish: TileWish,
     group: int,
     codes_of: Codes,
     resting: dict[int, int],
-    touched: _Touched,
+    touched: Touched,
     before: tuple[int, int, int],
     unknown: Spans,
 ) -> Tile:
+    """``resting``, ``before``: sizes by row, and prices, as the tile begins; ``unknown``: (from, to
+    or None) in ns of what nothing is known of."""
     base, rows = _window(group, [before, *touched.prices])
     prices = np.full((3, TILE_COLUMNS), NULL, np.int64)
     codes = np.zeros((TILE_COLUMNS, rows), np.uint8)

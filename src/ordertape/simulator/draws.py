@@ -13,7 +13,7 @@ from random import Random
 from statistics import NormalDist
 from typing import Final
 
-__all__ = ["QUANTILE_BITS", "Draws", "exponential", "lognormal", "normal_quantiles"]
+__all__ = ["QUANTILE_BITS", "Draws", "exponential", "lognormal", "normal_quantiles", "source_of"]
 
 QUANTILE_BITS: Final = 11
 """A table has 2**QUANTILE_BITS entries; a draw is ``table[draws.bits(QUANTILE_BITS)]``."""
@@ -43,11 +43,16 @@ def exponential(mean: float) -> tuple[int, ...]:
     return tuple(int(float(f"{-mean * log(place):.6g}")) for place in _places())
 
 
+def source_of(key: str) -> Random:
+    """A stream of the standard library; equal keys give equal streams."""
+    return Random(key)  # noqa: S311 - nothing secret is drawn
+
+
 class Draws:
     """One stream of draws; ``key`` names it, equal keys give equal streams."""
 
     def __init__(self, key: str) -> None:
-        source = Random(key)  # noqa: S311 (nothing secret)
+        source = source_of(key)
         self.bits: Callable[[int], int] = source.getrandbits
         """An int of so many random bits."""
         self.uniform: Callable[[], float] = source.random

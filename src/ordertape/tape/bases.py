@@ -16,14 +16,28 @@ import pyarrow.parquet as pq
 
 from ordertape._engine import EventBatch
 from ordertape.tape.archive_columns import gather, layout_of, table_of
-from ordertape.tape.archive_files import METADATA_KEY, information, sync_file, temporary
+from ordertape.tape.archive_files import (
+    METADATA_KEY,
+    information,
+    list_files,
+    sync_file,
+    temporary,
+)
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder, names_like
 from ordertape.tape.row_group import RowGroup, open_file
 from ordertape.tape.seal import SEALED_VERSION, UNSEALED, seal
 from ordertape.tape.snapshot import Snapshot
 
-__all__ = ["Base", "BaseInfo", "list_bases", "nearest_base", "read_base", "write_base"]
+__all__ = [
+    "Base",
+    "BaseInfo",
+    "base_of_cut",
+    "list_bases",
+    "nearest_base",
+    "read_base",
+    "write_base",
+]
 
 _NAME = re.compile(r"base-(\d{20})\.parquet")
 
@@ -72,6 +86,14 @@ def list_bases(folder: Path) -> list[Base]:
     """The bases in an archive folder, by seq."""
     found = names_like(_NAME, folder)
     return sorted(Base(int(name[1]), folder / name[0]) for name in found)
+
+
+def base_of_cut(folder: Path) -> Base | None:
+    """The whole book before the first event of an archive whose beginning was let go; None where
+    nothing was."""
+    files = list_files(folder)
+    before = files[0].first_seq - 1 if files else 0
+    return next((base for base in list_bases(folder) if before and base.seq == before), None)
 
 
 def nearest_base(folder: Path, at: int | None) -> Base | None:

@@ -35,6 +35,7 @@ MARK: Final = 3
 
 HEADER_BYTES: Final = 64
 _MAGIC = b"OTF1"
+_BLANK = bytes(limits.journal_scan_bytes)
 _LAYOUT = struct.Struct("<4sIB3xIqqqQ4s")
 _NAME = re.compile(r"segment-(\d{8})-(\d{20})\.journal")
 
@@ -82,6 +83,11 @@ def _header(buffer: bytes, at: int) -> Header | None:
     header = Header._make(fields)
     plausible = magic == _MAGIC and header.length >= HEADER_BYTES and header.length % 8 == 0
     return header if plausible else None
+
+
+def _is_zero(part: bytes) -> bool:
+    """Compared, which takes a sixth of the time of looking for something in it."""
+    return part == (_BLANK if len(part) == len(_BLANK) else bytes(len(part)))
 
 
 class SegmentReader:
@@ -166,7 +172,7 @@ class SegmentReader:
             except OSError:
                 return  # ENXIO: only a hole is left
             while offset < end:
-                part = os.pread(self._fd, min(end - offset, limits.journal_read_bytes_max), offset)
+                part = os.pread(self._fd, min(end - offset, limits.journal_scan_bytes), offset)
                 if not part:
                     return
                 yield offset, part
@@ -174,11 +180,13 @@ class SegmentReader:
 
     def is_blank(self, offset: int) -> bool:
         """Whether nothing but zeroes stands from an offset on."""
-        return not any(part.strip(b"\0") for _, part in self.data(offset))
+        return all(_is_zero(part) for _, part in self.data(offset))
 
     def find(self, offset: int) -> int | None:
         """Where the next whole frame begins, from an offset on (frames are aligned by 8)."""
         for start, part in self.data(offset):
+            if _is_zero(part):
+                continue  # what a segment is made of before it is written
             at = part.find(_MAGIC)
             while at >= 0:
                 place = start + at

@@ -33,8 +33,9 @@ class _Unnamed:
     def lay(self, data: bytes) -> tuple[int, int]:
         """Writes it behind the rest; its place."""
         if self._file is None:
-            # Open as long as something waits in it.
-            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
+            self._file = tempfile.TemporaryFile(  # noqa: SIM115 - open while something waits in it
+                dir=self._folder, buffering=0
+            )
         place, left = (self._end, len(data)), memoryview(data)
         while left:
             left = left[self._file.write(left) :]

@@ -28,7 +28,8 @@ interface Drag {
   y: number;
   fromX: number;
   fromY: number;
-  box: boolean;
+  /** What is drawn with it: a closer look, or a stretch that is taken along. */
+  box: "zoom" | "choose" | null;
   moved: boolean;
 }
 
@@ -136,7 +137,9 @@ export class Chart {
   /** After the camera was moved by hand: what follows no more is said so. */
   moved(): void {
     const { followTime, followPrice } = this.camera;
-    useSettings.getState().set({ followTime, followPrice });
+    const settings = useSettings.getState();
+    // Each change is kept in the browser and renews the chrome: not at every move of a hand.
+    if (followTime !== settings.followTime || followPrice !== settings.followPrice) settings.set({ followTime, followPrice });
     this.look();
     this.redraw();
   }
@@ -217,6 +220,7 @@ export class Chart {
     const { camera } = this;
     const level = this.feed.data.pyramid.levelAt(camera.spot.msPerPixel);
     const { bucketMs } = this.feed.data.pyramid.rings[level];
+    const { lowShare, highShare } = useSettings.getState();
     this.feed.tell({
       do: "window",
       window: {
@@ -225,6 +229,8 @@ export class Chart {
         toBucket: Math.ceil(camera.spot.rightMs / bucketMs),
         fromRow: Math.floor(camera.row(camera.height)),
         toRow: Math.ceil(camera.row(0)),
+        lowShare,
+        highShare,
       },
     });
   }
@@ -307,6 +313,7 @@ export class Chart {
   private drawCross(): void {
     const context = this.begin(this.cross);
     const at = this.frozen ?? this.pointer;
+    this.drawBox(context);
     if (this.drag?.box && this.drag.moved && this.pointer) {
       const { fromX, fromY } = this.drag;
       context.strokeStyle = this.palette.accent;
@@ -316,6 +323,25 @@ export class Chart {
     if (!at || at.x > this.camera.width || at.y > this.camera.height || this.drag?.moved) return;
     const place = this.place();
     crosshair(context, place, this.right, { ...at, text: this.found ? cardOf(this.found) : describe(place, at.x, at.y), frozen: this.frozen !== null });
+  }
+
+  private drawBox(context: CanvasRenderingContext2D): void {
+    const { box } = useLive.getState();
+    if (!box) return;
+    const { camera } = this;
+    const [x0, x1] = [camera.x(box.fromMs), camera.x(box.toMs)];
+    const [y0, y1] = [camera.y(box.high), camera.y(box.low)];
+    context.save();
+    context.beginPath();
+    context.rect(0, 0, camera.width, camera.height);
+    context.clip();
+    context.strokeStyle = this.palette.accent;
+    context.lineWidth = 1.5;
+    context.strokeRect(x0, y0, x1 - x0, y1 - y0);
+    context.fillStyle = this.palette.accent;
+    context.globalAlpha = 0.08;
+    context.fillRect(x0, y0, x1 - x0, y1 - y0);
+    context.restore();
   }
 
   private begin(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
@@ -395,7 +421,7 @@ export class Chart {
       if (now.cob !== before.cob || now.quality !== before.quality) this.resize();
     }));
     this.ends.push(useLive.subscribe((now, before) => {
-      if (now.selected?.orderId !== before.selected?.orderId || now.finding !== before.finding || now.frozen !== before.frozen) this.redraw();
+      if (now.selected?.orderId !== before.selected?.orderId || now.finding !== before.finding || now.frozen !== before.frozen || now.box !== before.box) this.redraw();
     }));
   }
 
@@ -408,7 +434,7 @@ export class Chart {
   private down(event: PointerEvent): void {
     const { offsetX: x, offsetY: y } = event;
     this.cross.setPointerCapture(event.pointerId);
-    this.drag = { region: this.region(x, y), x, y, fromX: x, fromY: y, box: event.shiftKey, moved: false };
+    this.drag = { region: this.region(x, y), x, y, fromX: x, fromY: y, box: event.altKey ? "choose" : event.shiftKey ? "zoom" : null, moved: false };
   }
 
   private move(event: PointerEvent): void {
@@ -440,13 +466,23 @@ export class Chart {
     this.drag = null;
     if (!drag) return;
     const { offsetX: x, offsetY: y } = event;
-    if (drag.box && drag.moved) {
+    if (drag.box === "zoom" && drag.moved) {
       this.camera.box(drag.fromX, drag.fromY, x, y);
       this.moved();
+    } else if (drag.box === "choose" && drag.moved) {
+      this.choose(drag.fromX, drag.fromY, x, y);
     } else if (!drag.moved && drag.region === "plot") {
       this.click(x, y, event.shiftKey);
     }
     this.redraw();
+  }
+
+  /** A stretch of time and whole rows of prices. */
+  private choose(x0: number, y0: number, x1: number, y1: number): void {
+    const { camera } = this;
+    const [left, right] = [Math.max(0, Math.min(x0, x1)), Math.min(camera.width, Math.max(x0, x1))];
+    const [top, bottom] = [Math.max(0, Math.min(y0, y1)), Math.min(camera.height, Math.max(y0, y1))];
+    useLive.setState({ box: { fromMs: Math.floor(camera.ms(left)), toMs: Math.ceil(camera.ms(right)), low: Math.floor(camera.row(bottom)), high: Math.ceil(camera.row(top)) } });
   }
 
   private click(x: number, y: number, shift: boolean): void {

@@ -65,6 +65,13 @@ export function sizeOf(code: number): number {
   return opened.code_unit * 2 ** ((code - opened.code_offset) / opened.steps_per_octave);
 }
 
+/** The code of a size in size units. */
+export function codeOf(units: number): number {
+  const { opened } = useLive.getState();
+  if (!opened) return NaN;
+  return opened.code_offset + opened.steps_per_octave * Math.log2(units / opened.code_unit);
+}
+
 /** What came less what was taken away there, in words. */
 function flowAt(place: Place, row: number, x: number): string {
   const { flows } = place.data;

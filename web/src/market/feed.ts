@@ -26,6 +26,10 @@ export class Feed {
   /** Called after anything came that a picture shows. */
   readonly drawn = new Set<() => void>();
   wish: OpenWish | null = null;
+  /** Milliseconds between a bucket's end and its arrival here. */
+  private lag = NaN;
+  /** Of contrast, that were applied last. */
+  private shares = "null null";
   private turning = false;
   private waitedUntil = 0;
 
@@ -49,7 +53,7 @@ export class Feed {
     this.wish = wish;
     if (other) {
       this.data.clear();
-      useLive.setState({ opened: null, status: null, heardAt: 0, selected: null, finding: null, findingsError: "", refused: "", lag: NaN });
+      useLive.setState({ opened: null, box: null, status: null, heardAt: 0, selected: null, finding: null, findingsError: "", refused: "", lag: NaN });
     }
     useLive.setState({ refused: "" });
     this.tell({ do: "open", wish });
@@ -148,7 +152,8 @@ export class Feed {
           const now = Date.now();
           const newest = message.update.columns.at(-1)!;
           const live = useLive.getState().opened?.source !== "replay";
-          useLive.setState({ heardAt: now, lag: live ? now - (newest.bucket + 1) * 100 : NaN });
+          this.lag = live ? now - (newest.bucket + 1) * 100 : NaN;
+          useLive.setState({ heardAt: now });
         }
         this.turn();
         this.drawAgain();
@@ -207,7 +212,10 @@ export class Feed {
   private contrast([low, high]: [number, number]): void {
     const settings = useSettings.getState();
     if (!settings.autoContrast) return;
-    if (Math.abs(low - settings.low) > 6 || Math.abs(high - settings.high) > 8) settings.set({ low, high });
+    const shares = `${settings.lowShare} ${settings.highShare}`;
+    const asked = shares !== this.shares;
+    this.shares = shares;
+    if (asked || Math.abs(low - settings.low) > 6 || Math.abs(high - settings.high) > 8) settings.set({ low, high });
   }
 
   private turn(): void {
@@ -222,6 +230,7 @@ export class Feed {
       const slot = finest.newest < 0 ? -1 : finest.slot(finest.newest);
       useLive.setState(({ turn }) => ({
         turn: turn + 1,
+        lag: this.lag,
         bid: ladder.bids[0]?.price ?? NaN,
         ask: ladder.asks[0]?.price ?? NaN,
         last: slot < 0 ? NaN : finest.lasts[slot],

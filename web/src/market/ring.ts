@@ -81,21 +81,36 @@ export class Ring {
   merge(column: Column): number {
     const slot = this.slot(column.bucket);
     if (this.buckets[slot] !== column.bucket) return this.put(column);
-    const { rows, codes } = this;
-    const at = slot * rows;
+    const { base } = column;
     const before = this.bases[slot];
-    for (let nth = 0; nth < column.codes.length; nth++) {
-      const row = column.base + nth;
-      const place = at + modulo(row, rows);
-      const code = column.codes[nth];
-      const known = row >= before && row < before + rows;
-      if (!known || code > codes[place]) codes[place] = code;
-    }
+    const end = base + column.codes.length;
+    // What both know is compared, what only the new one knows is taken.
+    const low = Math.min(Math.max(base, before), end);
+    const high = Math.max(Math.min(end, before + this.rows), low);
+    this.write(slot, column, base, low, false);
+    this.write(slot, column, low, high, true);
+    this.write(slot, column, high, end, false);
     this.bases[slot] = column.base;
     this.bids[slot] = lesser(this.bids[slot], column.bid);
     this.asks[slot] = -lesser(-this.asks[slot], -column.ask);
     this.lasts[slot] = column.last;
     return slot;
+  }
+
+  /** Rows `from` to before `to` of a column, over what stands there, or where they are `larger` alone. */
+  private write(slot: number, { base, codes }: Column, from: number, to: number, larger: boolean): void {
+    const { rows } = this;
+    const mine = this.codes;
+    while (from < to) {
+      const first = modulo(from, rows);
+      const count = Math.min(to - from, rows - first);
+      const place = slot * rows + first;
+      const nth = from - base;
+      if (larger) {
+        for (let at = 0; at < count; at++) if (codes[nth + at] > mine[place + at]) mine[place + at] = codes[nth + at];
+      } else mine.set(codes.subarray(nth, nth + count), place);
+      from += count;
+    }
   }
 
   /** 0 to 255, or NOTHING_KNOWN. */

@@ -19,6 +19,9 @@ export interface Settings {
   low: number;
   high: number;
   autoContrast: boolean;
+  /** Shares of the cells that are seen between which contrast runs by itself; null: as usual. */
+  lowShare: number | null;
+  highShare: number | null;
   dim: number;
   heat: boolean;
   bubbles: boolean;
@@ -54,6 +57,8 @@ export const DEFAULTS: Settings = {
   low: 60,
   high: 170,
   autoContrast: true,
+  lowShare: null,
+  highShare: null,
   dim: 1,
   heat: true,
   bubbles: true,

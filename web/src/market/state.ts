@@ -1,5 +1,6 @@
 /** What the chrome around the pictures shows of a market: changes a few times a second. */
 import { create } from "zustand";
+import { useShallow } from "zustand/react/shallow";
 import type { Rule } from "./alerts";
 import type { Recording } from "./recording";
 import type { Alert, Clock, Opened, OrderTold, Status } from "../wire/messages";
@@ -16,6 +17,14 @@ export interface Listed {
 
 export type Selected =
   | { handle: number | null; orderId: string | null; told: OrderTold | null; askedAt: number };
+
+/** Rows from the lower edge of `low` to the upper edge of `high`. */
+export interface Box {
+  fromMs: number;
+  toMs: number;
+  low: number;
+  high: number;
+}
 
 export interface LiveState {
   markets: Listed[] | null;
@@ -47,6 +56,8 @@ export interface LiveState {
   toasts: Alert[];
   /** Of the market that is replayed. */
   recording: Recording | null;
+  /** A stretch of time and prices that was chosen. */
+  box: Box | null;
   frozen: boolean;
   /** Grows with trades and large orders, a few times a second. */
   turn: number;
@@ -76,6 +87,7 @@ export const NOTHING: LiveState = {
   findingsError: "",
   toasts: [],
   recording: null,
+  box: null,
   frozen: false,
   turn: 0,
   bid: NaN,
@@ -84,6 +96,11 @@ export const NOTHING: LiveState = {
 };
 
 export const useLive = create<LiveState>()(() => NOTHING);
+
+/** Some of it: whoever shows that is drawn again when that changes, not at each frame. */
+export function usePart<K extends keyof LiveState>(...names: K[]): Pick<LiveState, K> {
+  return useLive(useShallow((state) => Object.fromEntries(names.map((name) => [name, state[name]])) as Pick<LiveState, K>));
+}
 
 /** After so long without a frame a live market is stale. */
 export const STALE_MS = 2_000;

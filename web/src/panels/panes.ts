@@ -63,8 +63,11 @@ export function drawDepth(place: Place, log: boolean, pointer: number | null): v
   context.fillText(exact(Math.round(middle), data.priceScale, 2), width / 2, height - 9);
   context.textAlign = "right";
   context.fillText(short(most / 10 ** data.sizeScale), width - 6, 10);
-  if (pointer !== null) told(place, sides, pointer, middle, reach);
+  if (pointer !== null) told(place, sides, pointer, middle, reach, y);
 }
+
+/** Orders of one price that are told one by one. */
+const ORDERS_TOLD = 4;
 
 interface Point {
   price: number;
@@ -81,7 +84,7 @@ function sums(levels: LadderLevel[]): Point[] {
   });
 }
 
-function told(place: Place, sides: Point[][], pointer: number, middle: number, reach: number): void {
+function told(place: Place, sides: Point[][], pointer: number, middle: number, reach: number, y: (sum: number) => number): void {
   const { context, width, height, data, palette } = place;
   const price = middle + ((pointer - width / 2) / (width / 2)) * reach;
   const points = sides[price < middle ? 0 : 1];
@@ -95,6 +98,25 @@ function told(place: Place, sides: Point[][], pointer: number, middle: number, r
   context.fillStyle = palette.text;
   context.textAlign = left ? "right" : "left";
   context.fillText(text, pointer + (left ? -8 : 8), 26);
+  context.fillStyle = palette.dim;
+  const side = price < middle ? 0 : 1;
+  // The step of that price, order by order.
+  const at = width / 2 + ((reached.price - middle) / reach) * (width / 2);
+  let sum = reached.sum - reached.size;
+  for (const { size } of data.queue.get(`${side}:${reached.price}`)?.shown ?? []) {
+    sum += Number(size);
+    line(context, at - 5, y(sum), at + 5, y(sum));
+  }
+  ordersOf(data, side, reached.price).forEach((line, nth) => context.fillText(line, pointer + (left ? -8 : 8), 42 + nth * 15));
+}
+
+/** Orders of a price one by one, front first, as many as fit; what is behind them in one line. */
+export function ordersOf(data: MarketData, side: 0 | 1, price: number): string[] {
+  const queue = data.queue.get(`${side}:${price}`);
+  if (!queue) return [];
+  const told = queue.shown.slice(0, ORDERS_TOLD).map(({ size }, nth) => `${nth + 1}. ${exact(size, data.sizeScale)}`);
+  const more = queue.orders - told.length;
+  return more > 0 ? [...told, `+${more}`] : told;
 }
 
 /** A series below the chart, on its time axis.  `symmetric`: from −most to most. */

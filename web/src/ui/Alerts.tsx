@@ -5,7 +5,7 @@ import { AlertBook, KINDS, nameOf, wordsOf } from "../market/alerts";
 import { address, type Feed } from "../market/feed";
 import { clock } from "../market/numbers";
 import { useSettings } from "../market/settings";
-import { useLive } from "../market/state";
+import { useLive, usePart } from "../market/state";
 import type { Alert } from "../wire/messages";
 
 const ROWS = 150;
@@ -43,7 +43,7 @@ export function show(alert: Alert, feed: Feed, chart: () => Chart | null): void 
 
 export function Alerts({ feed, chart, all }: Props & { all: () => void }) {
   const { sound, set } = useSettings();
-  const { alerts, rules, rulesError, rulesKept, connection } = useLive();
+  const { alerts, rules, rulesError, rulesKept, connection } = usePart("alerts", "rules", "rulesError", "rulesKept", "connection");
   const book = useMemo(() => new AlertBook(address("alerts")), []);
   useEffect(() => {
     if (connection === "open") void book.load();

@@ -9,6 +9,7 @@ import { type Listed, useLive } from "../market/state";
 import { goTo, readAddress, writeAddress } from "./address";
 import { AlertHistory } from "./AlertHistory";
 import { Bookmarks } from "./Bookmarks";
+import { Chosen } from "./Box";
 import { Choices, Help } from "./Dialogs";
 import { Footer } from "./Footer";
 import { Header, useHealth } from "./Header";
@@ -86,6 +87,7 @@ export function App({ feed }: { feed: Feed }) {
       <main>
         <section className="panel chart" aria-label="Heatmap">
           <Stage holder={holder} feed={feed} />
+          <Chosen feed={feed} chart={shown} />
         </section>
         <LowerPane feed={feed} chart={shown} />
         <Ladder feed={feed} />

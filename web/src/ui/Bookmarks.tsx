@@ -1,33 +1,63 @@
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { create } from "zustand";
-import { persist } from "zustand/middleware";
 import type { Chart } from "../heat/chart";
-import type { Feed } from "../market/feed";
+import { address, type Feed } from "../market/feed";
 import { useLive } from "../market/state";
 import { goTo, readAddress, viewAddress } from "./address";
 import { Dialog } from "./Dialogs";
 import { moment } from "./Recordings";
 
-const KEPT = 200;
-
 export interface Bookmark {
   id: number;
   note: string;
-  search: string;
+  /** What stands in the address from the question mark on. */
+  view: string;
   made: string;
 }
 
-/** Kept in this browser; the newest first. */
-export const useBookmarks = create<{ all: Bookmark[]; add: (note: string, search: string) => void; remove: (id: number) => void }>()(
-  persist(
-    (set) => ({
-      all: [],
-      add: (note, search) => set(({ all }) => ({ all: [{ id: Math.max(0, ...all.map(({ id }) => id)) + 1, note, search, made: new Date().toISOString() }, ...all].slice(0, KEPT) })),
-      remove: (id) => set(({ all }) => ({ all: all.filter((each) => each.id !== id) })),
+interface Kept {
+  /** Newest first; null: not asked for yet. */
+  all: Bookmark[] | null;
+  problem: string;
+  load: () => Promise<void>;
+  add: (note: string, view: string) => Promise<void>;
+  remove: (id: number) => Promise<void>;
+}
+
+async function asked(path: string, wish: RequestInit = {}): Promise<Record<string, unknown>> {
+  const answer = await fetch(address(path), wish);
+  const told = (await answer.json().catch(() => ({}))) as Record<string, unknown>;
+  if (!answer.ok) throw new Error(String(told.detail ?? `the server answered ${answer.status}`));
+  return told;
+}
+
+/** Kept by the server, so that they are the same in every browser. */
+export const useBookmarks = create<Kept>()((set) => {
+  const tried = async (task: () => Promise<void>): Promise<void> => {
+    try {
+      await task();
+      set({ problem: "" });
+    } catch (error) {
+      set({ problem: (error as Error).message });
+    }
+  };
+  return {
+    all: null,
+    problem: "",
+    load: () => tried(async () => {
+      const { bookmarks } = await asked("bookmarks");
+      set({ all: bookmarks as Bookmark[] });
     }),
-    { name: "ordertape-bookmarks", version: 1 },
-  ),
-);
+    add: (note, view) => tried(async () => {
+      const made = await asked("bookmarks", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ note, view }) });
+      set(({ all }) => ({ all: [made as unknown as Bookmark, ...(all ?? [])] }));
+    }),
+    remove: (id) => tried(async () => {
+      await asked(`bookmarks/${id}`, { method: "DELETE" });
+      set(({ all }) => ({ all: (all ?? []).filter((each) => each.id !== id) }));
+    }),
+  };
+});
 
 interface Props {
   feed: Feed;
@@ -44,7 +74,8 @@ export function Bookmarks({ open, ...rest }: Props & { open: boolean }) {
 }
 
 function Inside({ feed, chart, close }: Props) {
-  const { all, add, remove } = useBookmarks();
+  const { all, problem, load, add, remove } = useBookmarks();
+  useEffect(() => void load(), [load]);
   const opened = useLive((state) => state.opened);
   const [note, setNote] = useState("");
   return (
@@ -53,16 +84,18 @@ function Inside({ feed, chart, close }: Props) {
         event.preventDefault();
         const shown = chart();
         if (!opened || !shown) return;
-        add(note.trim(), viewAddress(shown.camera, opened));
+        void add(note.trim(), viewAddress(shown.camera, opened));
         setNote("");
       }}>
         <input size={48} maxLength={500} aria-label="Note" placeholder="what is to be seen here" value={note} onChange={(event) => setNote(event.target.value)} />
         <button type="submit" disabled={!opened}>Keep this view</button>
       </form>
-      {!all.length && <p className="empty">Nothing is kept in this browser yet.</p>}
+      {problem && <p role="alert" className="problem">{problem} <button type="button" onClick={() => void load()}>Try again</button></p>}
+      {!all && !problem && <p className="empty">Waiting for the server.</p>}
+      {all?.length === 0 && <p className="empty">Nothing is kept here yet.</p>}
       <ul className="bookmarks">
-        {all.map((each) => {
-          const where = readAddress(each.search);
+        {all?.map((each) => {
+          const where = readAddress(each.view);
           return (
             <li key={each.id}>
               <button type="button" className="bare" onClick={() => {
@@ -70,7 +103,7 @@ function Inside({ feed, chart, close }: Props) {
                 goTo(where, feed, chart);
               }}>{each.note || "without a note"}</button>
               <span>{where.symbol} · {where.exchange}, to {moment(where.to ?? each.made)} UTC</span>
-              <button type="button" aria-label={`Delete: ${each.note || moment(each.made)}`} onClick={() => remove(each.id)}>Delete</button>
+              <button type="button" aria-label={`Delete: ${each.note || moment(each.made)}`} onClick={() => void remove(each.id)}>Delete</button>
             </li>
           );
         })}

@@ -46,6 +46,7 @@ export function Help({ open, close }: { open: boolean; close: () => void }) {
             <div><dt><kbd>drag</kbd></dt><dd>pan; on an axis: stretch it</dd></div>
             <div><dt><kbd>Shift drag</kbd></dt><dd>zoom to a box; Ctrl+Z goes back</dd></div>
             <div><dt><kbd>wheel</kbd></dt><dd>zoom time; with Ctrl or on the axis: prices</dd></div>
+            <div><dt><kbd>Alt+drag</kbd></dt><dd>choose a stretch: measure it, take it along, replay it</dd></div>
             <div><dt><kbd>click</kbd></dt><dd>choose a large order; with Shift: keep the crosshair</dd></div>
             <div><dt><kbd>double click</kbd></dt><dd>on an axis: reset it</dd></div>
           </dl>
@@ -94,7 +95,7 @@ async function copyAddress(chart: () => Chart | null): Promise<void> {
   if (opened && shown) await navigator.clipboard?.writeText(new URL(viewAddress(shown.camera, opened), location.href).href);
 }
 
-function nameOf(feed: Feed): string {
+export function nameOf(feed: Feed): string {
   const { exchange, symbol } = feed.wish ?? { exchange: "ordertape", symbol: "" };
   return `${exchange}-${symbol}`.replace(/[^A-Za-z0-9-]+/g, "-");
 }
@@ -104,7 +105,7 @@ async function save(chart: () => Chart | null, feed: Feed): Promise<void> {
   if (picture) download(picture, `${nameOf(feed)}.png`);
 }
 
-function download(blob: Blob, name: string): void {
+export function download(blob: Blob, name: string): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;

@@ -4,7 +4,7 @@ import { rowOf } from "../heat/marks";
 import { awayWithin, HONEST, isIceberg, NAMES, partsOf, peaksOf, wordsOf } from "../market/findings";
 import type { Feed } from "../market/feed";
 import { clock } from "../market/numbers";
-import { useLive } from "../market/state";
+import { useLive, usePart } from "../market/state";
 import type { Finding } from "../wire/messages";
 
 const ROWS = 150;
@@ -26,7 +26,7 @@ export function centre(finding: Finding, feed: Feed, shown: Chart | null): void 
 }
 
 export function Findings({ feed, chart }: Props) {
-  const { opened, finding: chosen, findingsError } = useLive();
+  const { opened, finding: chosen, findingsError } = usePart("opened", "finding", "findingsError");
   const [kind, setKind] = useState("");
   const [least, setLeast] = useState("0");
   const now = feed.data.t_us / 1000;

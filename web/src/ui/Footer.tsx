@@ -2,7 +2,7 @@ import { useState } from "react";
 import type { Chart } from "../heat/chart";
 import type { Feed } from "../market/feed";
 import { bytes, clock, span } from "../market/numbers";
-import { useLive } from "../market/state";
+import { useLive, usePart } from "../market/state";
 import { Icon } from "./icons";
 import { live, pause } from "./keys";
 import { Overview } from "./Panels";
@@ -10,7 +10,7 @@ import { Overview } from "./Panels";
 const SPEEDS = [0.1, 0.5, 1, 2, 5, 10, 50, 100, 1000];
 
 export function Footer({ feed, chart }: { feed: Feed; chart: () => Chart | null }) {
-  const { opened, clock: replayed, frozen } = useLive();
+  const { opened, clock: replayed, frozen } = usePart("opened", "clock", "frozen");
   const replay = opened?.source === "replay";
   const playing = replay ? replayed?.playing === true : !frozen;
   return (
@@ -56,7 +56,7 @@ function Seek({ feed, replay, speed }: { feed: Feed; replay: boolean; speed: num
 }
 
 function Meter() {
-  const { status, meter, lag } = useLive();
+  const { status, meter, lag } = usePart("status", "meter", "lag");
   const rows: [string, string, string][] = [
     ["events/s", status?.events_per_second?.toFixed(0) ?? "–", "Events of the market, mean of five seconds"],
     ["venue → us", status?.latency_ms == null ? "–" : span(status.latency_ms), "Median, by the venue's clock"],

@@ -4,7 +4,7 @@ import { MAPS } from "../heat/colours";
 import type { Feed } from "../market/feed";
 import { span } from "../market/numbers";
 import { useSettings } from "../market/settings";
-import { type Health, healthOf, useLive } from "../market/state";
+import { type Health, healthOf, useLive, usePart } from "../market/state";
 import { Contrast } from "./Contrast";
 import { Icon } from "./icons";
 import { groupText, live } from "./keys";
@@ -28,9 +28,10 @@ export function useHealth(): { health: Health; age: number } {
     const timer = setInterval(() => setNow(Date.now()), 500);
     return () => clearInterval(timer);
   }, []);
-  const state = useLive();
-  const at = Math.max(now, state.heardAt);
-  return { health: healthOf(state, at), age: state.heardAt ? at - state.heardAt : 0 };
+  // Each frame changes when something was heard; only what comes of it is told on.
+  const health = useLive((state) => healthOf(state, Math.max(now, state.heardAt)));
+  const { heardAt } = useLive.getState();
+  return { health, age: heardAt ? Math.max(0, now - heardAt) : 0 };
 }
 
 export function Badge() {
@@ -51,7 +52,7 @@ export function Badge() {
 }
 
 export function Header({ feed, chart, show }: { feed: Feed; chart: () => Chart | null; show: (screen: Screen) => void }) {
-  const { markets, opened } = useLive();
+  const { markets, opened } = usePart("markets", "opened");
   const settings = useSettings();
   const chosen = feed.wish ? `${feed.wish.exchange}|${feed.wish.symbol}` : "";
   return (

@@ -4,7 +4,7 @@ import { palette } from "../heat/palette";
 import type { Feed } from "../market/feed";
 import { exact, short, span } from "../market/numbers";
 import { PANES, type Pane, useSettings } from "../market/settings";
-import { useLive } from "../market/state";
+import { useLive, usePart } from "../market/state";
 import { drawLadder, type Hit } from "../panels/ladder";
 import { drawOverview, drawRecording, reach } from "../panels/overview";
 import { drawDepth, drawSeries } from "../panels/panes";
@@ -14,7 +14,7 @@ import { useHealth } from "./Header";
 /** What a panel says instead of, or over, its picture. */
 export function State({ feed }: { feed: Feed }) {
   const { health, age } = useHealth();
-  const { refused, marketsError, status, markets, connection } = useLive();
+  const { refused, marketsError, status, markets, connection } = usePart("refused", "marketsError", "status", "markets", "connection");
   const retry = (
     <button type="button" onClick={() => {
       void feed.list();
@@ -75,7 +75,7 @@ export function Ladder({ feed }: { feed: Feed }) {
     const { offsetX: x, offsetY: y } = event.nativeEvent;
     return hits.current.find((hit) => x >= hit.x0 && x < hit.x1 && y >= hit.y0 && y < hit.y1);
   };
-  const { opened } = useLive();
+  const { opened } = usePart("opened");
   return (
     <section className="panel ladder" aria-label="Ladder">
       <h2>Ladder<small>{opened ? `${opened.symbol}, exact` : ""}</small></h2>
@@ -106,7 +106,7 @@ export function Ladder({ feed }: { feed: Feed }) {
 
 /** The touch in words, for those who don't see the canvas. */
 function BestPrices({ feed }: { feed: Feed }) {
-  const { bid, ask } = useLive();
+  const { bid, ask } = usePart("bid", "ask");
   const { data } = feed;
   const say = (price: number): string => (Number.isNaN(price) ? "none" : exact(price, data.priceScale));
   return <p className="hidden">Best bid {say(bid)}, best ask {say(ask)}.</p>;

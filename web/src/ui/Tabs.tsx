@@ -5,7 +5,7 @@ import type { LargeOrder } from "../market/data";
 import type { Feed } from "../market/feed";
 import { clock, exact, span } from "../market/numbers";
 import { TABS, type Tab, useSettings } from "../market/settings";
-import { useLive } from "../market/state";
+import { useLive, usePart } from "../market/state";
 import { Alerts } from "./Alerts";
 import { Findings } from "./Findings";
 import { Metrics } from "./Metrics";
@@ -75,7 +75,7 @@ export function fateOf(order: LargeOrder): string {
 }
 
 function LargeOrders({ feed, chart }: Props) {
-  const { opened, selected } = useLive();
+  const { opened, selected } = usePart("opened", "selected");
   const orders = [...feed.data.large.values()].reverse().slice(0, ROWS);
   const threshold = opened ? exact(opened.large, opened.size_scale) : "";
   if (!orders.length) return <><Threshold feed={feed} /><Empty>No large order yet{threshold && `: ${threshold} or more`}.</Empty></>;
@@ -164,7 +164,7 @@ function Trades({ feed }: { feed: Feed }) {
 }
 
 function Order({ feed, chart }: Props) {
-  const { selected } = useLive();
+  const { selected } = usePart("selected");
   if (!selected) return <Empty>No order chosen. Click a large order in the chart, or a segment of a queue in the ladder.</Empty>;
   const told = selected.told;
   const known = selected.orderId === null ? undefined : feed.data.large.get(selected.orderId)?.told;

@@ -2,8 +2,9 @@
 import type { Camera } from "../heat/camera";
 import type { Chart } from "../heat/chart";
 import type { Feed } from "../market/feed";
-import { useLive } from "../market/state";
+import { type Box, useLive } from "../market/state";
 import type { Opened } from "../wire/messages";
+import type { OpenWish } from "../worker/protocol";
 
 export interface Address {
   exchange?: string;
@@ -17,6 +18,8 @@ export interface Address {
   /** Rows of prices. */
   low?: number;
   high?: number;
+  /** The stretch is played, not only shown. */
+  clip?: boolean;
 }
 
 function time(text: string | null): string | undefined {
@@ -38,6 +41,7 @@ export function readAddress(search: string): Address {
     group: group > 0 ? group : undefined,
     at: time(found.get("at")) && found.get("at")!,
     ...(from && to && from < to ? { from, to } : {}),
+    ...(from && to && from < to && found.get("clip") === "1" ? { clip: true } : {}),
     ...(low !== undefined && high !== undefined && low < high ? { low, high } : {}),
   };
 }
@@ -48,7 +52,7 @@ export function writeAddress(search: string, opened: Opened): string {
   next.set("symbol", opened.symbol);
   next.set("group", String(opened.group));
   // A stretch of time is said where somebody asks for it, and is not followed by what comes.
-  for (const name of ["from", "to", "low", "high"]) next.delete(name);
+  for (const name of ["from", "to", "low", "high", "clip"]) next.delete(name);
   if (opened.source === "live") next.delete("at");
   return `?${next}`;
 }
@@ -63,6 +67,36 @@ export function viewAddress(camera: Camera, opened: Opened): string {
   return `?${next}`;
 }
 
+/** Of a chosen stretch, which is played where `clip`. */
+export function boxAddress(box: Box, opened: Opened, clip: boolean): string {
+  const next = new URLSearchParams(writeAddress("", opened));
+  next.set("from", new Date(box.fromMs).toISOString());
+  next.set("to", new Date(box.toMs).toISOString());
+  next.set("low", String(box.low));
+  next.set("high", String(box.high));
+  if (clip) next.set("clip", "1");
+  return `?${next}`;
+}
+
+/** Opens a market where a stretch begins, plays it, and stands at its end. */
+export function playClip(feed: Feed, wish: OpenWish, toMs: number): void {
+  const { opened: before, clock: stale } = useLive.getState();
+  const { at } = wish;
+  feed.open(wish);
+  let playing = false;
+  const end = useLive.subscribe(({ opened, clock }) => {
+    if (feed.wish?.source !== "replay" || feed.wish.at !== at) return end();
+    if (opened === before || opened?.source !== "replay" || !clock || clock === stale) return;
+    if (!playing) {
+      playing = true;
+      feed.send({ op: "play", speed: 1 });
+    } else if (Date.parse(clock.t) >= toMs) {
+      end();
+      feed.send({ op: "stop" });
+    }
+  });
+}
+
 /** Opens what an address says: a stretch of time as a replay that stands at its end. */
 export function goTo(where: Address, feed: Feed, chart: () => Chart | null): void {
   const { exchange, symbol, group, from, to, low, high } = where;
@@ -72,6 +106,10 @@ export function goTo(where: Address, feed: Feed, chart: () => Chart | null): voi
     return;
   }
   const before = useLive.getState().opened;
+  if (where.clip) {
+    playClip(feed, { source: "replay", exchange, symbol, group, at: from }, Date.parse(to));
+    return;
+  }
   feed.open({ source: "replay", exchange, symbol, group, at: to });
   const end = useLive.subscribe((state) => {
     if (state.opened === before || state.opened?.source !== "replay" || state.heardAt === 0) return;

@@ -112,7 +112,10 @@ export const ACTS: Act[] = [
   { keys: "/", does: "alerts that fired, to be searched", group: "View", match: (event) => event.key === "/", act: ({ show }) => show("alerts") },
   { keys: "G", does: "go to a time", group: "Replay", match: key("g"), act: () => document.querySelector<HTMLInputElement>(".seek input")?.focus() },
   { keys: "?", does: "this help", group: "View", match: (event) => event.key === "?", act: ({ show }) => show("help") },
-  { keys: "Esc", does: "deselect", group: "View", match: key("Escape"), act: ({ feed }) => feed.select(null) },
+  { keys: "Esc", does: "deselect", group: "View", match: key("Escape"), act: ({ feed }) => {
+    useLive.setState({ box: null });
+    feed.select(null);
+  } },
 ];
 
 export function pause(feed: Feed): void {

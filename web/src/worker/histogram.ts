@@ -9,6 +9,9 @@ export interface Window {
   toBucket: number;
   fromRow: number;
   toRow: number;
+  /** Shares of the cells between which contrast shall run; null: as usual. */
+  lowShare?: number | null;
+  highShare?: number | null;
 }
 
 const LOWER = 0.15;
@@ -41,9 +44,9 @@ export function contrastOf(pyramid: Pyramid, window: Window): [number, number] |
     }
   }
   if (count < 50) return null;
-  const lower = window.toRow - window.fromRow > 400 ? LOWER_FAR : LOWER;
+  const lower = window.lowShare ?? (window.toRow - window.fromRow > 400 ? LOWER_FAR : LOWER);
   const low = quantile(bins, count * lower);
-  return [low, Math.max(low + 12, quantile(bins, count * UPPER))];
+  return [low, Math.max(low + 12, quantile(bins, count * (window.highShare ?? UPPER)))];
 }
 
 function quantile(bins: Uint32Array, wanted: number): number {

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from ordertape.api.routes import (
     alerts,
     analysis,
+    bookmarks,
     findings,
     gaps,
     heatmap,
@@ -30,5 +31,5 @@ for part in (streams, orders, snapshots, statistics, gaps, live):
 page_router = APIRouter(prefix=_ROOT)
 page_router.include_router(page.router, prefix="/page")
 page_router.include_router(heatmap.router, prefix="/heatmap")
-for part in (alerts, findings, analysis, lifecycles):
+for part in (alerts, bookmarks, findings, analysis, lifecycles):
     page_router.include_router(part.router)

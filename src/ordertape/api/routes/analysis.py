@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
@@ -31,8 +31,10 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["analysis"])
 HOUR_NS = 3_600 * NS_PER_SECOND
-NAMES = tuple(FITS)
-FitName = Path(description="one of those that /metrics lists")
+FitName = Annotated[
+    str,
+    Path(description="one of those that /metrics lists", json_schema_extra={"enum": [*FITS]}),
+]
 
 
 @router.get(
@@ -100,7 +102,7 @@ async def analysis(
 async def fit(
     request: Request,
     api: TheApi,
-    name: Annotated[Literal[NAMES], FitName],  # type: ignore[valid-type]  # made of the table
+    name: FitName,
     exchange: Exchange,
     symbol: Symbol,
     start_time: StartTime = None,

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import gzip
-import math
 from decimal import Decimal
-from typing import Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from ordertape.api.answers import exact
-from ordertape.api.context import Api, Exchange, Meant, Symbol, TheApi
-from ordertape.api.query import EndTime, StartTime, period
+from ordertape.api.context import Exchange, Symbol, TheApi
+from ordertape.api.past import find_tile
+from ordertape.api.query import WRITTEN_SHORT, EndTime, StartTime, period
 from ordertape.api.work import Leave
-from ordertape.errors import SettingRefused
+from ordertape.errors import SettingRefused, UnknownMarket
+from ordertape.filters import Filters
+from ordertape.models import iso_from_ns
 from ordertape.page.heat import BUCKET_NS
-from ordertape.page.tiles import TILE_COLUMNS, TileWish, make_tile, pack_tile
-from ordertape.times import LAST_NS, parse_time
+from ordertape.page.tiles import TILE_COLUMNS
+from ordertape.tape.exports import Box, export_csv, export_parquet
+from ordertape.times import LAST_NS
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["heatmap"])
 FOR_EVER = "private, max-age=31536000, immutable"
 ASK_AGAIN = "private, no-cache"
+Price = Annotated[
+    Decimal | None, Query(**WRITTEN_SHORT, description="exact to the last digit, with it")
+]
 
 
 @router.get(
@@ -58,7 +66,7 @@ async def tile(
         raise SettingRefused(f"index: expected at most {last} at lod {lod}, found {index}")
     meant = api.find(exchange, symbol)
     body, etag, over = await api.work.run(
-        request, lambda leave: _tile(api, meant, (lod, index, group), min_size, leave)
+        request, lambda leave: find_tile(api, meant, (lod, index, group), min_size, leave)
     )
     headers = {
         "ETag": etag,
@@ -75,41 +83,50 @@ async def tile(
     return Response(body, media_type="application/octet-stream", headers=headers)
 
 
-def _tile(
-    api: Api, meant: Meant, asked: tuple[int, int, int], min_size: Decimal | None, leave: Leave
-) -> tuple[bytes, str, bool]:
-    """Blocking work: (gzipped body, ETag, whether it never changes)."""
-    lookup = api.lookup(meant)
-    seq = lookup.last_seq()
-    newest = lookup.events(seq, seq)
-    until = newest[-1].last_ts_recv + 1 if newest else 0
-    scales = (newest[-1].price_scale, newest[-1].size_scale) if newest else (0, 0)
-    least = 0 if min_size is None else math.ceil(min_size.scaleb(scales[1]))
-    if least >= 2**63:
-        raise SettingRefused(f"min_size: expected a size that can rest, found {min_size}")
-    wish = TileWish(*asked, least, scales)
-    over = until > wish.end
-    key = (meant.folder.root, wish)
-    kept = api.tiles[wish.level].get(key) if over else None
-    if kept is not None:
-        return *kept, True
-    gaps = [
-        (parse_time(gap["from"]), None if gap["to"] is None else parse_time(gap["to"]))
-        for gap in api.history(meant).gaps(wish.begin, wish.end)
-    ]
-    made = make_tile(
-        meant.folder.data,
-        meant.exchange,
-        meant.symbol,
-        wish,
-        gaps=gaps,
-        until=until,
-        leave=leave,
-    )
-    packed = pack_tile(made)
-    if over:
-        api.tiles[wish.level].put(key, packed)
-    return *packed, over
+@router.get(
+    "/{exchange}/{symbol:path}/box",
+    summary="The events of a stretch of time and prices as a file",
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"text/csv": {}, "application/vnd.apache.parquet": {}},
+            "description": "the columns of `ordertape export`",
+        },
+    },
+)
+async def box(
+    request: Request,
+    api: TheApi,
+    exchange: Exchange,
+    symbol: Symbol,
+    start_time: StartTime = None,
+    end_time: EndTime = None,
+    min_price: Price = None,
+    max_price: Price = None,
+    form: Annotated[
+        Literal["csv", "parquet"], Query(alias="format", description="of the file")
+    ] = "csv",
+) -> Response:
+    start, end = period(start_time, end_time)
+    if start is None or end is None:
+        raise SettingRefused("expected start_time and end_time")
+    meant = api.find(exchange, symbol)
+    meant.folder.require()
+    filters = Filters(min_price=min_price, max_price=max_price)
+
+    def read(leave: Leave) -> tuple[str, bytes]:
+        market = meant.folder.data, meant.exchange, meant.symbol
+        wanted = Box(*market, iso_from_ns(start), iso_from_ns(end), leave, filters)
+        with TemporaryDirectory(prefix="ordertape-box-") as folder:
+            paths = (export_csv if form == "csv" else export_parquet)(wanted, folder)
+            if not paths:
+                raise UnknownMarket(f"{meant.exchange} {meant.symbol}: no event lies there")
+            return paths[0].name, paths[0].read_bytes()
+
+    name, content = await api.work.run(request, read)
+    kind = "text/csv" if form == "csv" else "application/vnd.apache.parquet"
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+    return Response(content, media_type=kind, headers=headers)
 
 
 @router.get(

@@ -22,6 +22,7 @@ WEBSOCKET: Final = "WEBSOCKET"
 _LEVEL3: Final = "/api/v1/orderbook-heatmap/level3"
 _PAGE: Final = "/api/v1/orderbook-heatmap/page/ws"
 _ALERTS: Final = "/api/v1/orderbook-heatmap/alerts"
+_BOOKMARKS: Final = "/api/v1/orderbook-heatmap/bookmarks"
 _FINDINGS: Final = "/api/v1/orderbook-heatmap/findings"
 _LARGE: Final = "/api/v1/orderbook-heatmap/large-orders"
 _HEATMAP: Final = "/api/v1/orderbook-heatmap/heatmap"
@@ -53,6 +54,10 @@ ROUTES: Final[dict[tuple[str, str], Needed]] = {
     ("DELETE", f"{_ALERTS}/rules/{{rule}}"): "control",
     ("GET", f"{_FINDINGS}/{{exchange}}/{{symbol:path}}"): "read",
     ("GET", f"{_LARGE}/{{exchange}}/{{symbol:path}}"): "read",
+    ("GET", _BOOKMARKS): "read",
+    ("POST", _BOOKMARKS): "control",
+    ("DELETE", f"{_BOOKMARKS}/{{bookmark}}"): "control",
+    ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/box"): "read",
     ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/overview"): "read",
     ("GET", f"{_HEATMAP}/{{exchange}}/{{symbol:path}}/tile"): "read",
     ("GET", f"{_ANALYSIS}/{{exchange}}/{{symbol:path}}"): "read",
