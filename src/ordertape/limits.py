@@ -61,8 +61,9 @@ cold_footer_bytes_max: Final = 256 * 2**20
 cold_pause_s: Final = 60
 """Between two looks of the keeper for files that became old enough to be cold.  Policy: one file a
 round while there are some."""
-lives_row_group_rows: Final = 65_536
-"""Lives of orders in one row group of a file beside the archive."""
+lives_row_group_rows: Final = 16_384
+"""Lives of orders in one row group of a file beside the archive: they and what they are encoded
+into take ten megabytes of the keeper, and four times as much takes forty."""
 lives_rows_kept: Final = 200_000
 """Lives told since the archive's last file that the server keeps in mind, of one market.  Policy:
 the oldest are dropped, and read from the tape again where they are asked for."""
