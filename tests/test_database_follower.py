@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ordertape.database.service import copy_tape
 from ordertape.errors import DatabaseUnavailable, MarketBusy, TapeDiffers
 from ordertape.events import EventKind, Flag
 from ordertape.models import L3Order
+from ordertape.roles.keeper import prune
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
@@ -243,6 +245,35 @@ async def test_gaps_arrive_as_they_begin_and_as_they_are_healed(
     assert connection.execute("SELECT simulated FROM markets").fetchall() == [(True,)]
     rows = connection.execute(query).fetchall()
     assert rows == [(START, START + 5, "it rained", clear.first_seq, True)]
+
+
+@pytest.mark.parametrize("copied", [0, 70])
+async def test_what_the_tape_let_go_before_it_was_copied_is_a_gap(
+    copied: int, folder: MarketFolder, database: Address, connection: psycopg.Connection
+) -> None:
+    market = Market()
+    write_journal(folder, market.messages(70))
+    before = market.now
+    if copied:
+        copied = follow(folder, database)
+    with JournalWriter(folder, book=market.book) as journal:
+        for batch in market.messages(300, clear_every=200):
+            journal.append(batch)
+    with closing(Archiver(folder, file_rows_max=100)) as archiver:
+        archiver.finish()
+    wanted = on_tape(folder)
+    gone = prune(folder, 1)
+    assert copied < gone < len(wanted)
+    assert follow(folder, database) == len(wanted) - gone
+    assert await in_database(folder, database) == wanted[:copied] + wanted[gone:]
+    query = "SELECT missing_from, missing_to, from_ns, to_ns, reason FROM level3_gaps"
+    [(missing_from, missing_to, from_ns, to_ns, reason)] = connection.execute(query).fetchall()
+    assert (missing_from, missing_to) == (copied + 1, gone)
+    assert reason == f"the tape let go of events {copied + 1} to {gone} before they were copied"
+    assert (before if copied else 0) < from_ns <= to_ns
+    async with L3Repository(address=database) as repository:
+        rebuilt = await repository.rebuild_orderbook(folder.exchange, folder.symbol)
+    assert_same_book(rebuilt, market.book)
 
 
 async def test_whole_books_arrive_from_clears_and_snapshots(

@@ -10,6 +10,7 @@ from ordertape import limits
 from ordertape.lifecycles.files import stored_lives
 from ordertape.roles.children import Child
 from ordertape.roles.keeper import Keeper, prune
+from ordertape.roles.logs import configure_logs
 from ordertape.tape.archive import Archiver
 from ordertape.tape.archive_files import list_files
 from ordertape.tape.folder import MarketFolder
@@ -143,6 +144,31 @@ def test_archiving_and_recording_go_on_after_forgetting(tmp_path: Path) -> None:
     archiver.close()
     assert verify(tmp_path, "bitfinex", "A/B").equal
     assert rebuild(tmp_path, "bitfinex", "A/B").digest() == market.book.digest()
+
+
+def test_what_a_follower_has_not_read_is_kept_until_the_archive_is_far_too_large(
+    tmp_path: Path,
+) -> None:
+    configure_logs(tmp_path / "logs", console=False)
+    folder, _ = archived(tmp_path / "data")
+    before = list_files(folder.archive)
+    enough = size_of(folder) // 3
+    assert prune(folder, enough, lambda: 0) == 0
+    assert prune(folder, enough, lambda: before[1].last_seq) == before[1].last_seq
+    assert list_files(folder.archive) == before[2:]
+    gone = prune(folder, 1, lambda: before[2].last_seq)
+    assert gone == before[-2].last_seq - before[1].last_seq
+    [told] = (tmp_path / "logs" / "app.log").read_text().splitlines()
+    assert f"first_seq={before[3].first_seq} last_seq={before[-2].last_seq}" in told
+
+
+def test_books_that_a_crash_left_before_the_oldest_file_are_no_gap(tmp_path: Path) -> None:
+    folder, _ = archived(tmp_path)
+    list_files(folder.archive)[0].path.unlink()
+    assert verify(tmp_path, "bitfinex", "A/B").gaps == 1
+    assert prune(folder, limits.demo_archive_bytes_max) == 0
+    report = verify(tmp_path, "bitfinex", "A/B")
+    assert (report.equal, report.gaps) == (True, 0)
 
 
 def test_a_small_archive_is_left_alone(tmp_path: Path) -> None:

@@ -272,6 +272,25 @@ def test_an_archiver_that_died_is_taken_over(folder: MarketFolder) -> None:
     assert verify(folder.data, "demo", "X/Y").equal
 
 
+def test_a_step_takes_so_much_at_most_and_the_next_goes_on(
+    folder: MarketFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = list(Market().messages(300, clear_every=90))
+    write_journal(folder, batches, segment_bytes=8192)
+    largest = max(sum(batch.counts()) for batch in batches)
+    monkeypatch.setattr("ordertape.limits.archive_step_events", 20)
+    with closing(Archiver(folder, **SMALL)) as archiver:
+        steps = [archiver.step()]
+        assert archiver.behind
+        while archiver.behind:
+            steps.append(archiver.step())
+        assert max(steps) < 20 + largest
+        assert sum(steps) == batches[-1].last_seq
+        assert archiver.finish() == 0
+    assert rows_of(reader(folder).batches()) == rows_of(batches)
+    assert verify(folder.data, "demo", "X/Y").equal
+
+
 def test_damage_in_the_journal_is_a_gap_of_the_archive(folder: MarketFolder) -> None:
     market = Market()
     batches = []

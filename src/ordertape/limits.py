@@ -36,6 +36,10 @@ archive_file_rows_max: Final = 1_000_000
 """A file closes here or at the end of the day (UTC).  Policy: close and begin the next."""
 archive_row_group_rows: Final = 131_072
 """Rows a Parquet row group holds: what a reader decodes at once."""
+archive_step_events: Final = 50_000
+"""Events that one look at a journal takes: half a second where each has a frame of its own.
+Policy: other markets have their turn, then the next look follows at once.
+"""
 archive_waiting_batches_max: Final = 512
 """Batches of events, of a row or two each in a quiet market, that wait for a row group in memory.
 Policy: they are laid into a temporary file without a name beside the archive."""
@@ -43,6 +47,9 @@ archive_waiting_marks_max: Final = 64
 """Marks that wait in memory for the end of a file.  Policy: as batches of events."""
 demo_archive_bytes_max: Final = 256 * 2**20
 """The archive of a demonstration's market.  Policy: the oldest files are dropped."""
+demo_archive_held_factor: Final = 4
+"""So many times as large it grows while PostgreSQL, the lives of orders or the findings have not
+come by its oldest files yet.  Policy: those are dropped too, a gap in PostgreSQL tells which."""
 archive_files_known: Final = 512
 """Files of archives whose metadata and row groups stay in mind.  Policy: the least used is read
 again."""
@@ -54,8 +61,9 @@ cold_footer_bytes_max: Final = 256 * 2**20
 cold_pause_s: Final = 60
 """Between two looks of the keeper for files that became old enough to be cold.  Policy: one file a
 round while there are some."""
-lives_row_group_rows: Final = 65_536
-"""Lives of orders in one row group of a file beside the archive."""
+lives_row_group_rows: Final = 16_384
+"""Lives of orders in one row group of a file beside the archive: they and what they are encoded
+into take ten megabytes of the keeper, and four times as much takes forty."""
 lives_rows_kept: Final = 200_000
 """Lives told since the archive's last file that the server keeps in mind, of one market.  Policy:
 the oldest are dropped, and read from the tape again where they are asked for."""

@@ -6,7 +6,8 @@ import random
 import signal
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def crash_at(server: InstalledServer, template: Template, case: str, seed: int) 
     recorded."""
     dice = random.Random(f"{case} {seed}")
     schema = f"crash_{next(_schemas)}"
-    with tempfile.TemporaryDirectory(prefix="ordertape-crash-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ordertape-crash-") as folder, _ending(template):
         data = Path(folder) / "data"
         recording = Recording(data, seed)
         environment = {
@@ -66,7 +67,7 @@ def crash_at(server: InstalledServer, template: Template, case: str, seed: int) 
             if case == FORGETTING:
                 _simulated(recording)
             victim = template.start("support.keeping", options, {**environment, **asked})
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while victim.status is None and time.monotonic() < deadline:
                 if recording.last_seq < 2_000:
                     recording.write(journal, dice.randint(1, 60))
@@ -79,7 +80,9 @@ def crash_at(server: InstalledServer, template: Template, case: str, seed: int) 
                 return [f"{case} was not met: {victim.ending()}"]
             again = template.start("support.keeping", options, environment)
             recording.write(journal, dice.randint(1, 60))
-            wait_for(lambda: _copied(server, schema) >= recording.last_seq, "every event", 60, 0.02)
+            wait_for(
+                lambda: _copied(server, schema) >= recording.last_seq, "every event", 180, 0.02
+            )
         if again.stop() != 0:
             return [f"the keeper after {case}: {again.ending()}"]
         if case == FORGETTING:
@@ -89,6 +92,15 @@ def crash_at(server: InstalledServer, template: Template, case: str, seed: int) 
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
     return wrong
+
+
+@contextmanager
+def _ending(template: Template) -> Iterator[None]:
+    """Nothing writes into the folder of a try that is over, whatever came of it."""
+    try:
+        yield
+    finally:
+        template.end()
 
 
 def _copied(server: InstalledServer, schema: str) -> int:

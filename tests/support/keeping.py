@@ -13,6 +13,13 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    for name, value in {**QUICK, "database_maintenance_ms": 60, "database_batch_rows": 120}.items():
+    given = {
+        "database_maintenance_ms": 60,
+        "database_batch_rows": 120,
+        "lives_pause_ms": 20,
+        # Files of a try are small beside their books: nothing is let go unread all the same.
+        "demo_archive_held_factor": 1_000,
+    }
+    for name, value in {**QUICK, **given}.items():
         setattr(limits, name, value)
     return keeper.main(arguments)

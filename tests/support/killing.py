@@ -138,7 +138,7 @@ def attempt_place(case: str, seed: int) -> list[str]:
     if case == "collector.stopping":
         arena.wait_live(collector, events=20)
         collector.kill(signal.SIGTERM)
-    wait_for(lambda: victim.status is not None or other.status is not None, f"{case} is met", 20)
+    wait_for(lambda: victim.status is not None or other.status is not None, f"{case} is met", 120)
     if victim.status != -signal.SIGKILL:
         ended = victim if victim.status is not None else other
         return [f"{case} was not met: {ended.ending()}"]

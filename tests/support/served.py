@@ -184,7 +184,7 @@ def exact_tape(data: Path) -> None:
 
 
 @contextmanager
-def serve(folder: Path, database: dict[str, str], rate: int = 500) -> Iterator[Served]:
+def serve(folder: Path, database: dict[str, str], rate: int = 200) -> Iterator[Served]:
     """The whole server; its Bitfinex is a simulated one with three pairs.
 
     ``database``: the environment that says where it is; DATABASE_URL is empty for the embedded.

@@ -33,7 +33,7 @@ def die_at(case: str, seed: int) -> list[str]:
         victim.wait_up()
         world.wait_live(events=dice.randint(1, 50))
         victim.send(signal.SIGTERM)
-    wait_for(lambda: victim.process.poll() is not None, f"{case} is met", 60)
+    wait_for(lambda: victim.process.poll() is not None, f"{case} is met", 120)
     if victim.process.returncode != -signal.SIGKILL:
         return [f"{case} was not met: {victim.words()}"]
     wrong = _left(victim)

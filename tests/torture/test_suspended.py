@@ -8,7 +8,7 @@ from support.faults import attempt_suspended
 from support.figures import percentiles
 from support.tries import run_tries
 
-COUNTS = {"6 s": 20, "30 s": 10, "120 s": 5}
+COUNTS = {"6 s": 30, "30 s": 15, "120 s": 5}
 """Silence is told after 5 s."""
 
 

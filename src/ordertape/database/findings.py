@@ -125,6 +125,8 @@ class FindingsFollower:
         assert begun is not None
         self._seq = int(begun[0])
         self._way = FindingsWalk(folder, self._seq)
+        self.passed = self._seq
+        """What was found up to this event is stored."""
 
     def close(self) -> None:
         self._way.close()
@@ -139,6 +141,7 @@ class FindingsFollower:
             # What is not durable may be cut off the tape and be written anew with other events.
             self._way.make_durable()
             stored = self._save(found, here)
+        self.passed = here
         return stored if more or found else None
 
     def _save(self, found: Sequence[Finding], seq: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -37,10 +38,11 @@ from ordertape.database.thinning import part_rows
 from ordertape.errors import DatabaseUnavailable, MarketBusy, TapeDiffers
 from ordertape.events import EventKind, Flag
 from ordertape.measures import Delays
-from ordertape.tape.archive_files import list_files
+from ordertape.tape.archive_files import list_files, load_codecs
+from ordertape.tape.bases import list_bases, read_base
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.joined import joined
-from ordertape.tape.marks import Mark
+from ordertape.tape.marks import Mark, gap_mark
 from ordertape.tape.reader import Item, Tail, TapeReader
 from ordertape.tape.snapshot import Snapshot
 
@@ -112,6 +114,7 @@ class MarketFollower:
         self._waiting: list[Item] = []
         self._waiting_rows = self._apart = 0
         self._waiting_since = 0.0
+        self._next_seq = self.cursor.seq + 1
         self.rows_max: int | None = None
         """Events in one transaction, fewer than the limit says; replaced by who counts the time."""
         self._era_rows: list[EventBatch] = []
@@ -228,8 +231,38 @@ class MarketFollower:
             self._wait(item)
         return False
 
+    def _let_go(self, batch: EventBatch) -> list[Item]:
+        """Where events before a batch are neither on the tape any more nor told to be missing: that
+        they are, and the book that a tape begins with which was cut on purpose."""
+        first, self._next_seq = self._next_seq, batch.last_seq + 1
+        if batch.first_seq <= first:
+            return []
+        last, era, since = batch.first_seq - 1, self.cursor.era, batch[0]["ts_recv"]
+        found: list[Item] = []
+        for base in list_bases(self.folder.archive):
+            if base.seq == last:
+                book = read_base(base, load_codecs(self.folder))
+                found.append(replace(book, after_clear=False))
+                era, since = book.era, book.ts_recv
+        gap = gap_mark(
+            last,
+            self.cursor.ts_recv + 1 if self.cursor.seq else since,
+            batch[0]["ts_recv"],
+            f"the tape let go of events {first} to {last} before they were copied",
+            era=era,
+            missing_from=first,
+            missing_to=last,
+        )
+        return [gap, *found]
+
     def _wait(self, item: Item) -> None:
         """What waits for a database that is away is joined, or it would take ten times the room."""
+        if isinstance(item, EventBatch):
+            if told := self._let_go(item):
+                self._waiting += told
+                self._apart = 0
+        elif isinstance(item, Mark) and "missing_to" in item.fields:
+            self._next_seq = max(self._next_seq, item.fields["missing_to"] + 1)
         self._waiting.append(item)
         if not isinstance(item, EventBatch):
             self._apart = 0
@@ -293,10 +326,11 @@ class MarketFollower:
             sql.SQL(", ").join(sql.Identifier(name) for name in copy.rows.columns),
         )
         with self._connection.cursor() as cursor, cursor.copy(statement) as stream:
+            data = memoryview(copy.rows.data)
             stream.write(HEADER)
-            stream.write(copy.rows.data[: len(copy.rows.data) // 2])
+            stream.write(data[: len(data) // 2])
             crash_point("follower.half_copied")
-            stream.write(copy.rows.data[len(copy.rows.data) // 2 :])
+            stream.write(data[len(data) // 2 :])
             stream.write(FOOTER)
 
     def _save_gap(self, mark: Mark) -> None:

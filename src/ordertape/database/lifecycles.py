@@ -91,6 +91,8 @@ class LivesFollower:
         self._way: Walking | None = None
         self._at_end = False
         """Whether the tape had no more when it was last looked at: that is still to be said."""
+        self.passed = 0
+        """Everything that events up to this one told is committed."""
 
     def close(self) -> None:
         """Lets go of the tape; the connection is the caller's."""
@@ -102,6 +104,7 @@ class LivesFollower:
         tape has nothing more for now."""
         for part in self._parts:
             return self._save(part)
+        self.passed = self._stored.seq if self._way is None else self._way.walk.seq
         if self._at_end:
             self._at_end = False
             return None

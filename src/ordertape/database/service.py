@@ -23,6 +23,7 @@ from ordertape.database.follower import MarketFollower
 from ordertape.database.lifecycles import LivesFollower, copy_lives
 from ordertape.database.patience import NoAnswer, answering_within
 from ordertape.database.schema import create, is_current
+from ordertape.database.settled import Settled
 from ordertape.database.thinning import maintain
 from ordertape.database.told import Copied, DatabaseTold, write_copied, write_told
 from ordertape.database.walks_service import Walker, WalksService
@@ -51,7 +52,7 @@ class DatabaseFollower:
 
     The database may be away for as long as it likes: connections are tried again with growing
     pauses, and copying goes on where the cursors stand.  ``simulated_rows_max`` bounds the rows of
-    each simulated market: the oldest go.
+    each simulated market: the oldest go.  ``settled`` is told how far they are.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class DatabaseFollower:
         days: int = limits.database_days_default,
         order_index: bool = True,
         simulated_rows_max: int | None = None,
+        settled: Settled | None = None,
     ) -> None:
         self.data = data
+        self.settled = settled or Settled()
         self.address = address
         self._days = days
         self._order_index = order_index
@@ -152,6 +155,7 @@ class DatabaseFollower:
             for name in create(connection, self.address.schema):
                 self._log.info("L3_database_migrated", migration=name)
             connection.execute(_SESSION)
+            self.settled.forget()
             self._say("following")
             self._complaints.pop(None, None)
             self._log.info("L3_database_follows", database=self.address.shown)
@@ -161,7 +165,7 @@ class DatabaseFollower:
                     look = time.monotonic() + limits.keeper_pause_ms / 1000
                     # While no events come, a server that was killed would go unnoticed.
                     with self._answering(connection):
-                        connection.execute("SELECT 1")
+                        self.settled.look(connection, self._reached())
                     self._look_for_markets(connection)
                     self._tell_copied()
                 if not self._round(connection, final=False):
@@ -170,6 +174,13 @@ class DatabaseFollower:
                 pass
             self._tell_copied()
         self._forget_followers()
+
+    def _reached(self) -> dict[tuple[str, str], int]:
+        """Up to which event every follower of a market has come."""
+        return {
+            (exchange, symbol): min(seq, *(walk.passed(exchange, symbol) for walk in self._walks))
+            for (exchange, symbol), seq in self._copied.items()
+        }
 
     def _look_for_markets(self, connection: psycopg.Connection) -> None:
         now = time.monotonic()

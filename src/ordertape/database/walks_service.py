@@ -34,6 +34,11 @@ class Walker(Protocol):
 
     def close(self) -> None: ...
 
+    @property
+    def passed(self) -> int:
+        """The event up to which everything is told and committed."""
+        ...
+
 
 class WalksService:
     """Walks every market whose events are copied.  ``begin`` makes the walker of a market, given
@@ -55,10 +60,15 @@ class WalksService:
         self._session_text, self._ready = session, ready
         self._walkers: dict[Path, Walker] = {}
         self._refused_until: dict[Path, float] = {}
+        self._passed: dict[tuple[str, str], int] = {}
         self._due: dict[Path, float] = {}
         """When each market is looked at again whose tape had no more."""
         self._complaints: dict[Path | None, str] = {}
         self._log = structlog.stdlib.get_logger("ordertape.database")
+
+    def passed(self, exchange: str, symbol: str) -> int:
+        """The event up to which a market was walked; 0 while it is not."""
+        return self._passed.get((exchange, symbol), 0)
 
     def run(self, stop: threading.Event) -> None:
         """Works until ``stop`` is set."""
@@ -76,6 +86,7 @@ class WalksService:
                 for walker in self._walkers.values():
                     walker.close()
                 self._walkers.clear()
+                self._passed.clear()
 
     def _session(self, connection: psycopg.Connection, stop: threading.Event) -> None:
         look = 0.0
@@ -114,7 +125,9 @@ class WalksService:
 
     def _step(self, connection: psycopg.Connection, walker: Walker) -> int | None:
         with self._of_one(walker.folder), self._answering(connection):
-            return walker.step()
+            done = walker.step()
+            self._passed[walker.folder.exchange, walker.folder.symbol] = walker.passed
+            return done
         return None
 
     @contextmanager
@@ -130,6 +143,7 @@ class WalksService:
             walker = self._walkers.pop(folder.root, None)
             if walker is not None:
                 walker.close()
+            self._passed.pop((folder.exchange, folder.symbol), None)
             pause = limits.database_backoff_ms_max / 1000
             self._refused_until[folder.root] = time.monotonic() + pause
             self._complain(folder, error)

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from ordertape import limits
 from ordertape.crash_points import crash_point
 from ordertape.database.address import address_of
 from ordertape.database.service import DatabaseFollower
+from ordertape.database.settled import Settled
 from ordertape.errors import OrdertapeError, RoleBusy
 from ordertape.lifecycles.files import forget_before, stored_lives
 from ordertape.lifecycles.log import store_next
@@ -46,13 +47,19 @@ class Keeper:
 
     ``archive_bytes_max`` bounds the archive of each simulated market: what is beyond it is
     forgotten, the oldest first.  None keeps everything, and what is real is kept anyway.
-    ``cold_days``: after how many days files become cold; None: never.
+    ``cold_days``: after how many days files become cold; None: never.  ``followed``: how far
+    everything that follows the tapes has come; None where nothing does.
     """
 
     def __init__(
-        self, data: Path, archive_bytes_max: int | None = None, cold_days: int | None = None
+        self,
+        data: Path,
+        archive_bytes_max: int | None = None,
+        cold_days: int | None = None,
+        followed: Settled | None = None,
     ) -> None:
         self.data = data
+        self._followed = followed
         self._cold_days = cold_days
         self._cold_due = 0.0
         self._archive_bytes_max = archive_bytes_max
@@ -72,7 +79,8 @@ class Keeper:
             crash_point("keeper.begun")
             while not stop.is_set():
                 self.round()
-                stop.wait(limits.keeper_pause_ms / 1000)
+                if not any(archiver.behind for archiver in self._archivers.values()):
+                    stop.wait(limits.keeper_pause_ms / 1000)
             crash_point("keeper.ending")
             self.round()
             for archiver in self._archivers.values():
@@ -125,7 +133,7 @@ class Keeper:
             moved = archiver.step()
             crash_point("keeper.market_archived")
             if self._archive_bytes_max is not None and _is_simulated(folder):
-                prune(folder, self._archive_bytes_max)
+                prune(folder, self._archive_bytes_max, lambda: self._passed(folder))
         except (OrdertapeError, OSError) as error:
             self._archivers.pop(folder.root, None)
             if self._complaints.get(folder.root) != str(error):
@@ -134,6 +142,13 @@ class Keeper:
             return 0
         self._complaints.pop(folder.root, None)
         return moved
+
+    def _passed(self, folder: MarketFolder) -> int:
+        """The event up to which everybody has come by who is to."""
+        stored = stored_lives(folder).seq
+        if self._followed is None:
+            return stored
+        return min(stored, self._followed.passed(folder.exchange, folder.symbol))
 
 
 def _log_of(folder: MarketFolder) -> BoundLogger:
@@ -172,11 +187,14 @@ def _alone(path: Path, what: str, stop: threading.Event) -> Iterator[bool]:
 
 
 def follow_into_database(
-    settings: Settings, stop: threading.Event, simulated_rows_max: int | None = None
+    settings: Settings,
+    stop: threading.Event,
+    simulated_rows_max: int | None = None,
+    settled: Settled | None = None,
 ) -> None:
     """Copies every collected market into PostgreSQL until ``stop`` is set, and keeps house there.
 
-    ``simulated_rows_max`` bounds each simulated market there.
+    ``simulated_rows_max`` bounds each simulated market there; ``settled`` is told how far they are.
     Raises SettingRefused where DATABASE_URL can't be used.
     """
     address = address_of(settings)
@@ -189,30 +207,55 @@ def follow_into_database(
                 days=settings.database_days,
                 order_index=settings.database_order_index,
                 simulated_rows_max=simulated_rows_max,
+                settled=settled,
             ).run(stop)
 
 
-def prune(folder: MarketFolder, bytes_max: int) -> int:
+def prune(folder: MarketFolder, bytes_max: int, passed: Callable[[], int] | None = None) -> int:
     """Removes the oldest files of an archive until the rest is no larger; how many events went.
 
-    The newest file stays, and so does the book that every remaining one goes on from.
+    The newest file stays, and so does the book that every remaining one goes on from.  ``passed``:
+    the event up to which all followers have come; what they have not read stays until the archive
+    is ``limits.demo_archive_held_factor`` times as large.
     """
     with folder.archiving():
         files = list_files(folder.archive)
+        _forget_books(folder, files[0].first_seq - 1 if files else 0)  # a crash may have left some
         size = sum(path.stat().st_size for path in folder.archive.iterdir())
-        gone = 0
-        while size > bytes_max and len(files) > 1:
+        if size <= bytes_max or len(files) < 2:
+            return 0
+        reached = files[-1].last_seq if passed is None else passed()
+        bytes_held = bytes_max * limits.demo_archive_held_factor
+        gone, before = 0, files[0].first_seq
+        while len(files) > 1 and size > (bytes_max if files[0].last_seq <= reached else bytes_held):
             oldest = files.pop(0)
-            bases = list_bases(folder.archive)
-            leaving = [base.path for base in bases if base.seq < oldest.last_seq]
-            for path in (oldest.path, *leaving):
-                size -= path.stat().st_size
-                path.unlink()
-                crash_point("keeper.oldest_forgotten")
+            size -= oldest.path.stat().st_size
+            oldest.path.unlink()
+            crash_point("keeper.oldest_forgotten")
+            size -= _forget_books(folder, oldest.last_seq)
             gone += oldest.last_seq - oldest.first_seq + 1
         if gone:
             forget_before(folder, files[0].first_seq)
+        if gone and files[0].first_seq > reached + 1:
+            _log_of(folder).warning(
+                "L3_forgotten_unread",
+                first_seq=max(before, reached + 1),
+                last_seq=files[0].first_seq - 1,
+                reason=f"its followers came up to event {reached}, and the archive took more than "
+                f"{bytes_held} bytes",
+            )
     return gone
+
+
+def _forget_books(folder: MarketFolder, before: int) -> int:
+    """Removes the books of an archive before the one that it begins with; their bytes."""
+    size = 0
+    for base in list_bases(folder.archive):
+        if base.seq < before:
+            size += base.path.stat().st_size
+            base.path.unlink()
+            crash_point("keeper.oldest_forgotten")
+    return size
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -228,7 +271,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--watch-parent", action="store_true", help="leave when stdin closes")
     options = parser.parse_args(arguments)
-    stop = threading.Event()
+    stop, settled = threading.Event(), Settled()
     told = handler_of(stop.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
@@ -242,14 +285,19 @@ def main(arguments: list[str] | None = None) -> int:
         configure_logs(settings.logs)
         follower = threading.Thread(
             target=follow_into_database,
-            args=(settings, stop, options.database_rows_max),
+            args=(settings, stop, options.database_rows_max, settled),
             name="database follower",
         )
         if options.database:
             address_of(settings)  # a setting that can't be used is told before anything begins
             follower.start()
         try:
-            Keeper(settings.data, options.archive_bytes_max, settings.archive_cold_days).run(stop)
+            Keeper(
+                settings.data,
+                options.archive_bytes_max,
+                settings.archive_cold_days,
+                settled if options.database else None,
+            ).run(stop)
         finally:
             stop.set()
             if options.database:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
+from ordertape import limits
 from ordertape._engine import EventBatch
 from ordertape.crash_points import crash_point
 from ordertape.errors import OrdertapeError, TapeError
@@ -32,9 +33,14 @@ class Archiver:
         self._options = options
         self._writer: ArchiveWriter | None = None
         self._reader: JournalReader | None = None
+        self._frames: Iterator[JournalFrame] = iter(())
+        """What the last step left."""
+        self.behind = False
+        """Whether the last step left anything that was there."""
 
     def step(self) -> int:
-        """Takes what the journal has more; the events taken.  Raises MarketBusy, TapeError."""
+        """Takes what the journal has more, about ``limits.archive_step_events`` at most; the events
+        taken.  Raises MarketBusy, TapeError."""
         with self.folder.archiving(), self._or_nothing():
             return self._take(final=False)
 
@@ -54,6 +60,7 @@ class Archiver:
 
     def close(self) -> None:
         """Forgets what was not committed; the journal still has it."""
+        self._frames, self.behind = iter(()), False
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -96,11 +103,17 @@ class Archiver:
     def _take(self, *, final: bool) -> int:
         writer, reader = self._current()
         events = 0
-        for frame in reader.read(final=final):
-            writer.codecs.share(reader.codecs)
-            events += self._frame(writer, frame)
-            if writer.closed_files:
-                self._commit(writer, reader)
+        for frames in (self._frames, reader.read(final=final)):
+            # A frame that was read comes as several: what reads them must not be begun anew.
+            self._frames, self.behind = frames, True
+            for frame in frames:
+                writer.codecs.share(reader.codecs)
+                events += self._frame(writer, frame)
+                if writer.closed_files:
+                    self._commit(writer, reader)
+                if not final and events >= limits.archive_step_events:
+                    return events
+        self._frames, self.behind = iter(()), False
         return events
 
     def _frame(self, writer: ArchiveWriter, frame: JournalFrame) -> int:
