@@ -152,7 +152,8 @@ function bubble(context: Context, place: Place, cross: Cross): void {
   const { camera, palette } = place;
   const wide = Math.max(...cross.text.map((text) => context.measureText(text).width)) + 20;
   const tall = cross.text.length * 16 + 12;
-  const x = cross.x + 16 + wide > camera.width ? cross.x - 16 - wide : cross.x + 16;
+  // Where neither side has room for all of it, it begins at the edge.
+  const x = Math.max(0, cross.x + 16 + wide > camera.width ? cross.x - 16 - wide : cross.x + 16);
   const y = cross.y + 16 + tall > camera.height ? Math.max(0, cross.y - 16 - tall) : cross.y + 16;
   context.fillStyle = palette.panel;
   context.globalAlpha = 0.96;
