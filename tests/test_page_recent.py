@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ import pytest
 
 from ordertape._engine import NULL
 from ordertape.page.heat import BUCKET_NS
+from ordertape.page.markets import PageMarkets
 from ordertape.page.recent import RecentTiles
+from ordertape.page.scene import Scene
 from ordertape.page.tiles import TILE_COLUMNS, Tile, TileWish, make_tile
 from ordertape.tape.folder import MarketFolder
 from support.tape import Market, write_journal
@@ -116,3 +120,24 @@ def test_who_leaves_half_way_leaves_the_others_right(tmp_path: Path) -> None:
         going.recent.tile(tmp_path, *TAPE, wish, gaps=[], until=going.until, leave=leave)
     assert_same(going.tile(wish), going.alone(wish))
     going.recent.close()
+
+
+async def test_a_market_is_begun_once_for_who_is_about_to_look(tmp_path: Path) -> None:
+    going, loop = Going(tmp_path), asyncio.get_running_loop()
+    going.write(0, 50)
+    groups: asyncio.Queue[int] = asyncio.Queue()
+
+    def begun(scene: Scene) -> None:
+        loop.call_soon_threadsafe(groups.put_nowait, scene.usual_group())
+
+    with ThreadPoolExecutor(2) as executor:
+        pages = PageMarkets(executor)
+        assert (tmp_path, *TAPE) not in pages
+        pages.warm(tmp_path, *TAPE, begun)
+        pages.warm(tmp_path, *TAPE, begun)
+        async with asyncio.timeout(20):
+            assert await groups.get() > 0
+        assert (tmp_path, *TAPE) in pages
+        await pages.close()
+        assert (tmp_path, *TAPE) not in pages
+        assert groups.empty()
