@@ -52,6 +52,7 @@ def test_many_short_orders_of_few_prices_are_quote_stuffing() -> None:
     assert 100 < len(one["order_ids"]) <= 200
     assert (one["told"] - one["began"]) / 1e9 < 1.3
     assert one["orders"] > 400
+    assert one["began"] < one["ended"] < one["told"], "with its last message"
     assert began < hand.now
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ordertape.events import EventKind, Flag, Reason
-from support.detecting import Hand, found
+from support.detecting import BEGIN, MS, Hand, found
 
 
 def quiet() -> Hand:
@@ -174,3 +174,61 @@ def test_a_common_size_needs_a_longer_chain_than_a_rare_one() -> None:
         phases = found(hand)
         told.append(len(phases[0]["order_ids"]) if phases else 99)
     assert told[0] < told[1]
+
+
+def test_a_finding_stays_the_same_through_its_phases() -> None:
+    """What began promptly and went on slowly, and what was lost from sight and came back."""
+    hand = quiet()
+    for nth in range(4):
+        name = hand.add(0, 10_000, 33)
+        hand.wait(250 + nth * 113 % 300)
+        hand.meet(name, 33)
+        hand.wait(2)
+    chain(hand, 8)
+    hand.wait(1_500)
+    chain(hand, 7)
+    hand.wait(1_000)
+    hand.usual(1)
+    told = found(hand)
+    assert {one["kind"] for one in told} == {"native iceberg"}
+    assert len({(one["number"], one["side"], one["began"], one["began_seq"]) for one in told}) == 1
+    assert [one["phase"] for one in told].count("detected") == 1
+    assert told[-1]["phase"] == "executed"
+    assert told[-1]["score"] == told[-2]["score"], "its end says nothing new"
+
+
+def test_the_last_phase_tells_of_the_longest_branch() -> None:
+    hand = quiet()
+    names = chain(hand, 6)
+    # One that comes behind the same fill, of the same size, stands longer than the true next.
+    other = hand.add(0, 10_000, 33)
+    hand.wait(5)
+    last = hand.add(0, 10_000, 33)
+    hand.wait(100)
+    hand.meet(last, 33)
+    hand.wait(60)
+    last = hand.add(0, 10_000, 33)
+    hand.wait(100)
+    hand.meet(last, 33)
+    hand.wait(2_000)
+    hand.cancel(other)
+    hand.wait(1_000)
+    hand.usual(1)
+    ends = found(hand)[-1]
+    assert ends["phase"] in ("executed", "cancelled")
+    assert ends["orders"] >= len(names) + 2
+
+
+def test_an_iceberg_ends_with_its_last_event_not_when_that_was_told() -> None:
+    hand = quiet()
+    name = hand.add(0, 10_000, 5)
+    hand.meet(name, 5, told=False)
+    hand.add(0, 10_000, 5, name)
+    hand.wait(400)
+    filled = hand.now
+    hand.meet(name, 5, told=False)
+    hand.wait(500)
+    hand.usual(1)
+    last = found(hand)[-1]
+    assert last["phase"] == "executed"
+    assert last["ended"] == BEGIN + round(filled * MS) < last["told"]

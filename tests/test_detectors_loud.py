@@ -61,7 +61,7 @@ def test_a_large_order_withdrawn_behind_a_fill_on_the_other_side_is_spoof_like()
     assert (one["order_ids"], one["orders"]) == ([name], 1)
     assert (one["size"], one["filled"], one["price_low"]) == (400, 0, 9_997)
     assert 0 < one["told"] - one["ended"] <= 250_000_000
-    assert one["evidence"]["a fill on the other side"] > 0.5
+    assert one["evidence"]["a fill on the other side"] > 0.4
     assert one["against"]["quoted anew"] == 0
 
 
@@ -116,6 +116,31 @@ def test_an_order_that_leaves_the_window_was_not_withdrawn() -> None:
     hand.wait(2_000)
     hand.usual(1)
     assert found(hand, spoof_threshold=0.01) == []
+
+
+def test_an_order_is_as_large_as_its_owner_makes_it() -> None:
+    """Grown to a large one and withdrawn; withdrawn by an amendment; what is left is small."""
+    for case in ("grown", "to dust", "dust first"):
+        hand = quiet()
+        name = hand.add(0, 9_997, 3 if case == "grown" else 400)
+        hand.wait(300)
+        if case == "grown":
+            hand.amend(name, 9_997, 400)
+        if case == "dust first":
+            hand.amend(name, 9_997, 1)
+        hand.wait(700)
+        true_one = hand.add(1, 10_001, 45)
+        hand.wait(700)
+        hand.meet(true_one, 45, "t")
+        hand.wait(60)
+        if case == "to dust":
+            hand.amend(name, 9_997, 1)
+            hand.wait(3_000)
+        hand.cancel(name)
+        hand.usual(1)
+        told = found(hand)
+        assert kinds(told) == ([] if case == "dust first" else ["spoof-like"]), case
+        assert all(one["order_ids"] == [name] and one["size"] == 400 for one in told)
 
 
 def layers(

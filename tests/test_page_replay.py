@@ -244,6 +244,32 @@ def test_several_markets_go_in_step(played: Played, batches: list[EventBatch]) -
         assert list(second.page.ladder) == ladder_at(others, now)
 
 
+def test_a_file_that_moved_on_is_looked_for_again_and_no_failure_is_left_unsaid(
+    played: Played,
+) -> None:
+    folder, failures = MarketFolder(played.data, "bitfinex", "A/USD"), [True]
+
+    def history() -> History:
+        if failures and failures.pop():
+            raise FileNotFoundError("archived meanwhile")
+        return history_of(TapeReader(played.data, "bitfinex", "A/USD"))
+
+    def broken() -> History:
+        raise ZeroDivisionError("a defect")
+
+    shown = Shown(Reader(Asked(), lambda posted: shown.take(posted)))
+    at = START + NS_PER_SECOND
+    shown.market = played.player.join(TapeLookup(folder), history, at, 1, shown.reader)
+    assert parse_time(played.clock()["t"]) == at
+    assert shown.epochs
+    other = Shown(Reader(Asked(), lambda posted: other.take(posted)))
+    played.player.join(TapeLookup(folder), broken, at, 2, other.reader)
+    told = played.said.get(timeout=20)
+    assert (told["op"], told["stream"]) == ("refused", 2)
+    assert told["detail"] == "unexpected ZeroDivisionError: a defect"
+    assert played.seek(2 * at - START) == 2 * at - START
+
+
 def test_the_clock_stays_within_the_recording(played: Played, batches: list[EventBatch]) -> None:
     played.open("A/USD", START + NS_PER_SECOND)
     assert played.seek(0) == (START // BUCKET_NS + 1) * BUCKET_NS

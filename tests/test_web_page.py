@@ -29,6 +29,7 @@ PROMISES = (
     "keys do what the help says",
     "dragging pans, the wheel zooms where it stands, a box can be left again",
     "a rule made here fires, and a click on its alert is where it fired",
+    "contrast is typed, a stretch is taken along, a bookmark is kept by the server",
     "an order id made of HTML does nothing",
     "another group of prices is another picture",
     "recordings are listed, and one is replayed from where it begins",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ordertape._engine import NULL, Detectors, EventBatch, IdCodec, Lifecycles, OrderBook
 from ordertape.events import EventKind, Flag, Reason
 
-__all__ = ["Hand", "found"]
+__all__ = ["BEGIN", "MS", "Hand", "found"]
 
 MS = 1_000_000
 BEGIN = 1_700_000_000_000 * MS

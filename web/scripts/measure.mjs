@@ -21,14 +21,18 @@ const told = () => page.evaluate(() => {
   return { at: performance.now(), sent_bytes, conflated, sequence };
 });
 
-const began = Date.now();
 await page.goto(address);
-await page.waitForFunction(
-  (spanMs) => window.ordertape?.feed.data.pyramid.rings.some((ring) => ring.newest > 0 && (ring.newest - ring.oldest) * ring.bucketMs >= spanMs),
+// By the page's own clock, which begins when the address is opened.
+const opened = await page.waitForFunction(
+  (spanMs) => {
+    const { chart, feed } = window.ordertape ?? {};
+    const there = feed?.data.pyramid.rings.some((ring) => ring.newest > 0 && (ring.newest - ring.oldest) * ring.bucketMs >= spanMs);
+    return there && chart.frames > 0 && performance.now();
+  },
   history * 1000,
-  { timeout: 60_000 },
+  { timeout: 60_000, polling: 20 },
 );
-const openedMs = Date.now() - began;
+const openedMs = Math.round(await opened.jsonValue());
 await page.waitForFunction(() => window.ordertape.live.getState().status?.sent_bytes > 0);
 
 // Dragged to and fro, as fast as a hand does.

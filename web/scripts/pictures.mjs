@@ -67,6 +67,16 @@ for (const size of SIZES) {
     await page.keyboard.press("/");
     await page.waitForSelector("dialog[open] tbody tr", { timeout: 60_000 });
   });
+  await take("chosen", size, {}, async (page) => {
+    const { width, height } = await page.evaluate(() => window.ordertape.chart.camera);
+    await page.keyboard.down("Alt");
+    await page.mouse.move(width * 0.4, height * 0.4);
+    await page.mouse.down();
+    await page.mouse.move(width * 0.7, height * 0.75, { steps: 3 });
+    await page.mouse.up();
+    await page.keyboard.up("Alt");
+    await page.waitForSelector(".chosen-box");
+  });
   await take("flow", size, { layer: "flow", pane: "cvd" });
   await take("replay", size, { tab: "Trades", drawer: true }, async (page) => {
     await page.evaluate(() => window.ordertape.feed.reopen({ source: "replay", at: new Date(Date.now() - 15_000).toISOString() }));

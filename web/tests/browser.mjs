@@ -1,6 +1,6 @@
 /** A real browser on a real server: node tests/browser.mjs ADDRESS.
  *
- * One line of JSON a promise: {name, ok, said}.  `{"ask": "kill"}` and `{"ask": "start"}` are for whoever
+ * One line of JSON a promise: {name, ok, said, ms}.  `{"ask": "kill"}` and `{"ask": "start"}` are for whoever
  * runs the server; a line on stdin says that it is done. */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -15,13 +15,16 @@ const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const chromium = await browser();
 const context = await chromium.newContext({ viewport: { width: 1280, height: 720 } });
+context.setDefaultTimeout(30_000 * crowd);
 const errors = [];
 
 async function promise(name, keep) {
+  const began = Date.now();
+  const say = (ok, said) => console.log(JSON.stringify({ name, ok, said, ms: Date.now() - began }));
   try {
-    console.log(JSON.stringify({ name, ok: true, said: (await keep()) ?? "" }));
+    say(true, (await keep()) ?? "");
   } catch (error) {
-    console.log(JSON.stringify({ name, ok: false, said: String(error.message ?? error) }));
+    say(false, String(error.message ?? error));
     // What it left open is not to fail the next.
     await page?.evaluate(() => document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close())).catch(() => {});
   }
@@ -39,6 +42,37 @@ function expect(condition, said) {
 let page;
 const health = () => page.getAttribute(".stage", "data-health");
 const camera = () => page.evaluate(() => ({ ...window.ordertape.chart.camera.spot, follow: window.ordertape.chart.camera.followTime }));
+
+/** In the page: how many pixels of a canvas are not those that are painted by hand, and how many colours. */
+await context.addInitScript(() => {
+  window.differing = (canvas, pyramid, view, look) => {
+    const copy = document.createElement("canvas");
+    [copy.width, copy.height] = [canvas.width, canvas.height];
+    const brush = copy.getContext("2d");
+    brush.drawImage(canvas, 0, 0);
+    const drawn = brush.getImageData(0, 0, copy.width, copy.height).data;
+    const meant = new Uint8ClampedArray(drawn.length);
+    window.ordertape.paint(meant, copy.width, copy.height, pyramid, view, look);
+    let differ = 0;
+    const colours = new Set();
+    for (let at = 0; at < drawn.length; at += 4) {
+      colours.add((drawn[at] << 16) | (drawn[at + 1] << 8) | drawn[at + 2]);
+      differ += [0, 1, 2].some((part) => Math.abs(drawn[at + part] - meant[at + part]) > 1);
+    }
+    return { differ, colours: colours.size };
+  };
+  /** Of what is seen now, which stands meanwhile. */
+  window.differingNow = (map, pyramid) => {
+    const { chart, settings, live } = window.ordertape;
+    live.setState({ frozen: true });
+    const { theme, low, high, dim } = settings.getState();
+    const look = { map: map ?? settings.getState().map, theme, low, high, dim };
+    chart.renderer.draw(chart.view(), look);
+    const found = window.differing(document.querySelector("canvas.heat"), pyramid, chart.view(), look);
+    live.setState({ frozen: false });
+    return found;
+  };
+});
 
 await promise("a live book within 3 s", async () => {
   const took = [];
@@ -64,7 +98,7 @@ await promise("the market is named live and simulated", async () => {
 
 /** Draws a market of its own by WebGL and by hand; the share of pixels that differ. */
 const compare = () => page.evaluate(async () => {
-  const { Pyramid, drawWebGl, paint } = window.ordertape;
+  const { Pyramid, drawWebGl } = window.ordertape;
   const pyramid = new Pyramid();
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [300, 160];
@@ -92,20 +126,8 @@ const compare = () => page.evaluate(async () => {
     for (const [name, some] of Object.entries(views)) {
       const view = { topRow: 9_000_000_000 + 260.4 + 560, group: 1, ...some };
       renderer.draw(view, look);
-      const copy = document.createElement("canvas");
-      [copy.width, copy.height] = [canvas.width, canvas.height];
-      const brush = copy.getContext("2d");
-      brush.drawImage(canvas, 0, 0);
-      const drawn = brush.getImageData(0, 0, copy.width, copy.height).data;
-      const meant = new Uint8ClampedArray(drawn.length);
-      paint(meant, copy.width, copy.height, pyramid, view, look);
-      let differ = 0;
-      const colours = new Set();
-      for (let at = 0; at < drawn.length; at += 4) {
-        colours.add((meant[at] << 16) | (meant[at + 1] << 8) | meant[at + 2]);
-        differ += [0, 1, 2].some((part) => Math.abs(drawn[at + part] - meant[at + part]) > 1);
-      }
-      found[`${map}, ${name}`] = [differ, colours.size];
+      const { differ, colours } = window.differing(canvas, pyramid, view, look);
+      found[`${map}, ${name}`] = [differ, colours];
     }
   }
   return found;
@@ -120,29 +142,7 @@ await promise("its pixels are those of a renderer without WebGL", async () => {
 });
 
 await promise("the live heatmap is drawn, and as without WebGL", async () => {
-  const found = await page.evaluate(() => {
-    const { chart, settings, paint, feed, live } = window.ordertape;
-    live.setState({ frozen: true });
-    const heat = document.querySelector("canvas.heat");
-    const { map, theme, low, high, dim } = settings.getState();
-    const look = { map, theme, low, high, dim };
-    chart.renderer.draw(chart.view(), look);
-    const copy = document.createElement("canvas");
-    [copy.width, copy.height] = [heat.width, heat.height];
-    const brush = copy.getContext("2d");
-    brush.drawImage(heat, 0, 0);
-    const drawn = brush.getImageData(0, 0, copy.width, copy.height).data;
-    const meant = new Uint8ClampedArray(drawn.length);
-    paint(meant, copy.width, copy.height, feed.data.pyramid, chart.view(), look);
-    live.setState({ frozen: false });
-    const colours = new Set();
-    let differ = 0;
-    for (let at = 0; at < drawn.length; at += 4) {
-      colours.add((drawn[at] << 16) | (drawn[at + 1] << 8) | drawn[at + 2]);
-      differ += [0, 1, 2].some((part) => Math.abs(drawn[at + part] - meant[at + part]) > 1);
-    }
-    return { differ, colours: colours.size };
-  });
+  const found = await page.evaluate(() => window.differingNow(null, window.ordertape.feed.data.pyramid));
   expect(found.colours > 10 && found.differ === 0, JSON.stringify(found));
 });
 
@@ -218,6 +218,35 @@ await promise("a rule made here fires, and a click on its alert is where it fire
   await page.keyboard.press("l");
 });
 
+await promise("contrast is typed, a stretch is taken along, a bookmark is kept by the server", async () => {
+  await page.fill("[aria-label='Largest size of the colours']", "90 %");
+  await page.keyboard.press("Enter");
+  expect(await page.evaluate(() => window.ordertape.settings.getState().highShare) === 0.9, "90 %");
+  await page.evaluate(() => window.ordertape.settings.getState().set({ highShare: null }));
+  await page.keyboard.down("Alt");
+  await page.mouse.move(200, 150);
+  await page.mouse.down();
+  await page.mouse.move(520, 420, { steps: 3 });
+  await page.mouse.up();
+  await page.keyboard.up("Alt");
+  const files = await page.locator(".chosen-box a").evaluateAll((links) => Promise.all(links.map(async ({ href }) => {
+    const answer = await fetch(href);
+    return [answer.status, answer.headers.get("content-type"), (await answer.text()).slice(0, 4)];
+  })));
+  expect(files.length === 2 && files.every(([status]) => status === 200) && /csv/.test(files[0][1]) && files[1][2] === "PAR1", JSON.stringify(files));
+  await page.click("[aria-label='Close the chosen stretch']");
+  await page.keyboard.press("j");
+  await page.fill("[aria-label=Note]", "seen <b>here</b>");
+  await page.click("text=Keep this view");
+  await page.waitForSelector(".bookmarks li");
+  const kept = await page.evaluate(async () => (await (await fetch("api/v1/orderbook-heatmap/bookmarks")).json()).bookmarks);
+  expect(kept.length === 1 && kept[0].note === "seen <b>here</b>", JSON.stringify(kept));
+  await page.click(".bookmarks li button:last-child");
+  await page.waitForFunction(() => !document.querySelector(".bookmarks li"));
+  await page.keyboard.press("Escape");
+  await page.waitForFunction(() => !document.querySelector("dialog[open]"));
+});
+
 await promise("an order id made of HTML does nothing", async () => {
   await page.evaluate(() => {
     const { feed, settings } = window.ordertape;
@@ -254,27 +283,9 @@ await promise("recordings are listed, and one is replayed from where it begins",
 await promise("what came and went is a layer, drawn as without WebGL", async () => {
   await page.keyboard.press("f");
   await page.waitForFunction(() => window.ordertape.feed.data.flows.base.newest > 0, null, { timeout: 15_000 });
-  const found = await page.evaluate(() => {
-    const { chart, settings, paint, feed, live } = window.ordertape;
-    live.setState({ frozen: true });
-    const heat = document.querySelector("canvas.heat");
-    const { theme, low, high, dim } = settings.getState();
-    const look = { map: "flow", theme, low, high, dim };
-    chart.renderer.draw(chart.view(), look);
-    const copy = document.createElement("canvas");
-    [copy.width, copy.height] = [heat.width, heat.height];
-    const brush = copy.getContext("2d");
-    brush.drawImage(heat, 0, 0);
-    const drawn = brush.getImageData(0, 0, copy.width, copy.height).data;
-    const meant = new Uint8ClampedArray(drawn.length);
-    paint(meant, copy.width, copy.height, feed.data.flows, chart.view(), look);
-    live.setState({ frozen: false });
-    let differ = 0;
-    for (let at = 0; at < drawn.length; at += 4) differ += [0, 1, 2].some((part) => Math.abs(drawn[at + part] - meant[at + part]) > 1);
-    return differ;
-  });
+  const { differ } = await page.evaluate(() => window.differingNow("flow", window.ordertape.feed.data.flows));
   await page.keyboard.press("f");
-  expect(found === 0, `${found} pixels differ`);
+  expect(differ === 0, `${differ} pixels differ`);
 });
 
 await promise("a replay that is played fast is followed, and live has its past again", async () => {
@@ -339,7 +350,8 @@ await promise("axe finds no serious violation", async () => {
     const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
     const serious = found.violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
     expect(serious.length === 0, serious.map(({ id, nodes }) => `${theme} ${id}: ${nodes[0].html} ${nodes[0].failureSummary}`).join("; "));
-    for (const [key, name] of [["s", "status"], ["/", "alerts"], ["j", "bookmarks"]]) {
+    // Both themes share the rules of every dialogue but for their colours, which the document has, too.
+    for (const [key, name] of theme === "dark" ? [["s", "status"], ["j", "bookmarks"]] : [["/", "alerts"]]) {
       await page.keyboard.press(key);
       await page.waitForSelector("dialog[open]");
       const over = await page.evaluate(() => window.axe.run(document.querySelector("dialog[open]"), { resultTypes: ["violations"] }));

@@ -1,5 +1,6 @@
 import { cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, describe, expect, it } from "vitest";
+import { freePlace } from "../src/heat/marks";
 import { MarketData } from "../src/market/data";
 import type { Feed } from "../src/market/feed";
 import { Pyramid } from "../src/market/pyramid";
@@ -66,6 +67,15 @@ describe("a coarser column", () => {
         expect(ring.sample(8, 100 + shift + nth), `${shift} ${nth}`).toBe(Math.max(before, second[nth]));
       }
     }
+  });
+});
+
+describe("a tag", () => {
+  it("covers no letter of a finding", () => {
+    const glyphs = [{ x: 110, y: 50 }, { x: 130, y: 85 }];
+    expect(freePlace(50, 300, 80, glyphs)).toBe(50);
+    expect(freePlace(50, 100, 80, glyphs)).toBe(30);
+    expect(freePlace(50, 100, 80, glyphs.slice(0, 1))).toBe(82);
   });
 });
 

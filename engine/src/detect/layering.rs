@@ -14,7 +14,11 @@ const BIAS: f64 = -8.6;
 const FOR: [f64; 7] = [5.2, 2.7, 1.1, 0.6, 4.4, 5.3, 0.7];
 const AGAINST: [f64; 6] = [7.4, 6.1, 6.7, 5.3, 0.0, 2.6];
 
+/// Sizes that differ by no more than this are equal: who came between with another is somebody else.
+const EQUAL: f64 = 1.15;
+
 /// Those that went with one: same side, about one size, come and gone together; oldest end first.
+/// Where enough are of equal size, those alone.
 pub fn group(gone: &VecDeque<Gone>, at: usize, parameters: &Parameters) -> Vec<usize> {
     let one = &gone[at];
     let together = ns(parameters.layer_together_ms).unsigned_abs();
@@ -25,9 +29,26 @@ pub fn group(gone: &VecDeque<Gone>, at: usize, parameters: &Parameters) -> Vec<u
             && other.life() > 0
             && within(other.shown.size, one.shown.size, parameters.layer_ratio)
     };
-    (0..gone.len().min(GONE_MAX + 1))
+    let loose: Vec<usize> = (0..gone.len().min(GONE_MAX + 1))
         .filter(|&nth| belongs(&gone[nth]))
-        .collect()
+        .collect();
+    let enough = parameters.layer_orders as usize;
+    if loose.len() < enough {
+        return loose;
+    }
+    let equal = |of: usize| {
+        let size = gone[of].shown.size;
+        let others = loose.iter().copied();
+        others.filter(move |&nth| within(gone[nth].shown.size, size, EQUAL))
+    };
+    if equal(at).count() >= enough {
+        equal(at).collect()
+    } else if loose.iter().any(|&nth| equal(nth).count() >= enough) {
+        // Others are of equal size, and this one is none of them.
+        vec![at]
+    } else {
+        loose
+    }
 }
 
 fn within(one: i64, two: i64, ratio: f64) -> bool {
@@ -77,6 +98,11 @@ pub fn judge(
     let tilt: f64 = members.iter().map(|gone| gone.shown.tilt).sum();
     let gained = gained(market, side, opened.0, ended.1);
     let (moved, crowd) = surroundings(market, first);
+    // Of the sizes that the layers have.
+    let alike = |size: i64| {
+        let size = size as f64;
+        size * EQUAL >= sizes.0 as f64 && size <= EQUAL * sizes.1 as f64
+    };
     let facing = loud
         .gone
         .iter()
@@ -87,7 +113,7 @@ pub fn judge(
                     .abs_diff(ended.0)
                     .min(gone.ended.abs_diff(ended.1))
                     <= 100_000_000
-                && within(gone.shown.size, sizes.1, parameters.layer_ratio)
+                && alike(gone.shown.size)
         })
         .count();
     let left = loud
@@ -96,7 +122,7 @@ pub fn judge(
             shown.side == side
                 && shown.opened >= opened.0
                 && shown.opened <= opened.1
-                && within(shown.size, sizes.1, parameters.layer_ratio)
+                && alike(shown.size)
         })
         .count();
     let evidence = vec![

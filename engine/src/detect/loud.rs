@@ -12,9 +12,10 @@ use crate::detect::rates::{FAR_BUCKET, bucket};
 use crate::detect::{layering, spoof};
 use crate::events::{
     ASK, CHANGE, DONE, EVICT, LATE, MATCH, NULL, REASON_CANCELED, REASON_FILLED, REASON_SELF_TRADE,
-    REASON_UNKNOWN,
+    REASON_TRADED_AS_TAKER, REASON_UNKNOWN,
 };
 use crate::ids::Id;
+use crate::number::power_of_ten;
 use crate::table::IdHashes;
 use crate::watch::Told;
 
@@ -25,8 +26,8 @@ pub const GONE_MAX: usize = 256;
 /// Large orders that went within REPEAT_NS, for repetition.
 const HISTORY_MAX: usize = 64;
 const REPEAT_NS: i64 = 600_000_000_000;
-/// Rows of a basis point that count as near.
-const NEAR_ROWS: i64 = 10;
+/// So far behind the touch is near (basis points).
+const NEAR_BP: i64 = 10;
 
 /// A large order, as it came.
 #[derive(Clone)]
@@ -39,6 +40,8 @@ pub struct Shown {
     pub opened_seq: i64,
     /// Twice the mid then.
     pub mid: i64,
+    /// How far behind the touch it came (basis points).
+    pub behind_bp: f64,
     /// Size in medians of its distance.
     pub medians: f64,
     /// Its share of what rested within ten basis points of its side's touch.
@@ -49,6 +52,50 @@ pub struct Shown {
     pub company: f64,
     /// An order of its size went just before.
     pub renewed: bool,
+    /// How many times oftener orders of its very size came before it than of any size.
+    pub common: f64,
+    /// What of it had traded before it was as large.
+    pub filled: i64,
+}
+
+/// Places for sizes; two that share one count together.
+const SIZES: usize = 1 << 15;
+/// Counts are halved so often.
+const HALVE_NS: i64 = 3_600_000_000_000;
+
+/// How often large orders of a size come, of late or from before.
+struct Common {
+    counts: Box<[u16; SIZES]>,
+    total: u32,
+    halved: i64,
+}
+
+impl Common {
+    fn new() -> Self {
+        Self {
+            counts: Box::new([0; SIZES]),
+            total: 0,
+            halved: 0,
+        }
+    }
+
+    /// How many times oftener orders of this size came before it than of any size.  `unit`: one of the
+    /// world's at the scale of sizes.
+    fn count(&mut self, ts: i64, size: i64, unit: f64) -> f64 {
+        if ts.saturating_sub(self.halved) > HALVE_NS {
+            self.halved = ts;
+            self.counts.iter_mut().for_each(|count| *count /= 2);
+            self.total /= 2;
+        }
+        // Sizes that differ by less than a thousandth are one.
+        let bits = (size as f64 / unit).to_bits() >> 42;
+        let place = bits.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - 15);
+        let count = &mut self.counts[place as usize];
+        let before = f64::from(*count);
+        *count = count.saturating_add(1);
+        self.total = self.total.saturating_add(1);
+        (before + 1.0) / (f64::from(self.total) / SIZES as f64 + 1.0)
+    }
 }
 
 /// One that went.
@@ -92,6 +139,8 @@ pub struct Loud {
     order: VecDeque<(i64, Id)>,
     pub gone: VecDeque<Gone>,
     pub history: VecDeque<Went>,
+    common: Common,
+    unit: f64,
     /// The last finding of each side: from when to when its orders stood.
     pub told: [(i64, i64); 2],
     next: i64,
@@ -111,6 +160,8 @@ impl Loud {
             order: VecDeque::new(),
             gone: VecDeque::new(),
             history: VecDeque::new(),
+            common: Common::new(),
+            unit: 1.0,
             told: [(NULL, NULL); 2],
             next: i64::MAX,
             life_max: ns(parameters.spoof_life_max_ms),
@@ -170,9 +221,19 @@ impl Loud {
             EVICT => {
                 self.shown.remove(&step.id);
             }
+            CHANGE if !matches!(step.reason, REASON_TRADED_AS_TAKER | REASON_SELF_TRADE) => {
+                self.amend(told, market, parameters, out);
+            }
             CHANGE | MATCH => {}
             _ if is_new(told) => self.come(told, market),
             _ => {}
+        }
+    }
+
+    /// An order that stood before anything was seen.
+    pub fn stood(&mut self, told: &Told) {
+        if let Some((_, _, size)) = told.after {
+            self.common.count(told.step.ts, size, self.unit);
         }
     }
 
@@ -190,10 +251,14 @@ impl Loud {
             return;
         };
         let medians = size as f64 / median;
-        if medians < self.least || distance == FAR_BUCKET {
+        if medians < self.least {
             return;
         }
         let step = told.step;
+        let common = self.common.count(step.ts, size, self.unit);
+        if distance == FAR_BUCKET {
+            return;
+        }
         let mut renewed = false;
         for gone in self.gone.iter_mut().rev() {
             if step.ts.saturating_sub(gone.ended) > self.renewed_ns {
@@ -204,9 +269,9 @@ impl Loud {
                 renewed = true;
             }
         }
-        let own = market.depth.near(side, touch, NEAR_ROWS).max(size) as f64;
+        let own = market.depth.near(side, touch, NEAR_BP).max(size) as f64;
         let opposite = market.touch[1 - at];
-        let facing = market.depth.near(other(side), opposite, NEAR_ROWS) as f64;
+        let facing = market.depth.near(other(side), opposite, NEAR_BP) as f64;
         let tilt = own / (own + facing).max(1.0)
             - (own - size as f64) / (own - size as f64 + facing).max(1.0);
         let shown = Shown {
@@ -217,11 +282,14 @@ impl Loud {
             opened: step.ts,
             opened_seq: step.seq,
             mid: market.twice_mid(),
+            behind_bp: touch.abs_diff(price) as f64 * 1e4 / touch.unsigned_abs().max(1) as f64,
             medians,
             share: size as f64 / own.max(1.0),
             tilt,
             company: company(market, step.ts),
             renewed,
+            common,
+            filled: told.life.map_or(0, |life| life.filled),
         };
         self.shown.insert(step.id, shown);
         self.order.push_back((step.ts, step.id));
@@ -238,6 +306,20 @@ impl Loud {
             {
                 self.shown.remove(&id);
             }
+        }
+    }
+
+    /// What its owner adds to an order is shown from now on; who takes back most of it has withdrawn it,
+    /// and what is left is as small as any.
+    fn amend(&mut self, told: &Told, market: &Market, parameters: &Parameters, out: &mut Outbox) {
+        let (Some((_, _, before)), Some((_, _, after))) = (told.before, told.after) else {
+            return;
+        };
+        let shown = self.shown.get(&told.step.id).map(|shown| shown.size);
+        if after > shown.unwrap_or(before) {
+            self.come(told, market);
+        } else if shown.is_some_and(|shown| after < before && after < shown / 2) {
+            self.end(told, market, parameters, out);
         }
     }
 
@@ -261,7 +343,7 @@ impl Loud {
         };
         let gone = Gone {
             ended: step.ts,
-            filled: life.filled,
+            filled: life.filled.saturating_sub(shown.filled),
             price,
             mid: market.twice_mid(),
             touch: market.touch[usize::from(side == ASK)],
@@ -351,11 +433,13 @@ impl Loud {
         self.next = i64::MAX;
     }
 
-    pub fn rescale(&mut self, price: i64, size: i64) {
+    pub fn rescale(&mut self, size_scale: u8, price: i64, size: i64) {
+        self.unit = power_of_ten(size_scale) as f64;
         let known = self.shown.values_mut();
         for shown in known.chain(self.gone.iter_mut().map(|gone| &mut gone.shown)) {
             shown.price = shown.price.saturating_mul(price);
             shown.size = shown.size.saturating_mul(size);
+            shown.filled = shown.filled.saturating_mul(size);
             if shown.mid != NULL {
                 shown.mid = shown.mid.saturating_mul(price);
             }

@@ -34,6 +34,53 @@ pub struct Traded {
     /// When the maker came.
     pub opened: i64,
     pub whole: bool,
+    /// The maker joined others at the best price of its side.
+    pub joined: bool,
+}
+
+/// How old orders are when they are filled: counts by age, halved every HALVE_NS.
+#[derive(Default)]
+struct Ages {
+    counts: [u32; AGES],
+    total: u32,
+    halved: i64,
+}
+
+/// About the last half hour counts.
+const HALVE_NS: i64 = 1_200_000_000_000;
+
+impl Ages {
+    fn add(&mut self, ts: i64, age: i64) {
+        if ts.saturating_sub(self.halved) > HALVE_NS {
+            self.halved = ts;
+            self.total = 0;
+            for count in &mut self.counts {
+                *count /= 2;
+                self.total += *count;
+            }
+        }
+        self.counts[age_of(age)] += 1;
+        self.total += 1;
+    }
+
+    /// The share of those filled that were about as old as this one.
+    fn share(&self, age: i64) -> f64 {
+        let counted = f64::from(self.counts[age_of(age)]);
+        (counted + 0.5) / (f64::from(self.total) + 0.5 * AGES as f64)
+    }
+}
+
+/// The share of times within a life that are of about this age (both ns).
+fn share_of_life(age: i64, life: i64) -> f64 {
+    let nth = age_of(age);
+    let low = if nth == 0 { 0 } else { AGE_NS << (nth - 1) };
+    let high = if nth + 1 < AGES {
+        AGE_NS << nth
+    } else {
+        i64::MAX
+    };
+    let within = high.min(life).saturating_sub(low).max(0);
+    within as f64 / life.max(1) as f64
 }
 
 #[derive(Clone, Copy, Default)]
@@ -122,6 +169,7 @@ pub struct Market {
     pub trades: VecDeque<Traded>,
     /// By the maker's side and its age, at most AGE_NS << nth; the last is of all.
     fills: [[Rate; AGES]; 2],
+    ages: Ages,
     cancels: [Rate; 2],
     following: Following,
     pub volumes: Volumes,
@@ -150,6 +198,7 @@ impl Default for Market {
             depth: Depth::default(),
             trades: VecDeque::with_capacity(TRADES_MAX),
             fills: Default::default(),
+            ages: Ages::default(),
             cancels: Default::default(),
             following: Following::default(),
             volumes: Volumes::default(),
@@ -303,7 +352,11 @@ impl Market {
         // Who stood in a snapshot is old.
         let opened = if life.flags == 0 { life.opened } else { 0 };
         let whole = told.after.is_none();
-        let age = age_of(self.ts.saturating_sub(opened));
+        let lasted = self.ts.saturating_sub(opened);
+        if whole && opened != 0 {
+            self.ages.add(self.ts, lasted);
+        }
+        let age = age_of(lasted);
         for rate in &mut self.fills[usize::from(side == ASK)][age..] {
             rate.add(self.ts, 1.0);
         }
@@ -318,6 +371,8 @@ impl Market {
             size: step.size.min(size),
             opened,
             whole,
+            joined: life.ahead_first > 0
+                && life.price_first == life.touch_first[usize::from(side == ASK)],
         });
     }
 
@@ -354,6 +409,12 @@ impl Market {
         self.fills[usize::from(side == ASK)][age_of(age)].per_second(self.ts, self.since)
     }
 
+    /// How many times likelier than by chance an order of a side is filled at this age, where it was
+    /// placed at any time of a life as long as that (ns), half of those as others are.
+    pub fn aged(&self, age: i64, life: i64) -> f64 {
+        0.5 + 0.5 * share_of_life(age, life) / self.ages.share(age)
+    }
+
     /// A delay behind a trade (ns) as the time (s) in which as many orders come at any time.
     pub fn stretched(&self, delay: i64) -> f64 {
         self.following.stretched(delay)
@@ -372,7 +433,7 @@ impl Market {
         self.recurring.adopt(scales.1);
         self.volumes.adopt(scales.1);
         self.taking.2 = self.taking.2.saturating_mul(size);
-        self.depth.rescale(price, size);
+        self.depth.rescale(scales.0, size);
         for mid in self
             .touch
             .iter_mut()

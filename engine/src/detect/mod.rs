@@ -112,6 +112,7 @@ impl Watch for Detectors {
         } = self;
         market.see(told);
         if step.flags & SNAPSHOT != 0 {
+            self.loud.stood(told);
             return;
         }
         native.take(told, out);
@@ -136,7 +137,7 @@ impl Watch for Detectors {
         self.market.rescale(scales, price, size);
         self.out.rescale(scales, price, size);
         self.native.rescale(price, size);
-        self.loud.rescale(price, size);
+        self.loud.rescale(scales.1, price, size);
         self.synthetic.rescale(price, size);
         self.stuffing.rescale(price, size);
         self.ignition.rescale(price, size);

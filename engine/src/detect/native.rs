@@ -21,6 +21,8 @@ struct Iceberg {
     price: i64,
     began: i64,
     began_seq: i64,
+    /// Of the last event that is of it.
+    ended: i64,
     /// Of the last fill, and of the one that left nothing to see.
     filled_at: i64,
     empty_since: i64,
@@ -101,9 +103,10 @@ impl Native {
             MATCH => self.fill(told, out),
             OPEN | CHANGE if !self.known.is_empty() => self.show(told, out),
             DONE if !self.known.is_empty() => {
-                if let Some(iceberg) = self.known.remove(&step.id)
+                if let Some(mut iceberg) = self.known.remove(&step.id)
                     && iceberg.number != 0
                 {
+                    iceberg.ended = step.ts;
                     let gone = step.reason == REASON_FILLED || iceberg.empty_since != NULL;
                     let phase = if gone {
                         Phase::Executed
@@ -127,6 +130,7 @@ impl Native {
             price,
             began: life.opened,
             began_seq: life.opened_seq,
+            ended: step.ts,
             filled_at: step.ts,
             empty_since: NULL,
             shown: life.size_first,
@@ -141,7 +145,7 @@ impl Native {
             number: 0,
         });
         iceberg.filled = iceberg.filled.saturating_add(step.size);
-        iceberg.filled_at = step.ts;
+        (iceberg.filled_at, iceberg.ended) = (step.ts, step.ts);
         iceberg.price = price;
         iceberg.inferred |= step.flags & INFERRED != 0;
         if told.after.is_none() {
@@ -186,7 +190,7 @@ impl Native {
         if peak <= 0 {
             return;
         }
-        iceberg.empty_since = NULL;
+        (iceberg.empty_since, iceberg.ended) = (NULL, step.ts);
         iceberg.slowest = iceberg.slowest.max(delay);
         iceberg.shown = iceberg.shown.saturating_add(peak);
         iceberg.peak_least = iceberg.peak_least.min(size);
@@ -194,7 +198,7 @@ impl Native {
         if step.reason == REASON_AMENDED || iceberg.inferred {
             iceberg.soft = iceberg.soft.saturating_add(1);
             if iceberg.soft == 1 {
-                self.found.push_back(step.id);
+                self.remember(step.id);
             }
         } else {
             iceberg.hard = iceberg.hard.saturating_add(1);
@@ -210,14 +214,18 @@ impl Native {
         if iceberg.hard == 0 && iceberg.soft < self.soft_needed || score(iceberg) < self.threshold {
             return;
         }
-        let phase = if iceberg.number == 0 {
-            iceberg.number = out.next_number();
-            self.found.push_back(id);
-            Phase::Detected
-        } else {
-            Phase::Traded
-        };
-        tell(id, iceberg, phase, out);
+        if iceberg.number != 0 {
+            tell(id, iceberg, Phase::Traded, out);
+            return;
+        }
+        iceberg.number = out.next_number();
+        tell(id, iceberg, Phase::Detected, out);
+        self.remember(id);
+    }
+
+    /// One more that is, or may be, an iceberg; the oldest is forgotten beyond.
+    fn remember(&mut self, id: Id) {
+        self.found.push_back(id);
         if self.found.len() > KNOWN_MAX
             && let Some(oldest) = self.found.pop_front()
         {
@@ -264,7 +272,7 @@ fn tell(id: Id, iceberg: &Iceberg, phase: Phase, out: &mut Outbox) {
     finding.phase = phase;
     finding.number = iceberg.number;
     (finding.began, finding.began_seq) = (iceberg.began, iceberg.began_seq);
-    finding.ended = out.now.1;
+    finding.ended = iceberg.ended;
     (finding.price_low, finding.price_high) = (iceberg.price, iceberg.price);
     (finding.size, finding.filled) = (iceberg.shown, iceberg.filled);
     finding.score = score(iceberg);
@@ -290,4 +298,18 @@ fn tell(id: Id, iceberg: &Iceberg, phase: Phase, out: &mut Outbox) {
     finding.order_ids = vec![id];
     finding.orders = 1;
     out.tell(finding);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_an_iceberg_is_forgotten_beyond_a_bound() {
+        let mut native = Native::new(&Parameters::default());
+        for nth in 0..3 * KNOWN_MAX {
+            native.remember(nth as Id);
+        }
+        assert_eq!(native.found.len(), KNOWN_MAX);
+    }
 }

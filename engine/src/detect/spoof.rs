@@ -13,10 +13,32 @@ use crate::ids::Id;
 const TRADES_LOOKED: usize = 128;
 const SECOND: f64 = 1e9;
 
-/// Weights of the parts, by logistic regression over simulated markets of the tuning seeds.
-const BIAS: f64 = -9.9;
-const FOR: [f64; 9] = [0.2, 1.4, 8.8, 0.8, 1.6, 2.7, 1.9, 0.2, 0.3];
-const AGAINST: [f64; 6] = [6.0, 6.0, 3.8, 0.2, 1.1, 0.5];
+/// What parts weigh at a quarter, a half, three quarters and all of their range, straight between; by
+/// logistic regression over simulated markets of the tuning seeds, each ever more or ever less.
+const BIAS: f64 = -15.7;
+const FOR: [[f64; 4]; 10] = [
+    [1.0, 1.0, 1.0, 1.3],
+    [2.4, 3.0, 3.1, 3.1],
+    [3.7, 5.4, 7.6, 9.4],
+    [3.0; 4],
+    [3.8; 4],
+    [1.5, 3.5, 3.5, 3.5],
+    [0.5, 1.0, 1.3, 1.5],
+    [1.4, 1.8, 1.8, 2.1],
+    [0.2; 4],
+    [0.9; 4],
+];
+const AGAINST: [[f64; 4]; 9] = [
+    [6.5; 4],
+    [5.2; 4],
+    [3.1, 4.7, 4.7, 6.7],
+    [0.7, 1.0, 3.0, 4.6],
+    [0.3, 0.7, 0.7, 0.7],
+    [0.0, 6.4, 10.4, 13.1],
+    [0.3, 0.3, 0.3, 0.9],
+    [0.8; 4],
+    [0.5; 4],
+];
 
 /// What was traded on the other side while orders stood.
 pub struct Gained {
@@ -71,6 +93,70 @@ pub fn gained(market: &Market, side: u8, opened: i64, ended: i64) -> Gained {
     found
 }
 
+/// Trades so long before the end count (ns).
+const SERVED_NS: i64 = 1_500_000_000;
+/// A withdrawal follows the trade that it waited for within this (ns), as likely within each multiple
+/// of a time as within the next; hardly later.
+const FOLLOWS_NS: (f64, f64) = (15e6, 550e6);
+
+/// How many times a second a withdrawal follows so long behind its trade.
+fn follows(delay: i64) -> f64 {
+    let (least, most) = FOLLOWS_NS;
+    let delay = (delay as f64).max(least);
+    let share = if delay <= most { 1.0 } else { 0.05 };
+    share * SECOND / (delay * ((most / least).ln() + 1.0))
+}
+
+/// The order of the other side that may have been the true one.
+#[derive(Default)]
+pub struct Served {
+    /// How many times likelier than by chance orders of its age are filled so shortly before the end.
+    pub likelier: f64,
+    /// The share of that which the likeliest has.
+    best: f64,
+    pub whole: bool,
+    pub joined: bool,
+    pub size: i64,
+    /// From its fill to the last fill of that side (ns).
+    pub since: i64,
+}
+
+/// Orders that came while one of the other side stood, and were filled shortly before its end.
+pub fn served(market: &Market, shown_side: u8, opened: i64, ended: i64) -> Served {
+    let mut found = Served::default();
+    let mut last = NULL;
+    let life = ended.saturating_sub(opened);
+    for trade in market.trades.iter().rev().take(TRADES_LOOKED) {
+        let before = ended.saturating_sub(trade.ts);
+        if trade.ts < opened || before > SERVED_NS {
+            break;
+        }
+        if trade.ts > ended || trade.side == shown_side {
+            continue;
+        }
+        last = last.max(trade.ts);
+        if trade.opened <= opened {
+            continue;
+        }
+        let age = trade.ts.saturating_sub(trade.opened);
+        let rate = market.fill_rate(trade.side, i64::MAX).max(0.002);
+        let whole = if trade.whole { 1.0 } else { 0.15 };
+        let likelier = whole * follows(before) / rate * market.aged(age, life);
+        found.likelier += likelier;
+        if likelier > found.best {
+            found = Served {
+                likelier: found.likelier,
+                best: likelier,
+                whole: trade.whole,
+                joined: trade.joined,
+                size: trade.size,
+                since: last.saturating_sub(trade.ts),
+            };
+        }
+    }
+    found
+}
+
 /// Of several orders of a side: how far the mid went their way while they stood (in its usual moves of
 /// that time), and how many more orders of the side than usual went with them.
 pub fn surroundings(market: &Market, gone: &Gone) -> (f64, f64) {
@@ -99,39 +185,60 @@ pub fn surroundings(market: &Market, gone: &Gone) -> (f64, f64) {
     (moved, ramp(crowd.ln(), 0.0, 3.0))
 }
 
-pub fn parts(loud: &Loud, gone: &Gone, market: &Market) -> (Parts, Parts) {
+fn parts(loud: &Loud, gone: &Gone, market: &Market) -> (Parts, Parts) {
     let shown = &gone.shown;
-    let gained = gained(market, shown.side, shown.opened, gone.ended);
+    let served = served(market, shown.side, shown.opened, gone.ended);
+    let taken = gained(market, shown.side, shown.opened, gone.ended).taken;
     let (moved, crowd) = surroundings(market, gone);
     let near = gone.touch != NULL && bucket(gone.touch, gone.price) <= 1;
-    let larger = if gained.size > 0 {
-        ramp((shown.size as f64 / gained.size as f64).ln(), 0.0, 4.0)
+    let larger = if served.size > 0 {
+        ramp((shown.size as f64 / served.size as f64).ln(), 0.0, 4.0)
     } else {
         0.0
     };
+    let yes = |holds: bool| f64::from(u8::from(holds));
+    let behind = shown.behind_bp;
     let evidence = vec![
         ("size", ramp((shown.medians / 5.0).ln(), 0.0, 3.0)),
         ("share of the depth", ramp(shown.share, 0.0, 0.5)),
-        ("a fill on the other side", gained.passive),
-        ("a trade the other way", gained.taken),
-        ("filled wholly", f64::from(u8::from(gained.whole))),
+        (
+            "a fill on the other side",
+            ramp((served.likelier + 1e-3).ln(), -2.0, 8.0),
+        ),
+        ("filled wholly", yes(served.whole)),
+        ("joined the best price", yes(served.joined)),
         ("much larger than it", larger),
+        ("a trade the other way", taken),
         ("came alone", 1.0 - ramp(shown.company, 0.0, 3.0)),
         ("the price went its way", ramp(moved, 0.0, 3.0)),
         ("repeated", ramp(f64::from(loud.repeated(gone)), 0.0, 3.0)),
     ];
     let against = vec![
-        ("quoted anew", f64::from(u8::from(gone.again))),
-        ("itself a renewal", f64::from(u8::from(shown.renewed))),
+        ("quoted anew", yes(gone.again)),
+        ("itself a renewal", yes(shown.renewed)),
+        ("many are of its size", ramp(shown.common.ln(), 0.0, 3.0)),
         ("many went at once", crowd),
-        ("the price went away", ramp(-moved, 0.0, 3.0)),
-        ("stood where it might trade", f64::from(u8::from(near))),
         (
-            "its end is not explained",
-            f64::from(u8::from(gone.unexplained)),
+            "others were filled since",
+            ramp(served.since as f64, 0.0, 4e8),
         ),
+        ("far from the touch", ramp(behind, 0.0, 50.0)),
+        ("the price went away", ramp(-moved, 0.0, 3.0)),
+        ("stood where it might trade", yes(near)),
+        ("its end is not explained", yes(gone.unexplained)),
     ];
     (evidence, against)
+}
+
+fn bent(parts: &Parts, weights: &[[f64; 4]]) -> f64 {
+    let one = |part: f64, weights: &[f64; 4]| {
+        let place = part.clamp(0.0, 1.0) * 4.0;
+        let nth = (place as usize).min(3);
+        let before = if nth == 0 { 0.0 } else { weights[nth - 1] };
+        before + (weights[nth] - before) * (place - nth as f64)
+    };
+    let parts = parts.iter().zip(weights);
+    parts.map(|((_, part), weights)| one(*part, weights)).sum()
 }
 
 pub fn weighed(parts: &Parts, weights: &[f64]) -> f64 {
@@ -163,7 +270,7 @@ pub fn judge(
         return;
     }
     let (evidence, against) = parts(loud, gone, market);
-    let score = logistic(BIAS + weighed(&evidence, &FOR) - weighed(&against, &AGAINST));
+    let score = logistic(BIAS + bent(&evidence, &FOR) - bent(&against, &AGAINST));
     let everything = parameters.spoof_threshold <= 0.0;
     if score < parameters.spoof_threshold
         || !everything && loud.is_told(shown.side, shown.opened, gone.ended)

@@ -17,6 +17,8 @@ const SLOTS: usize = 10;
 const SIGNATURES: usize = 256;
 /// The few signatures that most messages have.
 const FEW: usize = 5;
+/// The share of the messages that each of them has at least.
+const OFTEN: f64 = 0.03;
 /// Orders that are remembered, to be named.
 const ORDERS: usize = 512;
 /// Those of a burst come no farther apart (ns).
@@ -91,6 +93,8 @@ impl Usual {
 struct Slot {
     nth: i64,
     first_seq: i64,
+    /// When its last message came.
+    last: i64,
     messages: u32,
     adds: u32,
     cancels: u32,
@@ -104,6 +108,7 @@ impl Slot {
         Self {
             nth,
             first_seq: NULL,
+            last: NULL,
             messages: 0,
             adds: 0,
             cancels: 0,
@@ -192,6 +197,7 @@ impl Stuffing {
         if slot.first_seq == NULL {
             slot.first_seq = step.seq;
         }
+        slot.last = slot.last.max(step.ts);
         slot.messages = slot.messages.saturating_add(1);
         if place.is_some() {
             let count = &mut slot.signatures[usize::from(signature)];
@@ -303,33 +309,35 @@ impl Stuffing {
             .map(|slot| slot.first_seq)
             .filter(|seq| *seq != NULL)
             .min();
+        // One that few messages have is somebody else's, who is named by chance.
+        let often = |count: &(u32, u8)| f64::from(count.0) >= OFTEN * messages;
         let named = |came: &&Came| {
-            came.ts >= first
-                && (few < 0.3 || counts[..FEW].iter().any(|count| count.1 == came.signature))
+            let same = |count: &(u32, u8)| often(count) && count.1 == came.signature;
+            few < 0.3 || counts[..FEW].iter().any(same)
         };
-        let mut orders: Vec<&Came> = self
-            .came
-            .iter()
-            .rev()
-            .filter(named)
-            .take(ORDERS_MAX)
-            .collect();
-        // Whoever came alone before them is somebody else.
+        let recent = || self.came.iter().rev().filter(|came| came.ts >= first);
+        let mut orders: Vec<&Came> = recent().filter(named).take(ORDERS_MAX).collect();
+        if orders.len() <= FEW {
+            // The price went on, and they with it.
+            orders = recent().take(ORDERS_MAX).collect();
+        }
+        // Whoever came alone before or behind them is somebody else.
         let span = orders
             .first()
             .map_or(0, |came| came.ts.saturating_sub(first));
         let usual = span / orders.len().max(1) as i64;
-        let alone = |pair: &[&Came]| {
-            pair[0].ts.saturating_sub(pair[1].ts) > ALONE_NS.min(usual.saturating_mul(8))
+        let together = |one: &&Came, two: &&Came| {
+            one.ts.saturating_sub(two.ts) <= ALONE_NS.min(usual.saturating_mul(8))
         };
-        if let Some(last) = orders.windows(2).position(alone) {
-            orders.truncate(last + 1);
+        if let Some(most) = orders.chunk_by(together).max_by_key(|run| run.len()) {
+            orders = most.to_vec();
         }
         let began = orders.last().map_or(first, |came| came.ts);
         let asks = orders.iter().filter(|came| came.place.0 == ASK).count();
         let side = if asks * 2 > orders.len() { ASK } else { BID };
         let mut finding = Finding::new(Kind::QuoteStuffing, side);
-        (finding.began, finding.ended) = (began, now);
+        let last = window.iter().map(|slot| slot.last).max();
+        (finding.began, finding.ended) = (began, last.unwrap_or(now).max(began));
         finding.began_seq = began_seq.unwrap_or(0);
         finding.price_low = orders.iter().map(|came| came.place.1).min().unwrap_or(0);
         finding.price_high = orders.iter().map(|came| came.place.1).max().unwrap_or(0);

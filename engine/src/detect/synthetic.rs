@@ -90,14 +90,28 @@ struct Fill {
     chain: Chain,
 }
 
-/// What is left of a chain that was told.
-#[derive(Default)]
+/// What a finding is known by, from when it is told first to its last phase.
+#[derive(Clone, Copy)]
+struct Known {
+    number: u64,
+    kind: Kind,
+    side: u8,
+    began: i64,
+    began_seq: i64,
+    tranche: i64,
+    /// When it went on last.
+    last: i64,
+}
+
+/// A chain that was told and goes on.
 struct Ending {
+    known: Known,
+    /// As it was told last.
+    score: f64,
     /// Ends that may still go on.
     open: u32,
-    /// Orders of the longest that went no further, and whether its last was filled.
-    longest: u64,
-    filled: bool,
+    /// The longest that went no further, and whether its last was filled.
+    longest: Option<(Chain, bool)>,
 }
 
 pub struct Synthetic {
@@ -108,8 +122,8 @@ pub struct Synthetic {
     order: VecDeque<(i64, Id)>,
     /// Chains that were told and go on, by their number.
     endings: HashMap<u64, Ending>,
-    /// The last that were told: side, tranche, when they went on last, number.
-    told: VecDeque<(u8, i64, i64, u64)>,
+    /// The last that were told.
+    told: VecDeque<Known>,
     delay_ns: i64,
     venue_ns: i64,
 }
@@ -148,17 +162,20 @@ impl Synthetic {
             return;
         };
         ending.open = ending.open.saturating_sub(1);
-        if chain.orders >= ending.longest {
-            (ending.longest, ending.filled) = (chain.orders, filled);
+        let longest = ending.longest.as_ref().map_or(0, |(chain, _)| chain.orders);
+        if chain.orders >= longest {
+            ending.longest = Some((chain.clone(), filled));
         }
-        if ending.open == 0 {
-            let phase = if ending.filled {
+        if ending.open == 0
+            && let Some(ending) = self.endings.remove(&chain.number)
+            && let Some((chain, filled)) = ending.longest
+        {
+            let phase = if filled {
                 Phase::Executed
             } else {
                 Phase::Cancelled
             };
-            self.endings.remove(&chain.number);
-            tell(chain, phase, None, out);
+            tell(&chain, phase, &ending.known, ending.score, out);
         }
     }
 
@@ -255,8 +272,9 @@ impl Synthetic {
         });
         chain.filled = chain.filled.saturating_add(life.filled);
         chain.ended = step.ts;
-        if chain.number != 0 {
-            tell(&chain, Phase::Traded, Some(market), out);
+        if let Some(ending) = self.endings.get_mut(&chain.number) {
+            ending.score = score(&chain, market);
+            tell(&chain, Phase::Traded, &ending.known, ending.score, out);
         }
         self.went(step.ts, step.id, true, chain);
     }
@@ -318,8 +336,9 @@ impl Synthetic {
             self.find(&mut chain, market, out);
         } else if let Some(ending) = self.endings.get_mut(&chain.number) {
             ending.open = ending.open.saturating_add(1);
-            if let Some(told) = self.told.iter_mut().find(|told| told.3 == chain.number) {
-                told.2 = step.ts;
+            let number = chain.number;
+            if let Some(told) = self.told.iter_mut().find(|told| told.number == number) {
+                told.last = step.ts;
             }
         }
         self.chains.insert(step.id, chain);
@@ -369,25 +388,32 @@ impl Synthetic {
 
     /// A chain is told of, or goes on with one that was told and had been lost from sight.
     fn find(&mut self, chain: &mut Chain, market: &Market, out: &mut Outbox) {
-        let again = self.told.iter().rev().find(|(side, tranche, last, _)| {
-            *side == chain.side
-                && alike(*tranche, chain.tranche, 0.05)
-                && chain.began.saturating_sub(*last) <= AGAIN_NS
+        let again = self.told.iter().rev().find(|told| {
+            told.side == chain.side
+                && alike(told.tranche, chain.tranche, 0.05)
+                && chain.began.saturating_sub(told.last) <= AGAIN_NS
         });
-        let (number, phase) = match again {
-            Some((_, _, _, number)) => (*number, Phase::Traded),
-            None => (out.next_number(), Phase::Detected),
+        let (mut known, phase) = match again {
+            Some(known) => (*known, Phase::Traded),
+            None => (new(chain, out.next_number()), Phase::Detected),
         };
-        chain.number = number;
-        self.told.retain(|told| told.3 != number);
+        (known.tranche, known.last) = (chain.tranche, chain.opened);
+        chain.number = known.number;
+        self.told.retain(|told| told.number != known.number);
         if self.told.len() >= TOLD_MAX {
             self.told.pop_front();
         }
-        self.told
-            .push_back((chain.side, chain.tranche, chain.opened, number));
-        let ending = self.endings.entry(number).or_default();
+        self.told.push_back(known);
+        let score = score(chain, market);
+        let ending = self.endings.entry(known.number).or_insert(Ending {
+            known,
+            score,
+            open: 0,
+            longest: None,
+        });
         ending.open = ending.open.saturating_add(1);
-        tell(chain, phase, Some(market), out);
+        ending.score = score;
+        tell(chain, phase, &known, score, out);
     }
 
     pub fn forget(&mut self) {
@@ -400,12 +426,15 @@ impl Synthetic {
 
     pub fn rescale(&mut self, price: i64, size: i64) {
         for told in &mut self.told {
-            told.1 = told.1.saturating_mul(size);
+            told.tranche = told.tranche.saturating_mul(size);
         }
         let fills = self.fills.iter_mut().flatten();
+        let endings = self.endings.values_mut();
+        let longest = endings.filter_map(|ending| ending.longest.as_mut());
         for chain in fills
             .map(|fill| &mut fill.chain)
             .chain(self.chains.values_mut())
+            .chain(longest.map(|(chain, _)| chain))
         {
             for value in [&mut chain.price, &mut chain.prices.0, &mut chain.prices.1] {
                 *value = value.saturating_mul(price);
@@ -436,23 +465,35 @@ fn score(chain: &Chain, market: &Market) -> f64 {
     logistic(-expected(chain, market) - 1.0) * (1.0 - clocked(chain))
 }
 
-fn tell(chain: &Chain, phase: Phase, market: Option<&Market>, out: &mut Outbox) {
-    let links = f64::from(chain.links).max(1.0);
+/// A chain that is told for the first time.
+fn new(chain: &Chain, number: u64) -> Known {
     // A venue that holds orders without keeping their ids shows the next within milliseconds.
-    let native = f64::from(chain.prompt) >= 0.8 * links;
-    let kind = if native {
-        Kind::NativeIceberg
-    } else {
-        Kind::SyntheticIceberg
-    };
-    let mut finding = Finding::new(kind, chain.side);
+    let native = f64::from(chain.prompt) >= 0.8 * f64::from(chain.links).max(1.0);
+    Known {
+        number,
+        kind: if native {
+            Kind::NativeIceberg
+        } else {
+            Kind::SyntheticIceberg
+        },
+        side: chain.side,
+        began: chain.began,
+        began_seq: chain.began_seq,
+        tranche: chain.tranche,
+        last: chain.opened,
+    }
+}
+
+fn tell(chain: &Chain, phase: Phase, known: &Known, score: f64, out: &mut Outbox) {
+    let links = f64::from(chain.links).max(1.0);
+    let mut finding = Finding::new(known.kind, chain.side);
     finding.phase = phase;
-    finding.number = chain.number;
-    (finding.began, finding.began_seq) = (chain.began, chain.began_seq);
+    finding.number = known.number;
+    (finding.began, finding.began_seq) = (known.began, known.began_seq);
     finding.ended = chain.ended.max(chain.opened);
     (finding.price_low, finding.price_high) = chain.prices;
     (finding.size, finding.filled) = (chain.size, chain.filled);
-    finding.score = market.map_or(1.0, |market| score(chain, market));
+    finding.score = score;
     finding.evidence = vec![
         ("tranches", ramp(links + 1.0, 1.0, 8.0)),
         ("unlikely by chance", ramp(chain.surprise, 0.0, 20.0)),

@@ -59,13 +59,21 @@ impl Held {
     }
 }
 
+/// Of one order: the oldest, the oldest that something may still explain, the latest.
+#[derive(Clone, Copy)]
+struct Chain {
+    first: u64,
+    open: u64,
+    last: u64,
+}
+
 pub struct Holds {
     hold_ns: i64,
     most: usize,
     waiting: VecDeque<Held>,
     gone: u64,
-    /// The oldest that waits of each order.
-    first: HashMap<Id, u64, IdHashes>,
+    /// Those that wait of each order.
+    first: HashMap<Id, Chain, IdHashes>,
     /// When the next is settled; i64::MAX where none waits.
     pub due: i64,
 }
@@ -95,14 +103,16 @@ impl Holds {
             self.settle(rows, ended);
         }
         let number = self.gone + self.waiting.len() as u64;
-        if let Some(&first) = self.first.get(&held.id) {
-            let mut at = first;
-            while let Some(next) = self.waiting[(at - self.gone) as usize].next {
-                at = next;
-            }
-            self.waiting[(at - self.gone) as usize].next = Some(number);
+        if let Some(chain) = self.first.get_mut(&held.id) {
+            self.waiting[(chain.last - self.gone) as usize].next = Some(number);
+            chain.last = number;
         } else {
-            self.first.insert(held.id, number);
+            let chain = Chain {
+                first: number,
+                open: number,
+                last: number,
+            };
+            self.first.insert(held.id, chain);
         }
         self.waiting.push_back(held);
         self.set_due();
@@ -124,10 +134,14 @@ impl Holds {
         let Some(held) = self.waiting.pop_front() else {
             return;
         };
-        match held.next {
-            Some(next) => self.first.insert(held.id, next),
-            None => self.first.remove(&held.id),
-        };
+        match (held.next, self.first.get_mut(&held.id)) {
+            (Some(next), Some(chain)) => {
+                (chain.first, chain.open) = (next, chain.open.max(next));
+            }
+            _ => {
+                self.first.remove(&held.id);
+            }
+        }
         self.gone += 1;
         let row = rows.iter_mut().rev().find(|row| row.second <= held.second);
         held.count(row, ended);
@@ -136,17 +150,20 @@ impl Holds {
 
     /// A trade of an order explains what left it before; the touch as it stood then.
     pub fn explain(&mut self, id: Id, size: i64) -> Option<[i64; 2]> {
-        let mut at = self.first.get(&id).copied();
         let (mut left, mut touch) = (size, None);
-        while let Some(number) = at {
-            let held = &mut self.waiting[(number - self.gone) as usize];
+        let chain = self.first.get_mut(&id)?;
+        loop {
+            let held = &mut self.waiting[(chain.open - self.gone) as usize];
             let explained = held.left.min(left);
             if explained > 0 {
                 held.left -= explained;
                 left -= explained;
                 touch = touch.or(Some(held.touch));
             }
-            at = held.next;
+            match held.next {
+                Some(next) if held.left <= 0 => chain.open = next,
+                _ => break,
+            }
         }
         touch
     }
@@ -156,6 +173,67 @@ impl Holds {
             held.left = held.left.saturating_mul(size);
             for known in held.touch.iter_mut().filter(|known| **known != NULL) {
                 *known = known.saturating_mul(price);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn held(id: u128, ts: i64, left: i64) -> Held {
+        Held {
+            id,
+            ts,
+            second: 0,
+            place: 0,
+            left,
+            whole: false,
+            touch: [ts, ts],
+            lasted: 0,
+            truncated: false,
+            opened: None,
+            next: None,
+        }
+    }
+
+    proptest! {
+        /// Against a list that is looked through from its beginning each time.
+        #[test]
+        fn trades_explain_the_oldest_first(acts in prop::collection::vec((0u8..3, 0u128..3, 0i64..9), 1..200)) {
+            let (mut rows, mut ended) = (VecDeque::new(), Ended::default());
+            let mut holds = Holds::new(10, 64);
+            let mut list: VecDeque<(u128, i64, i64)> = VecDeque::new();
+            for (now, (act, id, amount)) in acts.into_iter().enumerate() {
+                let now = now as i64;
+                if act == 0 {
+                    let mut left = amount;
+                    let mut touch = None;
+                    for one in list.iter_mut().filter(|one| one.0 == id) {
+                        let explained = one.2.min(left);
+                        if explained > 0 {
+                            one.2 -= explained;
+                            left -= explained;
+                            touch = touch.or(Some([one.1; 2]));
+                        }
+                    }
+                    prop_assert_eq!(holds.explain(id, amount), touch);
+                } else if act == 1 {
+                    holds.release(now, &mut rows, &mut ended);
+                    list.retain(|one| one.1 + 10 > now);
+                } else {
+                    if list.len() >= 64 {
+                        list.pop_front();
+                    }
+                    list.push_back((id, now, amount));
+                    holds.push(held(id, now, amount), &mut rows, &mut ended);
+                }
+                prop_assert_eq!(holds.waiting.len(), list.len());
+                for (held, one) in holds.waiting.iter().zip(&list) {
+                    prop_assert_eq!(held.left, one.2);
+                }
             }
         }
     }

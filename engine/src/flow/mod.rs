@@ -379,10 +379,10 @@ impl Flow {
             row.multiply(price, size);
         }
         for traded in self.trades.iter_mut() {
-            traded.mids *= of_price;
-            traded.paid *= of_price * of_size;
-            traded.signed *= of_size;
-            traded.size *= of_size;
+            traded.mids = traded.mids.saturating_mul(of_price);
+            traded.paid = traded.paid.saturating_mul(of_price.saturating_mul(of_size));
+            traded.signed = traded.signed.saturating_mul(of_size);
+            traded.size = traded.size.saturating_mul(of_size);
         }
         for shock in self.shocks.iter_mut().chain(self.recovered.iter_mut()) {
             shock.multiply(price, size);
@@ -398,7 +398,7 @@ impl Flow {
             *border = border.saturating_mul(price);
         }
         for total in self.depths.iter_mut().flatten() {
-            *total *= of_size;
+            *total = total.saturating_mul(of_size);
         }
         self.ended.multiply(size);
         self.holds.multiply(price, size);

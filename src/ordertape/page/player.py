@@ -183,7 +183,7 @@ class Player:
     ) -> ReplayedMarket:
         """``at``: where all go then (ns); None: the market joins at the clock's time."""
         market = ReplayedMarket(self, lookup, history, reader, found)
-        self._do(number, lambda: self._join(market, at))
+        self._do(number, lambda: self._join(market, at), again=True)
         return market
 
     def leave(self, market: ReplayedMarket) -> None:
@@ -197,7 +197,7 @@ class Player:
 
     def seek(self, at: int) -> None:
         """To a time (ns), or as near as there is a recording."""
-        self._do(None, lambda: self._seek(at))
+        self._do(None, lambda: self._seek(at), again=True)
 
     def step(self, ns: int) -> None:
         self._do(None, lambda: self._step(ns))
@@ -212,12 +212,23 @@ class Player:
 
     # The thread ---------------------------------------------------------------------------------
 
-    def _do(self, number: int | None, task: Callable[[], None]) -> None:
+    def _do(self, number: int | None, task: Callable[[], None], *, again: bool = False) -> None:
+        """``again``: begun anew where the tape moved on between a look at its folder and at a
+        file."""
+
         def done() -> None:
             try:
-                task()
+                try:
+                    task()
+                except FileNotFoundError:
+                    if not again:
+                        raise
+                    task()
             except OrdertapeError as error:
                 self._refuse(str(error), number)
+            except Exception as error:  # a defect here must not leave a page without a word
+                self._log.exception("L3_replay_error")
+                self._refuse(f"unexpected {type(error).__name__}: {error}", number)
 
         self.call(done)
 
@@ -256,6 +267,10 @@ class Player:
             self._playing = False
             self._log.warning("L3_replay_failed", error=str(error))
             self._refuse(str(error))
+        except Exception as error:  # as above
+            self._playing = False
+            self._log.exception("L3_replay_error")
+            self._refuse(f"unexpected {type(error).__name__}: {error}")
         self._tell(often=True)
 
     def _forward(self, at: int) -> None:
@@ -280,11 +295,15 @@ class Player:
     def _join(self, market: ReplayedMarket, at: int | None) -> None:
         market.look()
         self._markets.append(market)
-        if at is not None:
-            self._seek(at)
-            return
-        if market.first < self._now:
-            market.begin(self._now, self._level())
+        try:
+            if at is not None:
+                self._seek(at)
+                return
+            if market.first < self._now:
+                market.begin(self._now, self._level())
+        except BaseException:
+            self._leave(market)  # the others go on without it
+            raise
         self._tell()
 
     def _leave(self, market: ReplayedMarket) -> None:

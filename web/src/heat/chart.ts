@@ -8,7 +8,7 @@ import { axes, COB_WIDTH, crosshair, currentBook, lastPrice, PRICE_WIDTH, TIME_H
 import { Camera } from "./camera";
 import { drawCanvas } from "./canvas";
 import { findingAt, findings } from "./findings";
-import { barOf, bestLines, bubbles, largeOrders, type Place, touchRow, volumeProfile } from "./marks";
+import { barOf, bestLines, bubbles, largeOrders, largeTags, type Place, touchRow, volumeProfile } from "./marks";
 import { type Palette, palette } from "./palette";
 import { describe } from "./hover";
 import type { Finding } from "../wire/messages";
@@ -296,10 +296,11 @@ export class Chart {
     context.rect(0, 0, camera.width, camera.height);
     context.clip();
     if (settings.profile) volumeProfile(context, place);
-    if (settings.large) largeOrders(context, place);
+    const labels = settings.large ? largeOrders(context, place) : [];
     bestLines(context, place);
     if (settings.bubbles) bubbles(context, place);
-    if (settings.markers) findings(context, place);
+    const glyphs = settings.markers ? findings(context, place) : [];
+    largeTags(context, labels, glyphs, place);
     context.restore();
     context.save();
     context.beginPath();

@@ -22,7 +22,8 @@ export function boxOf(finding: Finding, place: Place): { x0: number; x1: number;
   return Date.parse(finding.phases[0]?.at ?? finding.told) * 1000 <= data.t_us + 1_000_000 ? { x0, x1, y0, y1 } : null;
 }
 
-export function findings(context: Context, place: Place): void {
+/** The middles of the glyphs that it drew: what is written elsewhere keeps away from them. */
+export function findings(context: Context, place: Place): { x: number; y: number }[] {
   const { palette, data } = place;
   const drawn: { x: number; y: number }[] = [];
   context.font = FONT;
@@ -39,6 +40,7 @@ export function findings(context: Context, place: Place): void {
     else if (finding.kind === "layering") bracket(context, finding, place, box);
     else if (free(drawn, box.x1, box.y0)) triangle(context, box.x1, finding.side === "bid" ? box.y1 + 4 : box.y0 - 4, finding.side);
   }
+  return drawn;
 }
 
 /** Links the orders of a layering: a tick at each price that is known, and how much it was in all. */

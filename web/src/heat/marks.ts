@@ -173,9 +173,9 @@ export function barOf(order: LargeOrder, place: Place): { x0: number; x1: number
 
 /** Births and ends as ticks and glyphs; a whole outline only of the one that is looked at, so that a
  * bright line of liquidity isn't drawn twice. */
-export function largeOrders(context: Context, place: Place): void {
+export function largeOrders(context: Context, place: Place): Label[] {
   const { palette, data } = place;
-  const labels: { x: number; y: number; text: string }[] = [];
+  const labels: Label[] = [];
   for (const order of data.large.values()) {
     const bar = barOf(order, place);
     if (!bar) continue;
@@ -192,10 +192,34 @@ export function largeOrders(context: Context, place: Place): void {
     if (order.endedMs !== null) ending(context, order, bar.x1, bar.y, palette);
     if (special) labels.push({ x: Math.max(bar.x0, 0) + 4, y: bar.y - bar.high - 6, text: `${order.told.size_first} ${order.told.side}` });
   }
+  return labels;
+}
+
+export interface Label {
+  x: number;
+  y: number;
+  text: string;
+}
+
+/** Places for a tag above and below where it belongs, nearest first. */
+const TAG_PLACES = [0, 32, -20, 52, -40, 72];
+/** A glyph reaches so far. */
+const GLYPH_REACH = 8;
+
+/** Where a tag of so many pixels covers no glyph; where there is no such place, where it belongs. */
+export function freePlace(y: number, x0: number, wide: number, glyphs: readonly { x: number; y: number }[]): number {
+  const covers = (at: number): boolean =>
+    glyphs.some((glyph) => glyph.x > x0 - GLYPH_REACH && glyph.x < x0 + wide + GLYPH_REACH && Math.abs(glyph.y - at) < 8 + GLYPH_REACH);
+  return y + (TAG_PLACES.find((away) => !covers(y + away)) ?? 0);
+}
+
+/** What large orders that are looked at are called, over everything else. */
+export function largeTags(context: Context, labels: readonly Label[], glyphs: readonly { x: number; y: number }[], place: Place): void {
   context.font = FONT;
   for (const label of labels) {
-    const room = place.camera.width - context.measureText(label.text).width - 8;
-    tag(context, Math.min(label.x, room), label.y, label.text, palette);
+    const wide = context.measureText(label.text).width + 8;
+    const x = Math.min(label.x, place.camera.width - wide);
+    tag(context, x, freePlace(label.y, x - 4, wide, glyphs), label.text, place.palette);
   }
 }
 
