@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -163,6 +164,7 @@ def main() -> None:
         events = DemoTape.recorded(options.updates, options.write).events
         write(options.write, Laps(events, options.rate), options.hours, options.pace)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # with keeper, writer and server
     print(f"{'hour':>6} {'least MiB':>10} {'median':>8} {'copied':>12}", flush=True)
     for hour, least, median, copied in measure(options):
         print(f"{hour:6.1f} {least:10.2f} {median:8.2f} {copied:12,}", flush=True)

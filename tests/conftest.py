@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from support.served import Served
 
 TOP = Path(__file__).resolve().parent.parent
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A campaign runs for hours: what ends a test that hangs would end it after minutes."""
+    if item.get_closest_marker("torture") is not None:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(scope="session")

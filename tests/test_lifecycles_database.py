@@ -173,3 +173,28 @@ def test_of_simulated_markets_lives_go_with_their_events(
     )
     drop_lives(connection, days=100_000, bounded=True)
     assert stored(connection) == [row for row in whole if row["told_seq"] >= first]
+
+
+def test_a_follower_goes_on_over_another_connection_from_where_the_database_stands(
+    folder: MarketFolder, database: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "lives_stride_events", 60)
+    write(folder, Unexplained(seed=32, orders=25), 250)
+    lost = connect(database)
+    market = market_of(lost)
+    follower = LivesFollower(folder, lost, market, days=None)
+    while not follower.step():
+        pass
+    lost.close()
+    with pytest.raises(psycopg.OperationalError):
+        list(iter(follower.step, None))
+    with connect(database) as opened:
+        assert not follower.resume(opened, market + 1)
+        assert follower.resume(opened, market)
+        while follower.step() is not None:
+            pass
+        assert stored(opened) == by_hand(folder).ended
+        follower.close()
+        LivesFollower(folder, opened, market, days=None).close()
+        opened.execute("UPDATE lifecycle_cursors SET nth = nth + 1")
+        assert not follower.resume(opened, market)

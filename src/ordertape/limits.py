@@ -19,7 +19,7 @@ journal_reserve_bytes: Final = 64 * 2**10
 """The end of a segment that events leave free, so that marks can still be written when the disk is
 full.  Policy: events roll, marks go in."""
 journal_read_bytes_min: Final = 64 * 2**10
-journal_read_bytes_max: Final = 4 * 2**20
+journal_read_bytes_max: Final = 2**20
 """What a reader reads at once; doubles from min to max while it goes on, min again at the tail."""
 journal_scan_bytes: Final = 256 * 2**10
 """Looked through at once for the next whole frame: little enough for a processor's cache."""

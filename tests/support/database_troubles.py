@@ -59,10 +59,10 @@ class Scene:
         self._writer: threading.Thread
 
     @contextmanager
-    def recorded(self) -> Iterator[None]:
-        """Inside, it is recorded and followed."""
+    def recorded(self, pause: float = 0.005) -> Iterator[None]:
+        """Inside, it is recorded and followed; ``pause``: mean seconds between two bursts."""
         self._stop.clear()
-        self._writer = threading.Thread(target=self._write)
+        self._writer = threading.Thread(target=self._write, args=(pause,))
         with following(self.data, self.address) as self.follower:
             self._writer.start()
             try:
@@ -73,8 +73,8 @@ class Scene:
             finally:
                 self.stop_recording()
 
-    def _write(self) -> None:
-        self.recording.run(10**6, self._stop)
+    def _write(self, pause: float) -> None:
+        self.recording.run(10**6, self._stop, pause)
 
     def stop_recording(self) -> None:
         self._stop.set()
@@ -122,7 +122,9 @@ def away(server: InstalledServer, case: str, seed: int) -> list[str]:
     """``case``: "60 s", say.  What came meanwhile is copied at three times the live rate."""
     seconds = float(case.split()[0])
     with scene(server, seed) as made:
-        with made.recorded():
+        # About 200 events a second: as fast as it can, recording would be all that a small machine
+        # does, and nothing were three times as fast.
+        with made.recorded(pause=0.15):
             server.stop("fast")
             began, first = time.monotonic(), made.recording.last_seq
             time.sleep(seconds)

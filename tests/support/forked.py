@@ -62,7 +62,11 @@ class Forked:
         return status
 
     def stop(self, seconds: float = 30.0) -> int:
-        """Asks it to leave (SIGTERM); its exit status."""
+        """Asks it to leave (SIGTERM) once it listens for that; its exit status."""
+        deadline = time.monotonic() + seconds * load()
+        while self.status is None and not _catches(self.pid, signal.SIGTERM):
+            assert time.monotonic() < deadline, f"process {self.pid} begins: {self.doing()}"
+            time.sleep(0.002)
         self.kill(signal.SIGTERM)
         return self.wait(seconds)
 
@@ -75,6 +79,15 @@ class Forked:
     def ending(self) -> str:
         lines = self.errors.read_text(errors="replace").splitlines()
         return lines[-1] if lines else f"status {self.status}"
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler of its own for a signal."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
 
 
 class Template:

@@ -127,6 +127,18 @@ class FindingsFollower:
         self._way = FindingsWalk(folder, self._seq)
         self.passed = self._seq
         """What was found up to this event is stored."""
+        self._saving = False
+
+    def resume(self, connection: psycopg.Connection, market: int) -> bool:
+        """Goes on over another connection; False where the database stands elsewhere, or what was
+        found may not be there."""
+        if self._saving or market != self._market:
+            return False
+        begun = connection.execute(_BEGIN, (market, self._seq)).fetchone()
+        if begun is None or begun[0] != self._seq:
+            return False
+        self._connection = connection
+        return True
 
     def close(self) -> None:
         self._way.close()
@@ -140,7 +152,9 @@ class FindingsFollower:
         if found or here - self._seq >= limits.findings_cursor_events:
             # What is not durable may be cut off the tape and be written anew with other events.
             self._way.make_durable()
+            self._saving = True
             stored = self._save(found, here)
+            self._saving = False
         self.passed = here
         return stored if more or found else None
 

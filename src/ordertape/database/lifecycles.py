@@ -88,6 +88,8 @@ class LivesFollower:
         self._place = _Place(*begun)
         self._stored = stored_lives(folder)
         self._parts = _parts(self._of_files())
+        self._part: pyarrow.Table | None = None
+        """The one that is being saved."""
         self._way: Walking | None = None
         self._at_end = False
         """Whether the tape had no more when it was last looked at: that is still to be said."""
@@ -99,11 +101,24 @@ class LivesFollower:
         if self._way is not None:
             self._way.close()
 
+    def resume(self, connection: psycopg.Connection, market: int) -> bool:
+        """Goes on over another connection; False where the database stands elsewhere."""
+        if market != self._market:
+            return False
+        begun = connection.execute(_BEGIN, (market,)).fetchone()
+        if begun is None or _Place(*begun) != self._place:
+            return False
+        self._connection = connection
+        return True
+
     def step(self) -> int | None:
         """Takes what comes next, at most one transaction of it; the rows copied, None where the
         tape has nothing more for now."""
-        for part in self._parts:
-            return self._save(part)
+        if self._part is None:
+            self._part = next(self._parts, None)
+        if self._part is not None:
+            saved, self._part = self._save(self._part), None
+            return saved
         self.passed = self._stored.seq if self._way is None else self._way.walk.seq
         if self._at_end:
             self._at_end = False

@@ -46,6 +46,9 @@ _SESSION = f"""
 it, and its events are copied again.  A server that lost us without a word lets our locks go soon:
 until then nobody else could go on with our markets."""
 
+_WALKS_SESSION = _SESSION + b"; SET synchronous_commit = on"
+"""A walk whose last commit was taken back would have to begin anew, and it has two a second."""
+
 
 class DatabaseFollower:
     """Follows every market that is or was collected.  Imports are copied by ``copy_tape`` alone.
@@ -81,7 +84,9 @@ class DatabaseFollower:
         self._log = structlog.stdlib.get_logger("ordertape.database")
         self._told: DatabaseTold | None = None
         self._walks = [
-            WalksService(name, data, address, begin, session=_SESSION, ready=self._takes_walks)
+            WalksService(
+                name, data, address, begin, session=_WALKS_SESSION, ready=self._takes_walks
+            )
             for name, begin in (("lives", self._lives_of), ("findings", self._findings_of))
         ]
         self.problem: str | None = None

@@ -34,6 +34,11 @@ class Walker(Protocol):
 
     def close(self) -> None: ...
 
+    def resume(self, connection: psycopg.Connection, market: int) -> bool:
+        """Goes on over another connection; False where the database does not stand where it left
+        it, and it has to be begun anew."""
+        ...
+
     @property
     def passed(self) -> int:
         """The event up to which everything is told and committed."""
@@ -59,6 +64,8 @@ class WalksService:
         self._begin = begin
         self._session_text, self._ready = session, ready
         self._walkers: dict[Path, Walker] = {}
+        self._left: dict[Path, Walker] = {}
+        """Those whose connection ended: to go on is nothing, to walk there again takes long."""
         self._refused_until: dict[Path, float] = {}
         self._passed: dict[tuple[str, str], int] = {}
         self._due: dict[Path, float] = {}
@@ -72,21 +79,27 @@ class WalksService:
 
     def run(self, stop: threading.Event) -> None:
         """Works until ``stop`` is set."""
-        while not stop.wait(limits.database_idle_ms / 1000):
-            if not self._ready():
-                continue
-            try:
-                with connect(self.address, name=f"ordertape {self.name}") as connection:
-                    connection.execute(self._session_text)
-                    self._session(connection, stop)
-            except (DatabaseError, psycopg.Error) as error:
-                self._complain(None, error)
-                stop.wait(limits.database_backoff_ms_max / 1000)
-            finally:
-                for walker in self._walkers.values():
-                    walker.close()
-                self._walkers.clear()
-                self._passed.clear()
+        try:
+            while not stop.wait(limits.database_idle_ms / 1000):
+                if self._ready():
+                    self._connected(stop)
+        finally:
+            for walker in self._left.values():
+                walker.close()
+
+    def _connected(self, stop: threading.Event) -> None:
+        """One connection's life, and a pause where it ended on its own."""
+        try:
+            with connect(self.address, name=f"ordertape {self.name}") as connection:
+                connection.execute(self._session_text)
+                self._session(connection, stop)
+        except (DatabaseError, psycopg.Error) as error:
+            self._complain(None, error)
+            stop.wait(limits.database_backoff_ms_max / 1000)
+        finally:
+            self._left.update(self._walkers)
+            self._walkers.clear()
+            self._passed.clear()
 
     def _session(self, connection: psycopg.Connection, stop: threading.Event) -> None:
         look = 0.0
@@ -121,7 +134,17 @@ class WalksService:
                 continue
             if folder.journal.is_dir():
                 with self._of_one(folder), self._answering(connection):
-                    self._walkers[folder.root] = self._begin(folder, connection, market)
+                    self._walkers[folder.root] = self._walker(folder, connection, market)
+
+    def _walker(self, folder: MarketFolder, connection: psycopg.Connection, market: int) -> Walker:
+        left = self._left.get(folder.root)
+        if left is not None:
+            resumed = left.resume(connection, market)
+            del self._left[folder.root]
+            if resumed:
+                return left
+            left.close()
+        return self._begin(folder, connection, market)
 
     def _step(self, connection: psycopg.Connection, walker: Walker) -> int | None:
         with self._of_one(walker.folder), self._answering(connection):
