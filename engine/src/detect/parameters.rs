@@ -68,7 +68,7 @@ parameters! {
     /// An order of the same size within this is the same quote, renewed.
     spoof_renewed_ms = 1_000.0;
     /// That of the budget of false alarms, half a one an hour.
-    spoof_threshold = 0.82;
+    spoof_threshold = 0.85;
     /// Orders of a layering are so many times the median at least.
     layer_median = 2.0;
     /// They come within this, and go within this.
@@ -76,7 +76,7 @@ parameters! {
     /// The largest is at most so many times the smallest.
     layer_ratio = 1.6;
     layer_orders = 3.0;
-    layer_threshold = 0.3;
+    layer_threshold = 0.5;
     /// Deviations (of the median kind) above the median rate of messages.
     stuffing_deviations = 8.0;
     /// Messages a second below which nobody is stuffed.

@@ -322,15 +322,22 @@ impl Stuffing {
             orders = recent().take(ORDERS_MAX).collect();
         }
         // Whoever came alone before or behind them is somebody else.
-        let span = orders
-            .first()
-            .map_or(0, |came| came.ts.saturating_sub(first));
-        let usual = span / orders.len().max(1) as i64;
+        let usual = usual_gap(&orders);
         let together = |one: &&Came, two: &&Came| {
             one.ts.saturating_sub(two.ts) <= ALONE_NS.min(usual.saturating_mul(8))
         };
         if let Some(most) = orders.chunk_by(together).max_by_key(|run| run.len()) {
             orders = most.to_vec();
+        }
+        // The more so right before the first: with it the burst would begin too early.
+        let usual = usual_gap(&orders);
+        let before = |pair: &[&Came]| pair[0].ts.saturating_sub(pair[1].ts) > usual * 3;
+        let early = orders.len() - orders.len() / 10;
+        if let Some(nth) = orders[early.saturating_sub(1)..]
+            .windows(2)
+            .position(before)
+        {
+            orders.truncate(early.saturating_sub(1) + nth + 1);
         }
         let began = orders.last().map_or(first, |came| came.ts);
         let asks = orders.iter().filter(|came| came.place.0 == ASK).count();
@@ -367,6 +374,19 @@ impl Stuffing {
             came.place.2 = came.place.2.saturating_mul(size);
         }
     }
+}
+
+/// From one order to the next, newest first: the median, no less than a quarter of the mean (ns).
+fn usual_gap(orders: &[&Came]) -> i64 {
+    let pairs = orders.windows(2);
+    let mut gaps: Vec<i64> = pairs
+        .map(|pair| pair[0].ts.saturating_sub(pair[1].ts))
+        .collect();
+    gaps.sort_unstable();
+    let sum = gaps.iter().copied().fold(0, i64::saturating_add);
+    let mean = sum / gaps.len().max(1) as i64;
+    let median = gaps.get(gaps.len() / 2).copied().unwrap_or(0);
+    median.max(mean / 4).min(ALONE_NS)
 }
 
 fn signature((side, price, size): Place) -> u8 {
