@@ -54,6 +54,7 @@ POINTS: Final[tuple[str, ...]] = (
     "keeper.begun",
     "keeper.market_archived",
     "keeper.oldest_forgotten",
+    "keeper.book_forgotten",
     "keeper.leaves_made",
     "keeper.days_dropped",
     "keeper.ending",

@@ -28,7 +28,7 @@ from support.tape import rows_of
 __all__ = ["PLACES", "crash_at"]
 
 PLACES = tuple(name for name in POINTS if name.startswith(("follower.", "keeper.")))
-FORGETTING = "keeper.oldest_forgotten"
+FORGETTING = ("keeper.oldest_forgotten", "keeper.book_forgotten")
 _OFTEN = {
     "follower.tape_durable": 5,
     "follower.rows_prepared": 5,
@@ -38,7 +38,7 @@ _OFTEN = {
     "keeper.market_archived": 5,
     "keeper.leaves_made": 2,
     "keeper.days_dropped": 2,
-    FORGETTING: 3,
+    **dict.fromkeys(FORGETTING, 3),
 }
 """How many times a place is met while a recording is copied; once, where nothing is said."""
 _schemas = count(1)
@@ -59,12 +59,12 @@ def crash_at(server: InstalledServer, template: Template, case: str, seed: int) 
             "ORDERTAPE_DATABASE_DAYS": "36500",
         }
         options = ["--data", str(data), "--database"]
-        if case == FORGETTING:
+        if case in FORGETTING:
             options += ["--archive-bytes-max", "30000"]
         asked = {VARIABLE: f"{case}:{dice.randint(1, _OFTEN.get(case, 1))}"}
         with recording.open() as journal:
             recording.write(journal, dice.randint(60, 200))
-            if case == FORGETTING:
+            if case in FORGETTING:
                 _simulated(recording)
             victim = template.start("support.keeping", options, {**environment, **asked})
             deadline = time.monotonic() + 120
@@ -73,7 +73,7 @@ def crash_at(server: InstalledServer, template: Template, case: str, seed: int) 
                     recording.write(journal, dice.randint(1, 60))
                 elif case == "keeper.ending":
                     victim.kill(signal.SIGTERM)
-                if case == FORGETTING:
+                if case in FORGETTING:
                     _archive(recording)
                 time.sleep(0.01)
             if victim.status != -signal.SIGKILL:
@@ -85,7 +85,7 @@ def crash_at(server: InstalledServer, template: Template, case: str, seed: int) 
             )
         if again.stop() != 0:
             return [f"the keeper after {case}: {again.ending()}"]
-        if case == FORGETTING:
+        if case in FORGETTING:
             wrong = [*_rest(recording), *judge_rows(recording, server.url, schema)]
         else:
             wrong = judge(recording, server.url, schema)

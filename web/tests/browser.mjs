@@ -223,10 +223,12 @@ await promise("contrast is typed, a stretch is taken along, a bookmark is kept b
   await page.keyboard.press("Enter");
   expect(await page.evaluate(() => window.ordertape.settings.getState().highShare) === 0.9, "90 %");
   await page.evaluate(() => window.ordertape.settings.getState().set({ highShare: null }));
+  // The newest time: who is quick here comes before much was recorded.
+  const { x, width } = await page.locator(".stage").boundingBox();
   await page.keyboard.down("Alt");
-  await page.mouse.move(200, 150);
+  await page.mouse.move(x + width - 300, 150);
   await page.mouse.down();
-  await page.mouse.move(520, 420, { steps: 3 });
+  await page.mouse.move(x + width - 100, 420, { steps: 3 });
   await page.mouse.up();
   await page.keyboard.up("Alt");
   const files = await page.locator(".chosen-box a").evaluateAll((links) => Promise.all(links.map(async ({ href }) => {
@@ -243,7 +245,7 @@ await promise("contrast is typed, a stretch is taken along, a bookmark is kept b
   expect(kept.length === 1 && kept[0].note === "seen <b>here</b>", JSON.stringify(kept));
   await page.click(".bookmarks li button:last-child");
   await page.waitForFunction(() => !document.querySelector(".bookmarks li"));
-  await page.keyboard.press("Escape");
+  await page.click("dialog[open] header button");
   await page.waitForFunction(() => !document.querySelector("dialog[open]"));
 });
 
@@ -336,7 +338,8 @@ await promise("findings are drawn and listed, and one leads to its replay", asyn
   await page.click("#tab-panel .evidence button");
   await page.waitForFunction((began) => {
     const { opened, clock } = window.ordertape.live.getState();
-    return opened?.source === "replay" && clock && Date.parse(clock.t) < began;
+    // A recording that is younger than that begins with it.
+    return opened?.source === "replay" && clock && Date.parse(clock.t) < began + 1_000;
   }, at.began);
   await page.evaluate(() => window.ordertape.settings.getState().set({ tab: "Large orders", drawer: false }));
   await page.keyboard.press("l");

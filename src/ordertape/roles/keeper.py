@@ -254,7 +254,7 @@ def _forget_books(folder: MarketFolder, before: int) -> int:
         if base.seq < before:
             size += base.path.stat().st_size
             base.path.unlink()
-            crash_point("keeper.oldest_forgotten")
+            crash_point("keeper.book_forgotten")
     return size
 
 
