@@ -39,10 +39,17 @@ class Tape:
 
     def era(self, number: int) -> None:
         """A new book, and what a stream says of it."""
+        self.end_of_sync(number, self.clear())
+
+    def clear(self) -> int:
+        """A new book's rows, and that it is LIVE; the seq of its CLEAR."""
         clear = self.market.message(clear=True)
         self.journal.append(clear)
         self.state("SYNCING", "LIVE")
-        self.journal.mark(Mark("era", clear.first_seq, self.market.now, {"era": number}))
+        return clear.first_seq
+
+    def end_of_sync(self, number: int, seq: int) -> None:
+        self.journal.mark(Mark("era", seq, self.market.now, {"era": number}))
 
     def go_on(self, messages: int) -> None:
         for message in self.market.messages(messages):
@@ -103,6 +110,21 @@ def test_the_book_is_the_tapes_and_each_era_is_posted(tape: Tape) -> None:
     events = [item for item in tape.posted if isinstance(item, Events)]
     told = sequences([*events])
     assert told == list(range(told[0], tape.market.next_seq))
+
+
+def test_a_replica_that_began_behind_the_state_tells_it_before_the_book(tape: Tape) -> None:
+    tape.replica.wanted = True
+    seq = tape.clear()
+    tape.replica.start()
+    assert tape.replica.wait_live(5)
+    tape.end_of_sync(1, seq)
+    tape.go_on(1)
+    tape.caught_up()
+    wait_for(lambda: len(tape.posted) >= 3, "the book and an event")
+    told, book, *_ = tape.posted
+    assert told == StateTold("LIVE", "a test")
+    assert isinstance(book, BookPicture)
+    assert book.where.state == "LIVE"
 
 
 def test_a_reader_joins_with_the_book_and_nothing_twice(tape: Tape) -> None:

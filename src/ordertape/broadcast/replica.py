@@ -32,7 +32,7 @@ _WITH_BOOK = frozenset({"LIVE", "STALE"})
 
 
 class StateTold(NamedTuple):
-    """The tape says that the stream's state changed."""
+    """What the tape says of the stream's state, which may be known already."""
 
     state: str
     reason: str
@@ -288,7 +288,9 @@ class ReplicaBook:
         if mark.kind == "state" and before != (self.history.state, self.history.reason):
             self._post(StateTold(self.history.state, self.history.reason))
         elif mark.kind == "era":
-            # The mark stands behind the state LIVE and the rows that followed the CLEAR.
+            # It stands behind the state LIVE and the rows that followed the CLEAR; a replica that
+            # began between the two has not told that state yet.
+            self._post(StateTold(self.history.state, self.history.reason))
             self._post_picture()
 
     def _note_state(self) -> None:
