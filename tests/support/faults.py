@@ -6,6 +6,7 @@ of fdatasync are strace's.  Both need root and their tools: ``lacks`` says what 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -87,11 +88,20 @@ class _Full:
         return self._archive() if self.case == "archive" else self._journal()
 
     def _fill(self, leave: int) -> Path:
-        free = os.statvfs(self.disk)
         ballast = self.disk / "ballast"
         with ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(4096, free.f_bavail * free.f_frsize - leave))
-        return ballast
+            for _ in range(100):
+                free = os.statvfs(self.disk)
+                size = max(4096, free.f_bavail * free.f_frsize - leave)
+                try:
+                    os.posix_fallocate(file.fileno(), 0, size)
+                except OSError as error:
+                    # Whose disk it is took some of it between the two calls.
+                    if error.errno != errno.ENOSPC:
+                        raise
+                else:
+                    return ballast
+        raise AssertionError("the disk could not be filled")
 
     def _journal(self) -> list[str]:
         arena, dice, wrong = self.arena, self.dice, list[str]()
