@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ordertape import limits
 from ordertape._engine import NULL, EventBatch, OrderBook
 from ordertape.numbers import plain
 from ordertape.page.codec import GAP_CODE
@@ -114,23 +113,6 @@ def test_a_tile_is_what_rested_bucket_by_bucket(tmp_path: Path, level: int, grou
         assert tuple(tile.prices[:2, column]) == touch
         seen += 1
     assert seen > 0
-
-
-@pytest.mark.parametrize("level", [0, 1, 2])
-def test_a_tile_that_is_read_in_two_pieces_is_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: int
-) -> None:
-    recorded = Recorded(tmp_path, step_ns=7 * STEP_NS)
-    newest = recorded.end // (BUCKET_NS[level] * TILE_COLUMNS)
-    for index in range(newest - 4, newest + 1):
-        wish = TileWish(level, index, 3, 0, SCALES)
-        whole = recorded.tile(wish)
-        monkeypatch.setattr(limits, "tile_seconds_at_once", 1)
-        halves = recorded.tile(wish)
-        monkeypatch.undo()
-        assert np.array_equal(halves.codes, whole.codes)
-        assert np.array_equal(halves.prices, whole.prices)
-        assert pack_tile(halves) == pack_tile(whole)
 
 
 @pytest.mark.parametrize("codec", ["int", "uuid", "intern"])

@@ -200,6 +200,13 @@ impl Heat {
         }
     }
 
+    /// Whether a time falls in no later bucket than the open one, of the finest level wanted.
+    #[inline]
+    fn is_open(&self, ts: i64) -> bool {
+        let finest = self.wanted.start;
+        self.began && ts.div_euclid(BUCKET_NS[finest]) <= self.levels[finest].bucket
+    }
+
     fn roll(&mut self, ts: i64) {
         let whole = ts.div_euclid(BUCKET_NS[LEVELS - 1]) != self.levels[LEVELS - 1].bucket;
         for (nth, width) in BUCKET_NS.into_iter().enumerate() {
@@ -289,11 +296,9 @@ impl Watch for Heat {
     /// Finishes every bucket before that of a time (ns).
     #[inline]
     fn advance(&mut self, ts: i64) {
-        let bucket = ts.div_euclid(BUCKET_NS[0]);
-        if self.began && bucket <= self.levels[0].bucket {
-            return;
+        if !self.is_open(ts) {
+            self.roll(ts);
         }
-        self.roll(ts);
     }
 
     #[inline]
@@ -360,7 +365,7 @@ impl Heated for () {
 impl Heated for Heat {
     #[inline(always)]
     fn advance(&mut self, book: &Book, ts: i64) {
-        if !self.began || ts.div_euclid(BUCKET_NS[0]) > self.levels[0].bucket {
+        if !self.is_open(ts) {
             self.end(book);
             self.roll(ts);
         }

@@ -680,8 +680,6 @@ page_large_max: Final = 2_000
 """Large orders of a view that are alive.  Policy: newer ones are counted, not followed."""
 tile_rows_max: Final = 4_096
 """Rows of a tile.  Policy: those far from the middle of its prices are left out."""
-tile_seconds_at_once: Final = 7_200
-"""Of the past in one piece of a tile.  Policy: what is longer is read in two at a time."""
 tile_events_at_once: Final = 16_384
 """Events of a tile between two looks whether its client still waits."""
 box_events_max: Final = 250_000

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import itertools
 import struct
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +25,6 @@ from ordertape.page.codes import Codes, codes_for
 from ordertape.page.followed import HeatedBook
 from ordertape.page.heat import BUCKET_NS, HEAT_ROWS
 from ordertape.page.passage import Passage
-from ordertape.times import NS_PER_SECOND
 
 __all__ = [
     "TILE_COLUMNS",
@@ -108,12 +105,6 @@ class Touched:
             self.sizes.append(size[begin:end])
             begin = end
 
-    def forget_before(self, bucket: int) -> None:
-        """The one that went on as a heat began: nothing of it happened there."""
-        while self.buckets and self.buckets[0] < bucket:
-            for told in (self.buckets, self.prices, self.rows, self.sizes):
-                del told[0]
-
     def extend(self, later: Touched) -> None:
         self.buckets += later.buckets
         self.prices += later.prices
@@ -139,88 +130,8 @@ def make_tile(
     if end <= wish.begin:
         nothing = Touched([], [], [], [])
         return draw_tile(wish, wish.group, Codes(1), {}, nothing, (NULL, NULL, NULL), [(0, None)])
-    market = data, exchange, symbol
-    borders = [wish.begin, *_border_within(wish, end), end]
-    with ThreadPoolExecutor(len(borders) - 1, thread_name_prefix="tile") as threads:
-        passes = [
-            threads.submit(_pass, market, wish, span, leave) for span in itertools.pairwise(borders)
-        ]
-        parts = [each.result() for each in passes]
-    begun = parts[0]
-    for later, border in zip(parts[1:], borders[1:], strict=False):
-        begun.append(later, border // wish.width)
-    unknown: Spans = [*gaps, (end // wish.width * wish.width, None)]
-    sizes = begun.sizes
-    if not len(sizes):
-        unknown.append((0, end if begun.first is None else begun.first))
-        sizes = _sizes(parts[-1].book)
-    return draw_tile(
-        wish,
-        begun.group,
-        codes_for(sizes),
-        begun.resting,
-        begun.touched,
-        begun.prices,
-        unknown,
-    )
-
-
-def _border_within(wish: TileWish, end: int) -> list[int]:
-    """Where a long stretch is cut in two, which two processors read at a time; a bucket begins
-    there."""
-    if end - wish.begin < limits.tile_seconds_at_once * NS_PER_SECOND:
-        return []
-    return [(wish.begin + end) // 2 // wish.width * wish.width]
-
-
-@dataclass(slots=True)
-class _Passed:
-    """What a part of a tile began with, and what happened in it."""
-
-    group: int
-    resting: dict[int, int]
-    prices: tuple[int, int, int]
-    touched: Touched
-    sizes: npt.NDArray[np.int64]
-    """Of the orders at its beginning."""
-    book: OrderBook
-    """As it stood at its end."""
-    first: int | None
-    """Of an empty book: when the first event came (ns)."""
-
-    def append(self, later: _Passed, border: int) -> None:
-        """``border``: the bucket with which the later one begins."""
-        rows = np.array([*later.resting], np.int64)
-        sizes = np.array([*later.resting.values()], np.int64)
-        known = np.concatenate([np.array([*self.resting], np.int64), *self.touched.rows])
-        gone = np.setdiff1d(known, rows)
-        last = self.touched.prices[-1][2] if self.touched.prices else self.prices[2]
-        # Where a bucket's largest was more than what it ended with, the next one says so: there.
-        self.touched.extend(
-            Touched(
-                [border],
-                [(*later.prices[:2], last)],
-                [np.concatenate([rows, gone])],
-                [np.concatenate([sizes, np.zeros(len(gone), np.int64)])],
-            )
-        )
-        later.touched.forget_before(border)
-        later.touched.prices = [
-            (bid, ask, last if traded == NULL else traded)
-            for bid, ask, traded in later.touched.prices
-        ]
-        self.touched.extend(later.touched)
-
-
-def _pass(
-    market: tuple[Path, str, str],
-    wish: TileWish,
-    span: tuple[int, int],
-    leave: Callable[[], None],
-) -> _Passed:
-    begin, end = span
     touched = Touched([], [], [], [])
-    with closing(Passage(*market, begin, wish.scales)) as passage:
+    with closing(Passage(data, exchange, symbol, wish.begin, wish.scales)) as passage:
         followed = HeatedBook(passage.book, wish.group, wish.min_size, wish.level)
         heat, sizes = followed.heat, _sizes(passage.book)
         resting, prices, first = _resting(heat), heat.prices, passage.next_ts()
@@ -230,7 +141,11 @@ def _pass(
                 followed.take(batch[at : at + limits.tile_events_at_once])
         heat.advance(end)
         touched.drain(heat, wish.level)
-    return _Passed(heat.group, resting, prices, touched, sizes, passage.book, first)
+    unknown: Spans = [*gaps, (end // wish.width * wish.width, None)]
+    if not len(sizes):
+        unknown.append((0, end if first is None else first))
+        sizes = _sizes(passage.book)
+    return draw_tile(wish, heat.group, codes_for(sizes), resting, touched, prices, unknown)
 
 
 def pack_tile(tile: Tile) -> tuple[bytes, str]:

@@ -111,7 +111,8 @@ class RowGroup:
         rows = last - first
         values: dict[str, Any] = {"seq": seq}
         for name in ("order_id", "side", "price", "size"):
-            values[name] = absent(name, rows)
+            if name not in self._columns and name not in self._constants:
+                values[name] = absent(name, rows)
         for name, code in self._constants.items():
             values[name] = np.full(rows, code, CODES[name].to_pandas_dtype())
         for name, column in self._columns.items():
