@@ -52,6 +52,10 @@ export class Chart {
   private waiting = 0;
   private all = true;
   private drawnAt = 0;
+  /** Where the chart lies in the window: asked for at every move of a pointer it would lay out the whole page. */
+  private corner = { left: 0, top: 0 };
+  /** Of the device's pixels to those of the page. */
+  private ratio = 1;
   private fitted = "";
   /** Another moment or market begins. */
   private anew = true;
@@ -163,8 +167,7 @@ export class Chart {
     const context = out.getContext("2d")!;
     context.fillStyle = this.palette.ground;
     context.fillRect(0, 0, out.width, out.height);
-    const ratio = this.marks.width / this.root.clientWidth;
-    context.drawImage(this.heat, 0, 0, this.camera.width * ratio, this.camera.height * ratio);
+    context.drawImage(this.heat, 0, 0, this.camera.width * this.ratio, this.camera.height * this.ratio);
     context.drawImage(this.marks, 0, 0);
     return new Promise((done) => out.toBlob(done, "image/png"));
   }
@@ -347,8 +350,7 @@ export class Chart {
 
   private begin(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
     const context = canvas.getContext("2d")!;
-    const ratio = canvas.width / Math.max(1, this.root.clientWidth);
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
     return context;
   }
@@ -381,7 +383,8 @@ export class Chart {
 
   private resize(): void {
     const { clientWidth, clientHeight } = this.root;
-    const ratio = Math.min(2, window.devicePixelRatio || 1);
+    const ratio = (this.ratio = Math.min(2, window.devicePixelRatio || 1));
+    this.corner = this.root.getBoundingClientRect();
     const { cob, quality } = useSettings.getState();
     this.camera.width = Math.max(1, clientWidth - PRICE_WIDTH - (cob ? COB_WIDTH : 0));
     this.camera.height = Math.max(1, clientHeight - TIME_HEIGHT);
@@ -408,6 +411,9 @@ export class Chart {
   private listen(): void {
     const on = <K extends keyof HTMLElementEventMap>(kind: K, act: (event: HTMLElementEventMap[K]) => void): void =>
       this.cross.addEventListener(kind, act as EventListener, { passive: false });
+    on("pointerenter", () => {
+      this.corner = this.root.getBoundingClientRect();
+    });
     on("pointerdown", (event) => this.down(event));
     on("pointermove", (event) => this.move(event));
     on("pointerup", (event) => this.up(event));
@@ -426,6 +432,11 @@ export class Chart {
     }));
   }
 
+  /** Where on the chart, in the page's pixels. */
+  private at(event: MouseEvent): { x: number; y: number } {
+    return { x: event.clientX - this.corner.left, y: event.clientY - this.corner.top };
+  }
+
   private region(x: number, y: number): Region {
     if (x <= this.camera.width && y <= this.camera.height) return "plot";
     if (x > this.right && y <= this.camera.height) return "price";
@@ -433,13 +444,13 @@ export class Chart {
   }
 
   private down(event: PointerEvent): void {
-    const { offsetX: x, offsetY: y } = event;
+    const { x, y } = this.at(event);
     this.cross.setPointerCapture(event.pointerId);
     this.drag = { region: this.region(x, y), x, y, fromX: x, fromY: y, box: event.altKey ? "choose" : event.shiftKey ? "zoom" : null, moved: false };
   }
 
   private move(event: PointerEvent): void {
-    const { offsetX: x, offsetY: y } = event;
+    const { x, y } = this.at(event);
     this.pointer = { x, y };
     const { drag, camera } = this;
     if (!drag) {
@@ -466,7 +477,7 @@ export class Chart {
     const { drag } = this;
     this.drag = null;
     if (!drag) return;
-    const { offsetX: x, offsetY: y } = event;
+    const { x, y } = this.at(event);
     if (drag.box === "zoom" && drag.moved) {
       this.camera.box(drag.fromX, drag.fromY, x, y);
       this.moved();
@@ -516,7 +527,7 @@ export class Chart {
 
   private wheel(event: WheelEvent): void {
     event.preventDefault();
-    const { offsetX: x, offsetY: y } = event;
+    const { x, y } = this.at(event);
     const factor = Math.exp(Math.max(-1, Math.min(1, event.deltaY / 120)) * 0.22);
     if (event.ctrlKey || this.region(x, y) === "price") {
       this.camera.zoomPrice(factor, y);
@@ -527,7 +538,8 @@ export class Chart {
   }
 
   private twice(event: MouseEvent): void {
-    const region = this.region(event.offsetX, event.offsetY);
+    const { x, y } = this.at(event);
+    const region = this.region(x, y);
     this.camera.remember();
     if (region === "price") {
       this.fitted = "";

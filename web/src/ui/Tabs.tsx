@@ -11,7 +11,9 @@ import { Findings } from "./Findings";
 import { Metrics } from "./Metrics";
 import type { Screen } from "./screens";
 
-const ROWS = 150;
+/** Rows of a list before more are asked for: all of them change with every turn. */
+const ROWS = 40;
+const MORE_ROWS = 100;
 
 interface Props {
   feed: Feed;
@@ -76,7 +78,8 @@ export function fateOf(order: LargeOrder): string {
 
 function LargeOrders({ feed, chart }: Props) {
   const { opened, selected } = usePart("opened", "selected");
-  const orders = [...feed.data.large.values()].reverse().slice(0, ROWS);
+  const [rows, setRows] = useState(ROWS);
+  const orders = [...feed.data.large.values()].reverse().slice(0, rows);
   const threshold = opened ? exact(opened.large, opened.size_scale) : "";
   if (!orders.length) return <><Threshold feed={feed} /><Empty>No large order yet{threshold && `: ${threshold} or more`}.</Empty></>;
   const now = feed.data.t_us / 1000;
@@ -108,8 +111,14 @@ function LargeOrders({ feed, chart }: Props) {
           ))}
         </tbody>
       </table>
+      <More left={feed.data.large.size - orders.length} show={() => setRows(rows + MORE_ROWS)} />
     </>
   );
+}
+
+function More({ left, show }: { left: number; show: () => void }) {
+  if (left <= 0) return null;
+  return <p className="actions"><button type="button" onClick={show}>Show {Math.min(left, MORE_ROWS)} more of {left.toLocaleString("en")}</button></p>;
 }
 
 const WAYS = { large: "size ≥", large_notional: "size × price ≥", large_quantile: "quantile" } as const;
@@ -143,23 +152,27 @@ function age(ms: number): string {
 }
 
 function Trades({ feed }: { feed: Feed }) {
-  const trades = feed.data.trades.slice(-ROWS).reverse();
+  const [rows, setRows] = useState(ROWS);
+  const trades = feed.data.trades.slice(-rows).reverse();
   if (!trades.length) return <Empty>No trade since this page looks.</Empty>;
   const { priceScale, sizeScale } = feed.data;
   return (
-    <table>
-      <thead><tr><th scope="col">time</th><th scope="col">taker</th><th scope="col" className="n">price</th><th scope="col" className="n">size</th></tr></thead>
-      <tbody>
-        {trades.map((trade, nth) => (
-          <tr key={feed.data.trades.length - nth}>
-            <td>{clock(trade.t_us / 1000, 1)}</td>
-            <td className={["bid", "ask", ""][trade.side]}>{["▲ buy", "▼ sell", "–"][trade.side]}</td>
-            <td className="n">{exact(trade.price, priceScale)}</td>
-            <td className="n">{exact(trade.size, sizeScale)}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <>
+      <table>
+        <thead><tr><th scope="col">time</th><th scope="col">taker</th><th scope="col" className="n">price</th><th scope="col" className="n">size</th></tr></thead>
+        <tbody>
+          {trades.map((trade, nth) => (
+            <tr key={feed.data.trades.length - nth}>
+              <td>{clock(trade.t_us / 1000, 1)}</td>
+              <td className={["bid", "ask", ""][trade.side]}>{["▲ buy", "▼ sell", "–"][trade.side]}</td>
+              <td className="n">{exact(trade.price, priceScale)}</td>
+              <td className="n">{exact(trade.size, sizeScale)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <More left={feed.data.trades.length - trades.length} show={() => setRows(rows + MORE_ROWS)} />
+    </>
   );
 }
 

@@ -16,10 +16,11 @@ export function useCanvas(
     const context = element?.getContext("2d");
     if (!element || !box || !context) return;
     let waiting = 0;
+    // As last laid out: a box that is asked lays out the whole page first.
+    let [width, height] = [0, 0];
     const paint = (): void => {
       waiting = 0;
       const ratio = Math.min(2, window.devicePixelRatio || 1);
-      const { clientWidth: width, clientHeight: height } = box;
       if (element.width !== Math.round(width * ratio) || element.height !== Math.round(height * ratio)) {
         element.width = Math.round(width * ratio);
         element.height = Math.round(height * ratio);
@@ -32,7 +33,10 @@ export function useCanvas(
     const again = (): void => {
       waiting ||= requestAnimationFrame(paint);
     };
-    const watch = new ResizeObserver(again);
+    const watch = new ResizeObserver(() => {
+      [width, height] = [box.clientWidth, box.clientHeight];
+      again();
+    });
     watch.observe(box);
     const end = redraw(again);
     again();
