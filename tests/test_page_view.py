@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import asyncio
 from collections.abc import Callable
 from typing import Any
@@ -174,12 +175,37 @@ def test_large_orders_are_told_from_birth_to_end() -> None:
     alive = {
         order_id
         for order_id, told in watched.page.large.items()
-        if told["ended"] is None and not told["out_of_window"]
+        if told.get("ended") is None and not told["out_of_window"]
     }
     book = watched.followed.book
     assert alive == {order_id for side in (0, 1) for order_id, _, _ in book.orders(side)}
-    ended = [told for told in watched.page.large.values() if told["ended"]]
+    ended = [told for told in watched.page.large.values() if told.get("ended")]
     assert {told["reason"] for told in ended} >= {"filled", "canceled"}
+
+
+def test_of_a_large_order_only_what_changed_is_told_again() -> None:
+    watched = Watched(Wish(1, large=1))
+    watched.join()
+    outs = []
+    while len(outs) < 40:
+        watched.now += TICK_NS
+        while watched.market.now < watched.now - 3_000_000:
+            watched.followed.take(watched.market.message(step_ns=5_000_000))
+        outs += [json.loads(o.body) for o in watched.view.tick(watched.now) if o.kind is None]
+    later = 0
+    for told in outs:
+        if "opened" in told:
+            assert None not in told.values()
+            assert "handle" in told
+            watched.page.large[told["order_id"]] = told
+            continue
+        before = watched.page.large[told["order_id"]]
+        news = told.keys() - {"op", "order_id"}
+        assert news
+        assert all(before.get(name) != told[name] for name in news)
+        watched.page.large[told["order_id"]] = {**before, **told}
+        later += 1
+    assert later > 10
 
 
 def test_codes_rise_with_sizes_and_keep_nothing_apart() -> None:

@@ -43,7 +43,8 @@ class PlainPage:
         if out.kind is None:
             told = json.loads(out.body)
             if told["op"] == "large":
-                self.large[told["order_id"]] = told
+                known = {} if "opened" in told else self.large[told["order_id"]]
+                self.large[told["order_id"]] = {**known, **told}
             return
         frame = encode_header(Header(1, 0, out.t_us, 0), out.kind) + out.body
         self.take_content(out.t_us, decode(frame)[1], out.is_key)

@@ -169,7 +169,10 @@ describe("what the page shows", () => {
     const data = new MarketData();
     data.takeLarge(LARGE);
     expect(fateOf(data.large.get("o1")!)).toBe("partly filled");
-    data.takeLarge({ ...LARGE, ended: "2026-11-22T10:00:01Z", ending: "told", reason: "canceled" });
+    data.takeLarge({ op: "large", stream: 1, order_id: "unknown", size: "1.000" });
+    expect([...data.large.keys()]).toEqual(["o1"]);
+    data.takeLarge({ op: "large", stream: 1, order_id: "o1", ended: "2026-11-22T10:00:01Z", ending: "told", reason: "canceled" });
+    expect(data.large.get("o1")!.told).toMatchObject({ side: "bid", handle: 1, opened: LARGE.opened, reason: "canceled" });
     expect(fateOf(data.large.get("o1")!)).toBe("canceled, partly filled");
     data.takeLarge({ ...LARGE, ended: "2026-11-22T10:00:01Z", ending: "cut" });
     expect(fateOf(data.large.get("o1")!)).toBe("cut by a gap");

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -57,15 +58,26 @@ def life_as_json(rows: Rows, nth: int, scales: tuple[int, int]) -> dict[str, Any
     }
 
 
+@dataclass(slots=True)
+class _Known:
+    """What was told of an order: enough to see whether it changed, and all of it."""
+
+    marks: tuple[int, ...] = ()
+    told: tuple[Any, ...] = ()
+
+
 class LargeOrders:
-    """Orders of ``threshold`` size units or more when they were first seen."""
+    """Orders of ``threshold`` size units or more when they were first seen.
+
+    An order is told whole at first, without what is null; later what changed.
+    """
 
     def __init__(self, lives: Lifecycles, threshold: int, handles: Handles) -> None:
         self.threshold = threshold
         self.uncounted = 0
         """Those that came while too many were followed."""
         self._lives, self._handles = lives, handles
-        self._alive: dict[str, tuple[Any, ...]] = {}
+        self._alive: dict[str, _Known] = {}
         self._told: list[dict[str, Any]] = []
         self._begin(lives.alive())
 
@@ -79,7 +91,7 @@ class LargeOrders:
         if len(self._alive) >= limits.page_large_max:
             self.uncounted += 1
         else:
-            self._alive.setdefault(order_id, ())
+            self._alive.setdefault(order_id, _Known())
 
     def applied(self, batch: EventBatch, ended: Rows) -> None:
         """A batch that the book took, and the orders that ended by it."""
@@ -92,31 +104,39 @@ class LargeOrders:
         if len(ended) and self._alive:
             scales = (batch.price_scale, batch.size_scale)
             for nth, order_id in enumerate(ended.id_texts()):
-                if order_id is not None and self._alive.pop(order_id, None) is not None:
-                    self._told.append(self._as_told(life_as_json(ended, nth, scales)))
+                known = None if order_id is None else self._alive.pop(order_id, None)
+                if known is not None:
+                    self._told.append(self._news(known, life_as_json(ended, nth, scales)))
 
     def changes(self, scales: tuple[int, int]) -> list[dict[str, Any]]:
         """Those that ended, began or changed since it was last asked."""
         told, self._told = self._told, []
-        for order_id, before in self._alive.items():
+        for order_id, known in self._alive.items():
             rows = self._lives.get(order_id)
             if rows is None:
                 continue
             names = ("price", "size", "filled", "ending", "flags")
             now = tuple(int(np.asarray(rows.column(name))[0]) for name in names)
-            if now != before:
-                self._alive[order_id] = now
-                told.append(self._as_told(life_as_json(rows, 0, scales)))
+            if now != known.marks:
+                known.marks = now
+                told.append(self._news(known, life_as_json(rows, 0, scales)))
         return told
 
     def key(self, scales: tuple[int, int]) -> list[dict[str, Any]]:
         """All that are alive."""
         self._told = []
-        self._alive = dict.fromkeys(self._alive, ())
+        self._alive = {order_id: _Known() for order_id in self._alive}
         return self.changes(scales)
 
-    def _as_told(self, life: dict[str, Any]) -> dict[str, Any]:
-        return {"handle": self._handles.of(str(life["order_id"])), **life}
+    def _news(self, known: _Known, life: dict[str, Any]) -> dict[str, Any]:
+        """What of a life was not told yet."""
+        order_id, first = str(life["order_id"]), not known.told
+        before = known.told or (None,) * len(life)
+        known.told = tuple(life.values())
+        changed = zip(life.items(), before, strict=True)
+        news = {name: value for (name, value), old in changed if value != old}
+        handle = {"handle": self._handles.of(order_id)} if first else {}
+        return {"order_id": order_id, **handle, **news}
 
 
 def _sizes(batch: EventBatch) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -1,5 +1,5 @@
 /** A market's data as the pictures read it; never through React. */
-import type { Finding, Large, MetricsTold } from "../wire/messages";
+import type { Finding, Large, LargeTold, MetricsTold } from "../wire/messages";
 import type { GapTold, LadderLevel, QueueTold, TradeTold, Update } from "../worker/decoder";
 import { joined } from "./findings";
 import { ingest } from "./ingest";
@@ -76,9 +76,11 @@ export class MarketData {
     if (update.gaps.length) this.gaps = [...this.gaps, ...update.gaps].slice(-GAPS_KEPT);
   }
 
-  takeLarge(told: Large): void {
+  takeLarge(news: LargeTold): void {
+    const before = this.large.get(news.order_id);
+    const told = news.opened === undefined ? before && { ...before.told, ...news, opened: before.told.opened } : news;
+    if (!told) return; // too many are kept here: this one was let go of
     const price = units(told.price, this.priceScale);
-    const before = this.large.get(told.order_id);
     const moves = before?.moves ?? [];
     if (before && before.price !== price) moves.push({ ms: this.t_us / 1000, price: before.price });
     this.large.delete(told.order_id);

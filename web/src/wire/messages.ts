@@ -44,6 +44,9 @@ export interface Status {
   t?: string;
 }
 
+/** An order is told whole at first, without what is null; later its id and what changed. */
+export type LargeTold = Large | (Partial<Omit<Large, "opened">> & Pick<Large, "op" | "stream" | "order_id"> & { opened?: undefined });
+
 export interface Large {
   op: "large";
   stream: number;
@@ -141,4 +144,4 @@ export interface Refused {
   detail: string;
 }
 
-export type Told = Opened | Status | Large | OrderTold | (Finding & { op: "finding" }) | (Alert & { op: "alert" }) | MetricsTold | Clock | Refused;
+export type Told = Opened | Status | LargeTold | OrderTold | (Finding & { op: "finding" }) | (Alert & { op: "alert" }) | MetricsTold | Clock | Refused;
