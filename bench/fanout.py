@@ -76,15 +76,15 @@ class Served:
 
 
 @contextmanager
-def live(rate: int) -> Iterator[Served]:
+def live(rate: int, exchange: str = EXCHANGE, symbol: str = LIVE) -> Iterator[Served]:
     with (
         tempfile.TemporaryDirectory(prefix="ordertape-bench-") as name,
-        simulated(rate) as environment,
+        simulated(rate, exchange) as environment,
         started(Path(name), environment) as (address, process),
     ):
-        wish = {"symbol": LIVE, "exchanges": [EXCHANGE]}
+        wish = {"symbol": symbol, "exchanges": [exchange]}
         _begin(address, wish)
-        while httpx.get(f"{address}{API}/status/{EXCHANGE}/{LIVE}").json()["state"] != "LIVE":
+        while httpx.get(f"{address}{API}/status/{exchange}/{symbol}").json()["state"] != "LIVE":
             time.sleep(0.05)
         time.sleep(3)  # what a start costs is none of the figures
         yield Served(address, process.pid)

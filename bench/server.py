@@ -41,6 +41,7 @@ from ordertape import EventBatch, read_tape
 from ordertape._engine import NULL
 from ordertape.events import NO_SIDE, EventKind, Flag
 from ordertape.models import iso_from_ns
+from ordertape.simulator.coinbase_keys import DEMO_KEYS
 from ordertape.tape.archive import ArchiveWriter
 from ordertape.tape.folder import MarketFolder
 
@@ -97,19 +98,24 @@ def _timed(batch: EventBatch, first_seq: int | None, times: np.ndarray[Any, Any]
 
 
 @contextmanager
-def simulated(rate: int) -> Iterator[dict[str, str]]:
-    """The addresses of a simulated Bitfinex, as a server takes them."""
+def simulated(rate: int, exchange: str = EXCHANGE) -> Iterator[dict[str, str]]:
+    """The addresses of a simulated venue, and its keys, as a server takes them."""
     preferred = ["nice", "-n", "-10"] if os.geteuid() == 0 else []
-    command = [*preferred, sys.executable, "-m", "ordertape.simulator", "--rate", str(rate)]
+    command = [*preferred, sys.executable, "-m", "ordertape.simulator", exchange]
     venue = subprocess.Popen(
-        [*command, "--watch-parent"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [*command, "--rate", str(rate), "--watch-parent"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert venue.stdout is not None
     told = json.loads(venue.stdout.readline())
     try:
         yield {
-            "ORDERTAPE_BITFINEX_WS_URL": told["url"],
-            "ORDERTAPE_BITFINEX_REST_URL": told["rest_url"],
+            f"ORDERTAPE_{exchange.upper()}_WS_URL": told["url"],
+            f"ORDERTAPE_{exchange.upper()}_REST_URL": told["rest_url"],
+            "COINBASE_API_KEY": DEMO_KEYS.key,
+            "COINBASE_API_SECRET": DEMO_KEYS.secret,
+            "COINBASE_API_PASSPHRASE": DEMO_KEYS.passphrase,
         }
     finally:
         venue.terminate()

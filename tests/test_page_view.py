@@ -19,7 +19,7 @@ from ordertape.page.handles import Handles
 from ordertape.page.heat import BUCKET_NS
 from ordertape.page.scene import Asked, Posted, Reader, Scene, Spot
 from ordertape.page.socket import PageStream
-from ordertape.page.view import View, Wish
+from ordertape.page.view import Out, View, Wish
 from ordertape.tape.history import History
 from support.page import PlainPage
 from support.tape import Market
@@ -244,3 +244,13 @@ def test_a_slow_page_loses_no_gap_and_no_answer() -> None:
     kept = [decode(message)[1] for message in stream.take() if isinstance(message, bytes)]
     assert kept == [Gap(1, 2, "sequence jumped")]
     assert stream.conflated == 3
+
+
+@pytest.mark.parametrize("channel", ["large", "trades"])
+def test_a_large_order_whose_news_was_dropped_is_told_whole(channel: str) -> None:
+    stream = PageStream(1, asyncio.Event())
+    stream.post(Posted([Out(channel, None, False, 0, b'{"op":"x"}')] * 5_000))
+    assert not stream.needs_key
+    stream.post(Posted([Out(channel, None, False, 0, b'{"op":"x"}')]))
+    assert stream.conflated == 1
+    assert stream.needs_key == (channel == "large")

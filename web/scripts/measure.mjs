@@ -3,6 +3,8 @@
  * HISTORY_S: so much of the past counts as there.  SECONDS: how long bytes and memory are watched. */
 import { browser } from "./browser.mjs";
 
+const SAMPLE_S = 60;
+
 const [address, history, seconds] = process.argv.slice(2);
 const chromium = await browser();
 const context = await chromium.newContext({ viewport: { width: 2000, height: 800 } });
@@ -73,9 +75,13 @@ sorted(script);
 sorted(whole);
 await page.keyboard.press("l");
 
-const [first, heapFirst] = [await told(), await heap()];
-await page.waitForTimeout(seconds * 1000); // the time itself is what is measured
-const [last, heapLast] = [await told(), await heap()];
+const [first, heaps] = [await told(), [await heap()]];
+for (let left = seconds; left > 0; left -= SAMPLE_S) {
+  await page.waitForTimeout(Math.min(left, SAMPLE_S) * 1000); // the time itself is what is measured
+  heaps.push(await heap());
+  process.stderr.write(`${Math.max(0, left - SAMPLE_S)} s to go, heap ${(heaps.at(-1) / 1e6).toFixed(2)} MB\n`);
+}
+const last = await told();
 console.log(JSON.stringify({
   opened_ms: openedMs,
   frames: frames.length,
@@ -85,7 +91,7 @@ console.log(JSON.stringify({
   kilobytes_per_second: (last.sent_bytes - first.sent_bytes) / (last.at - first.at),
   events_per_second: ((last.sequence - first.sequence) / (last.at - first.at)) * 1000,
   conflated: last.conflated - first.conflated,
-  heap_grown_bytes: heapLast - heapFirst,
+  heap_bytes: heaps,
   renderer: await page.getAttribute(".stage", "data-renderer"),
 }));
 await chromium.close();

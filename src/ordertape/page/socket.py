@@ -101,6 +101,8 @@ class PageStream:
                 del self._waiting[nth]
                 self._texts -= 1
                 self.conflated += 1
+                # Of a large order only what changed is told: what follows means nothing without.
+                self.needs_key |= out.channel == "large"
                 return
 
     def acknowledged(self, seq: int) -> None:
