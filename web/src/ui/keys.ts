@@ -140,7 +140,9 @@ export function onPointer(event: Event): void {
 export function onKey(context: Context, event: KeyboardEvent): void {
   const target = event.target as HTMLElement;
   if (event.key === "Tab") clicked = null;
-  if (target.closest("input, select, textarea, dialog[open], [role=slider]")) return;
+  if (target.closest("input, select, textarea, [role=slider]")) return;
+  // Wherever its focus is: what held it may have been taken away, as a bookmark that is deleted.
+  if (document.querySelector("dialog[open]")) return;
   const button = target.closest("dialog") ? null : target.closest("button, [role=tab], summary");
   if (event.key === " " && button && button !== clicked) return;
   if (event.key.startsWith("Arrow") && target.closest("[role=tab]")) return;
