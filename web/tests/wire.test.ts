@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Follows } from "../src/wire/follows";
 import { decode, FrameError, type Content } from "../src/wire/frames";
-import { readTile } from "../src/wire/tiles";
+import { Past, type PastColumn, readTile } from "../src/wire/tiles";
 import { add, Cursor, narrow, subtract } from "../src/wire/numbers";
 
 const GOLDEN = join(import.meta.dirname, "../../tests/golden/page");
@@ -116,10 +116,20 @@ describe("tiles", () => {
     for (let nth = 0; nth < 3 * columns; nth++) view.setBigInt64(48 + 8 * nth, nth === 1 ? -(2n ** 63n) : BigInt(nth), true);
     bytes.set([255, 255, 255, 7, 0, 9, 255, 255, 255, 1, 2, 3], 48 + 24 * columns);
     const found = readTile(bytes, 10, { code_unit: 64 }, 101);
-    expect(found.map(({ bucket }) => bucket)).toEqual([5121, 5122, 5123]);
-    expect([...found[0].codes.subarray(0, 3)]).toEqual([0, 21, 0]);
-    expect(new Set(found[1].codes)).toEqual(new Set([255]));
-    expect(found[0].bid).toBeNaN();
-    expect(found[2].ask).toBe(7);
+    expect(found.map(({ bucket, known }) => [bucket, known])).toEqual([[5120, false], [5121, true], [5122, false], [5123, true]]);
+    expect([...found[1].codes.subarray(0, 3)]).toEqual([0, 21, 0]);
+    expect(new Set(found[2].codes)).toEqual(new Set([255]));
+    expect(found[1].bid).toBeNaN();
+    expect(found[3].ask).toBe(7);
+  });
+
+  it("show a gap across tiles, and nothing before the first that is known", () => {
+    const tile = (from: number, known: string): PastColumn[] =>
+      [...known].map((mark, nth) => ({ known: mark === "x", bucket: from + nth, base: 0, codes: new Uint8Array(0), bid: NaN, ask: NaN, last: NaN }));
+    const past = new Past();
+    const shown = (from: number, known: string): number[] => past.take(tile(from, known), 22, 22).map(({ bucket }) => bucket);
+    expect(shown(20, "..xx")).toEqual([22]);
+    expect(shown(10, "....")).toEqual([]);
+    expect(shown(4, ".x.x.").sort((a, b) => a - b)).toEqual([5, 6, 7, 8, 10, 11, 12, 13, 20, 21]);
   });
 });

@@ -16,7 +16,7 @@ export function tilesBefore(ms: number): { lod: number; index: number }[] {
   return wanted.map(([lod, back]) => ({ lod, index: Math.floor(ms / BUCKETS_MS[lod] / TILE_COLUMNS) - back }));
 }
 
-export async function fetchTile(root: string, opened: Opened, lod: number, index: number, base: number, signal: AbortSignal): Promise<Column[]> {
+export async function fetchTile(root: string, opened: Opened, lod: number, index: number, base: number, signal: AbortSignal): Promise<PastColumn[]> {
   const market = `${encodeURIComponent(opened.exchange)}/${opened.symbol.split("/").map(encodeURIComponent).join("/")}`;
   const least = opened.min_size ? `&min_size=${opened.min_size / 10 ** opened.size_scale}` : "";
   const answer = await fetch(`${root}${market}/tile?lod=${lod}&group=${opened.group}&index=${index}${least}`, { signal });
@@ -24,9 +24,13 @@ export async function fetchTile(root: string, opened: Opened, lod: number, index
   return readTile(new Uint8Array(await answer.arrayBuffer()), index, opened, base);
 }
 
-/** Columns of a tile cut to a window of rows from `base`, on the scale of sizes of `opened`.  Those that
- * nothing is known of are left out before the first and behind the last that something is. */
-export function readTile(bytes: Uint8Array, index: number, opened: { code_unit: number }, base: number): Column[] {
+/** A column of a tile; one that nothing is known of lies in a gap, or beyond what was recorded. */
+export interface PastColumn extends Column {
+  known: boolean;
+}
+
+/** Columns of a tile cut to a window of rows from `base`, on the scale of sizes of `opened`. */
+export function readTile(bytes: Uint8Array, index: number, opened: { code_unit: number }, base: number): PastColumn[] {
   const head = new Cursor(bytes);
   if (head.u8() !== 1) throw new RangeError("expected a tile of version 1");
   head.u8();
@@ -44,8 +48,7 @@ export function readTile(bytes: Uint8Array, index: number, opened: { code_unit: 
     const value = prices.getBigInt64((kind * count + nth) * 8, true);
     return value === -(2n ** 63n) ? NaN : Number(value);
   };
-  const columns: Column[] = [];
-  const known: boolean[] = [];
+  const columns: PastColumn[] = [];
   for (let nth = 0; nth < count; nth++) {
     const at = HEAD_BYTES + count * 24 + nth * rows;
     const codes = new Uint8Array(ROWS);
@@ -53,9 +56,26 @@ export function readTile(bytes: Uint8Array, index: number, opened: { code_unit: 
       const code = bytes[at + row - low];
       codes[row - base] = code === 0 || code === GAP_CODE ? code : Math.min(254, Math.max(1, code + shift));
     }
-    known.push(rows > 0 && bytes[at] !== GAP_CODE);
-    if (!known[nth]) codes.fill(GAP_CODE);
-    columns.push({ bucket: index * TILE_COLUMNS + nth, base, codes, bid: price(0, nth), ask: price(1, nth), last: price(2, nth) });
+    const known = rows > 0 && bytes[at] !== GAP_CODE;
+    if (!known) codes.fill(GAP_CODE);
+    columns.push({ known, bucket: index * TILE_COLUMNS + nth, base, codes, bid: price(0, nth), ask: price(1, nth), last: price(2, nth) });
   }
-  return columns.slice(Math.max(0, known.indexOf(true)), known.lastIndexOf(true) + 1);
+  return columns;
+}
+
+/** Tiles of one level put together: what nothing is known of lies in a gap where something older is known. */
+export class Past {
+  private unknown: PastColumn[] = [];
+  private oldest = Infinity;
+
+  /** Columns that may be drawn now, of this tile and of those before, up to bucket `end`; unknown ones to before
+   * bucket `live`, from which on the page sees for itself. */
+  take(tile: PastColumn[], end: number, live: number): Column[] {
+    const known = tile.filter(({ known, bucket }) => known && bucket <= end);
+    this.oldest = Math.min(this.oldest, known[0]?.bucket ?? Infinity);
+    this.unknown.push(...tile.filter(({ known, bucket }) => !known && bucket < live));
+    const gaps = this.unknown.filter(({ bucket }) => bucket > this.oldest);
+    this.unknown = this.unknown.filter(({ bucket }) => bucket < this.oldest);
+    return [...known, ...gaps];
+  }
 }

@@ -4,7 +4,7 @@ import { ingest } from "../market/ingest";
 import { LEVELS_MS, Pyramid } from "../market/pyramid";
 import { decode } from "../wire/frames";
 import type { Opened, Told } from "../wire/messages";
-import { fetchTile, tilesBefore } from "../wire/tiles";
+import { fetchTile, Past, tilesBefore } from "../wire/tiles";
 import { Connection } from "./connection";
 import { Decoder, LEVEL_OF_LOD } from "./decoder";
 import { contrastOf, type Window } from "./histogram";
@@ -117,13 +117,15 @@ async function past(newest: { bucket: number; base: number; level: number }): Pr
   const wanted = tilesBefore(untilMs);
   // A level that is played is filled in from its own tiles, and what is finer from none.
   const due = wanted.filter(({ lod }) => LEVEL_OF_LOD[lod] >= newest.level);
+  const pasts = new Map(due.map(({ lod }) => [lod, new Past()]));
   const ask = async (): Promise<void> => {
     for (let next = due.shift(); next && !signal.aborted; next = due.shift()) {
       const { lod, index } = next;
       const columns = await fetchTile(tiles, told, lod, index, newest.base, signal).catch(() => []);
       if (signal.aborted) return;
       const level = LEVEL_OF_LOD[lod];
-      const before = columns.filter((column) => column.bucket * LEVELS_MS[level] <= untilMs);
+      const end = Math.floor(untilMs / LEVELS_MS[level]);
+      const before = pasts.get(lod)!.take(columns, end, end);
       for (const column of before) pyramid.past(level, column);
       say({ say: "past", level, columns: before });
     }
