@@ -316,7 +316,8 @@ await promise("screens have addresses, and say what the server does", async () =
   const other = await context.newPage();
   for (const [path, words] of [["status", "Every role"], ["alerts", "alert"], ["sessions", "market"]]) {
     await other.goto(new URL(path, address).href);
-    await other.waitForFunction((said) => document.querySelector("dialog[open]")?.textContent.includes(said), words, { timeout: 15_000 * crowd });
+    await other.waitForFunction((said) => document.querySelector("dialog[open]")?.textContent.includes(said), words, { timeout: 15_000 * crowd })
+      .catch(async () => expect(false, `${path} says ${await other.evaluate(() => document.querySelector("dialog[open]")?.textContent)}`));
   }
   await other.keyboard.press("Escape");
   await other.waitForFunction(() => location.pathname === "/" && !document.querySelector("dialog[open]"));

@@ -28,7 +28,8 @@ export function App({ feed }: { feed: Feed }) {
   const chart = useRef<Chart | null>(null);
   const shown = useCallback(() => chart.current, []);
   const [screen, setScreen] = useState<Screen | null>(() => screenOf(location.pathname));
-  const close = useCallback(() => setScreen(null), []);
+  // The browser tells of a close a moment later: another screen may have been opened meanwhile.
+  const closes = (name: Screen) => (): void => setScreen((now) => (now === name ? null : now));
   const theme = useSettings((state) => state.theme);
   const drawer = useSettings((state) => state.drawer);
   const markets = useLive((state) => state.markets);
@@ -95,12 +96,12 @@ export function App({ feed }: { feed: Feed }) {
       </main>
       <Footer feed={feed} chart={shown} />
       <Toasts feed={feed} chart={shown} />
-      <Help open={screen === "help"} close={close} />
-      <Recordings open={screen === "sessions"} close={close} feed={feed} />
-      <AlertHistory open={screen === "alerts"} close={close} chart={shown} feed={feed} />
-      <Operations open={screen === "status"} close={close} />
-      <Bookmarks open={screen === "bookmarks"} close={close} chart={shown} feed={feed} />
-      <Choices open={screen === "settings"} close={close} chart={shown} feed={feed} />
+      <Help open={screen === "help"} close={closes("help")} />
+      <Recordings open={screen === "sessions"} close={closes("sessions")} feed={feed} />
+      <AlertHistory open={screen === "alerts"} close={closes("alerts")} chart={shown} feed={feed} />
+      <Operations open={screen === "status"} close={closes("status")} />
+      <Bookmarks open={screen === "bookmarks"} close={closes("bookmarks")} chart={shown} feed={feed} />
+      <Choices open={screen === "settings"} close={closes("settings")} chart={shown} feed={feed} />
     </div>
   );
 }
