@@ -238,13 +238,13 @@ class ReplicaBook:
             book = None  # a tape without an event yet: it is followed from its first
         # Read after the book: a mark told twice is known, one between the two would be lost.
         history = history_of(reader, book.seq if book is not None else 0)
+        ts = 0 if book is None else time_of(book, reader.since(book.seq).batches())
         with self._lock:
-            self.history = history
+            self.history, self._book_ts = history, ts
             self._ring.clear()
             self._replay = Replay(book) if book is not None else None
         if book is None:
             return 1
-        self._book_ts = time_of(book, reader.since(book.seq).batches())
         self._caught_up.set()
         self._note_state()
         return book.seq + 1
