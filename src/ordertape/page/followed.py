@@ -3,7 +3,7 @@ and how much rested in each row of prices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ordertape import limits
 from ordertape._engine import Effects, EventBatch, Flow, Heat, Lifecycles, OrderBook, Rows
@@ -67,6 +67,13 @@ class HeatedBook(Replay):
         super().__init__(book)
         self.heat = _heat(book, group, min_size, level)
         self._codecs = MarketCodecs(book.codec)
+
+    def follow(self, batches: Iterable[EventBatch], leave: Callable[[], None]) -> None:
+        """In pieces, between which ``leave`` may raise."""
+        for batch in batches:
+            for begin in range(0, len(batch), limits.tile_events_at_once):
+                leave()
+                self.take(batch[begin : begin + limits.tile_events_at_once])
 
     def _apply(self, part: EventBatch) -> int:
         self.heat.apply(self.book, self._codecs.adopt(part))

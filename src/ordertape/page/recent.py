@@ -114,10 +114,7 @@ class _Recent:
     def _to(self, until: int, leave: Leave) -> None:
         if until <= self._now:
             return
-        for batch in self._passage.until(until):
-            for begin in range(0, len(batch), limits.tile_events_at_once):
-                leave()
-                self._book.take(batch[begin : begin + limits.tile_events_at_once])
+        self._book.follow(self._passage.until(until), leave)
         heat = self._book.heat
         heat.advance(until)
         for level, touched in enumerate(self._pieces[-1].touched):

@@ -135,10 +135,7 @@ def make_tile(
         followed = HeatedBook(passage.book, wish.group, wish.min_size, wish.level)
         heat, sizes = followed.heat, _sizes(passage.book)
         resting, prices, first = _resting(heat), heat.prices, passage.next_ts()
-        for batch in passage.until(end):
-            for at in range(0, len(batch), limits.tile_events_at_once):
-                leave()
-                followed.take(batch[at : at + limits.tile_events_at_once])
+        followed.follow(passage.until(end), leave)
         heat.advance(end)
         touched.drain(heat, wish.level)
     unknown: Spans = [*gaps, (end // wish.width * wish.width, None)]
