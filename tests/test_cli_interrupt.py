@@ -75,7 +75,7 @@ def test_one_ctrl_c_ends_an_export_in_a_sentence(
         running.send_signal(number)
         _, err = running.communicate(timeout=20)
     assert (running.returncode, err) == (130, "ordertape: interrupted: nothing was written\n")
-    assert list(out.iterdir()) == []
+    assert not out.exists()
     # A second is promised on a machine that does nothing else; a swallowed one took all of them.
     assert time.monotonic() - begun < 5
 
@@ -107,4 +107,4 @@ def test_an_export_asks_whether_it_goes_on_and_leaves_nothing_where_it_does_not(
     check, _ = check_after(made[0] - 1)
     with pytest.raises(Ended):
         export(Range(span.data, *MARKET, None, span.end, check), tmp_path / "half")
-    assert list((tmp_path / "half").iterdir()) == []
+    assert not (tmp_path / "half").exists()

@@ -158,7 +158,10 @@ def test_an_unknown_market_is_refused_and_an_empty_span_gives_no_file(tmp_path: 
             export(Range(span.data, "venue", "C/D"), tmp_path / "out")
         empty = Range(span.data, *MARKET, "2027-01-01")
         assert export(empty, tmp_path / "out") == []
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "there").mkdir()
+    assert export_csv(Range(span.data, *MARKET, "2027-01-01"), tmp_path / "there") == []
+    assert (tmp_path / "there").is_dir()
 
 
 # Tables ------------------------------------------------------------------------------------------

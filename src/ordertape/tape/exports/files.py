@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,13 +18,15 @@ class NewFiles:
     """A folder's new files.  ``with NewFiles(out) as files:`` and, for each, ``files.add(name)``.
 
     Leaving without an error makes them durable and gives them their names (replacing older ones);
-    leaving with one removes them.  ``paths`` are the final names, in the order they were added.
-    Raises TapeError where the folder can't be written.
+    leaving with one removes them, and leaving without files a folder that was made for them.
+    ``paths`` are the final names, in the order they were added.  Raises TapeError where the folder
+    can't be written.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.paths: list[Path] = []
+        self._made = False
 
     def add(self, name: str) -> Path:
         """Where to write the file that will be ``name``."""
@@ -46,6 +49,7 @@ class NewFiles:
         return path.with_name(f".{path.name}.{os.getpid()}.part")
 
     def __enter__(self) -> Self:
+        self._made = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -70,6 +74,9 @@ class NewFiles:
             raise TapeError(f"can't write to {self.folder}: {error.strerror}") from error
 
     def _finish(self) -> None:
+        if not self.paths:
+            self._remove()
+            return
         for path in self.paths:
             with self._temporary(path).open("rb+") as file:
                 os.fsync(file.fileno())
@@ -80,3 +87,6 @@ class NewFiles:
     def _remove(self) -> None:
         for path in self.paths:
             self._temporary(path).unlink(missing_ok=True)
+        if self._made:
+            with suppress(OSError):  # somebody else put a file there
+                self.folder.rmdir()
