@@ -2,6 +2,7 @@
 
 The file is ``tests/torture/tries.jsonl`` (or ORDERTAPE_TRIES).  A seed whose newest line passed is
 tried again with ORDERTAPE_TORTURE_AGAIN=1 alone; ORDERTAPE_TORTURE_SECONDS ends a campaign early.
+ORDERTAPE_TORTURE_SHARE=2/3 tries the second third alone, for runs beside each other.
 """
 
 from __future__ import annotations
@@ -59,13 +60,10 @@ def run_tries(
     """
     newest = {(t.case, t.seed): not t.wrong for t in recorded() if t.campaign == campaign}
     again = os.environ.get("ORDERTAPE_TORTURE_AGAIN") == "1"
-    todo = [
-        (case, seed)
-        for case, count in counts.items()
-        for seed in range(count)
-        if again or not newest.get((case, seed), False)
-    ]
-    todo.sort(key=lambda found: found[1])
+    asked = [(case, seed) for case, count in counts.items() for seed in range(count)]
+    asked.sort(key=lambda found: found[1])
+    share, of = map(int, (os.environ.get("ORDERTAPE_TORTURE_SHARE") or "1/1").split("/"))
+    todo = [found for found in asked[share - 1 :: of] if again or not newest.get(found, False)]
     until = time.monotonic() + float(os.environ.get("ORDERTAPE_TORTURE_SECONDS") or 1e9)
     tried = (
         _in_turn(todo, attempt, until) if workers == 1 else _beside(todo, attempt, until, workers)
