@@ -11,6 +11,7 @@ import pytest
 from ordertape.broadcast.encode import order_objects
 from ordertape.broadcast.frames import BookPicture, Events, Resumed
 from ordertape.broadcast.replica import Posted, ReplicaBook, StateTold
+from ordertape.broadcast.ring import Ring
 from ordertape.models import L3Snapshot, orders_of
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
@@ -186,6 +187,24 @@ def test_memory_and_tape_meet_without_a_seam(tape: Tape, beyond: int) -> None:
         beginning = tape.replica.begin((1, after + beyond))
         told = sequences(beginning.items)
         assert told == list(range(after + beyond + 1, last + 1))
+
+
+def test_what_is_old_is_in_memory_no_more_and_read_from_the_tape(
+    tape: Tape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ordertape.limits.live_events_kept_seconds", 1)
+    tape.replica._ring = Ring(100_000)
+    tape.era(1)
+    tape.replica.start()
+    tape.caught_up()
+    tape.go_on(3_000)
+    tape.caught_up()
+    held = list(tape.replica._ring)
+    times = [batch.last_ts_recv for batch in held]
+    assert times[-1] - 10**9 <= times[0] < times[-1]
+    last = tape.market.book.seq
+    assert held[0].first_seq > last / 2
+    assert sequences(tape.replica.begin((1, 10)).items) == list(range(11, last + 1))
 
 
 def test_as_much_as_may_be_read_is_resumed_and_one_more_is_a_book(

@@ -492,6 +492,9 @@ live_events_kept_default: Final = 100_000
 Policy: older ones are read from the tape."""
 live_events_kept_min: Final = 1_000
 """The least that L3_MAX_ORDERS_MEMORY may be.  Policy: refused."""
+live_events_kept_seconds: Final = 600
+"""How old they may be: memory is what it will be after ten minutes, however slow a market is.
+Policy: older ones are read from the tape."""
 live_batches_apart_max: Final = 256
 """Of them in batches as they came, of an event or two each.  Policy: older ones are joined, in a
 tenth of the memory."""
@@ -645,8 +648,9 @@ listen_backlog: Final = 2_048
 """Connections that the kernel holds until the server takes them.  Policy: the kernel's."""
 
 # Page --------------------------------------------------------------------------------------------
-page_handles_max: Final = 200_000
-"""Orders of a market that a page may ask for by number.  Policy: the least used is forgotten."""
+page_handles_max: Final = 20_000
+"""Orders of a market that a page may ask for by number.  Policy: what is shown no more and was used
+least is forgotten."""
 page_trades_max: Final = 5_000
 """Trades between two looks of a page, an eighth of a second apart or so.  Policy: the oldest are
 dropped and counted."""
@@ -674,6 +678,9 @@ page_waiting_texts_max: Final = 5_000
 counted; the page asks for them over REST."""
 page_unapplied_ms_max: Final = 3_000
 """How old the last frame may be that a page says it applied.  Policy: as if too much waited."""
+page_alive_ms: Final = 3_000
+"""After so much silence a page is told that its socket is alive: a replay that stands says nothing,
+and the page takes 10 s of silence for a socket that is lost."""
 page_silent_ms_max: Final = 30_000
 """The same, of a page that is not paused.  Policy: closed with 4008."""
 page_large_max: Final = 2_000
@@ -694,6 +701,9 @@ tiles_kept: Final = 128
 most and mostly below 0.1.  Policy: the least used is made anew from the tape."""
 replay_picture_ms: Final = 100
 """Between two pictures of a replay."""
+replay_step_ms_max: Final = 400_000
+"""How far a step to the next event goes column by column.  Policy: farther, the picture begins anew
+there."""
 replay_marker_events_max: Final = 2_000_000
 """Events that are searched for the next marker.  Policy: refused in a sentence."""
 bases_touch_kept: Final = 16_384

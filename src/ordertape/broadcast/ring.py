@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from ordertape import limits
 from ordertape._engine import EventBatch
 from ordertape.tape.joined import joined
+from ordertape.times import NS_PER_SECOND
 
 __all__ = ["Ring"]
 
 
 class Ring:
-    """At most so many events, in batches as they came; the older ones joined to larger batches,
-    which take a tenth of the memory.  The newest batch stays whatever its size."""
+    """At most so many events, none older than ``limits.live_events_kept_seconds``, in batches as
+    they came; the older ones joined to larger batches, which take a tenth of the memory.  The
+    newest batch stays whatever its size."""
 
     def __init__(self, events_max: int) -> None:
         self._max = events_max
@@ -28,9 +30,12 @@ class Ring:
             self._join()
         self._near.append(batch)
         self._events += _events(batch)
-        while self._events > self._max and len(self._joined) + len(self._near) > 1:
-            oldest = (self._joined or self._near).popleft()
-            self._events -= _events(oldest)
+        too_old = batch.last_ts_recv - limits.live_events_kept_seconds * NS_PER_SECOND
+        while len(self._joined) + len(self._near) > 1:
+            held = self._joined or self._near
+            if self._events <= self._max and held[0].last_ts_recv >= too_old:
+                break
+            self._events -= _events(held.popleft())
 
     def _join(self) -> None:
         near = list(self._near)

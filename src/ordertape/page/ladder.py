@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ordertape._engine import OrderBook
 from ordertape.events import Side
 from ordertape.page.codec import Ladder, Level, Queue, QueueLevel
-from ordertape.page.handles import Handles
+from ordertape.page.handles import Handles, Keeping
 
-__all__ = ["LADDER_LEVELS", "QUEUE_LEVELS", "LadderView", "QueueView"]
+__all__ = ["LadderView", "QueueView"]
 
 LADDER_LEVELS = 200
 """Levels a side: what a depth chart shows."""
@@ -55,6 +57,7 @@ class QueueView:
         self._book, self._handles = book, handles
         self._touched: set[int] = set()
         self._shown: dict[tuple[int, int], QueueLevel] = {}
+        self._keeping = Keeping(handles, self._handles_shown)
 
     def note(self, prices: set[int]) -> None:
         self._touched |= prices
@@ -66,6 +69,7 @@ class QueueView:
         return Queue(tuple(levels))
 
     def changes(self) -> Queue | None:
+        self._keeping.look()
         window = self._window()
         changed = []
         for side, price in window:
@@ -81,6 +85,9 @@ class QueueView:
             changed.append(QueueLevel(side, price, 0, ()))
         self._touched.clear()
         return Queue(tuple(sorted(changed, key=lambda level: level.price))) if changed else None
+
+    def _handles_shown(self) -> Iterator[int]:
+        return (handle for level in self._shown.values() for handle, _ in level.shown)
 
     def _window(self) -> list[tuple[int, int]]:
         bids, asks = self._book.depth_scaled(QUEUE_LEVELS)

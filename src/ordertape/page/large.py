@@ -9,9 +9,9 @@ import numpy as np
 
 from ordertape import limits
 from ordertape._engine import NULL, EventBatch, Lifecycles, Rows, format_number
-from ordertape.events import REASONS, Side
+from ordertape.events import REASONS, EventKind, Side
 from ordertape.models import iso_from_ns
-from ordertape.page.handles import Handles
+from ordertape.page.handles import Handles, Keeping
 
 __all__ = ["LargeOrders", "life_as_json"]
 
@@ -64,6 +64,7 @@ class _Known:
 
     marks: tuple[int, ...] = ()
     told: tuple[Any, ...] = ()
+    handle: int = 0
 
 
 class LargeOrders:
@@ -74,11 +75,12 @@ class LargeOrders:
 
     def __init__(self, lives: Lifecycles, threshold: int, handles: Handles) -> None:
         self.threshold = threshold
-        self.uncounted = 0
-        """Those that came while too many were followed."""
+        self.not_followed = 0
+        """Those that came while ``limits.page_large_max`` were followed."""
         self._lives, self._handles = lives, handles
         self._alive: dict[str, _Known] = {}
         self._told: list[dict[str, Any]] = []
+        self._keeping = Keeping(handles, lambda: (known.handle for known in self._alive.values()))
         self._begin(lives.alive())
 
     def _begin(self, rows: Rows) -> None:
@@ -88,28 +90,44 @@ class LargeOrders:
             self._follow(str(texts[nth]))
 
     def _follow(self, order_id: str) -> None:
+        if order_id in self._alive:
+            return
         if len(self._alive) >= limits.page_large_max:
-            self.uncounted += 1
+            self.not_followed += 1
         else:
-            self._alive.setdefault(order_id, _Known())
+            self._alive[order_id] = _Known()
 
     def applied(self, batch: EventBatch, ended: Rows) -> None:
         """A batch that the book took, and the orders that ended by it."""
+        opened = self._opened(batch)
+        for order_id in opened:
+            self._follow(order_id)
+        if not len(ended) or not self._alive:
+            return
+        over = set()
+        scales = (ended.price_scale, ended.size_scale)
+        for nth, ended_id in enumerate(ended.id_texts()):
+            known = None if ended_id is None else self._alive.pop(ended_id, None)
+            if known is not None:
+                self._told.append(self._news(known, life_as_json(ended, nth, scales)))
+                over.add(ended_id)
+        for order_id in opened:
+            # An order of the book before that stands in the new one: a CLEAR ended its first life.
+            if order_id in over and self._lives.get(order_id) is not None:
+                self._follow(order_id)
+
+    def _opened(self, batch: EventBatch) -> list[str]:
+        """Large orders that began, each once."""
         large = np.flatnonzero(_sizes(batch) >= self.threshold)
-        if len(large):
-            kinds = np.asarray(batch.column("kind"))
-            for nth in large.tolist():
-                if kinds[nth] == 1:
-                    self._follow(str(batch[nth]["order_id"]))
-        if len(ended) and self._alive:
-            scales = (batch.price_scale, batch.size_scale)
-            for nth, order_id in enumerate(ended.id_texts()):
-                known = None if order_id is None else self._alive.pop(order_id, None)
-                if known is not None:
-                    self._told.append(self._news(known, life_as_json(ended, nth, scales)))
+        if not len(large):
+            return []
+        kinds = np.asarray(batch.column("kind"))
+        began = (nth for nth in large.tolist() if kinds[nth] == EventKind.OPEN)
+        return list(dict.fromkeys(str(batch[nth]["order_id"]) for nth in began))
 
     def changes(self, scales: tuple[int, int]) -> list[dict[str, Any]]:
         """Those that ended, began or changed since it was last asked."""
+        self._keeping.look()
         told, self._told = self._told, []
         for order_id, known in self._alive.items():
             rows = self._lives.get(order_id)
@@ -135,8 +153,10 @@ class LargeOrders:
         known.told = tuple(life.values())
         changed = zip(life.items(), before, strict=True)
         news = {name: value for (name, value), old in changed if value != old}
-        handle = {"handle": self._handles.of(order_id)} if first else {}
-        return {"order_id": order_id, **handle, **news}
+        if not first:
+            return {"order_id": order_id, **news}
+        known.handle = self._handles.of(order_id)
+        return {"order_id": order_id, "handle": known.handle, **news}
 
 
 def _sizes(batch: EventBatch) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
