@@ -12,10 +12,29 @@ const page = await context.newPage();
 
 const devtools = await context.newCDPSession(page);
 
-/** Bytes of the page's own heap after everything unused was collected. */
+/** Of the worker, which devtools speaks of as a target of its own. */
+const workers = [];
+devtools.on("Target.attachedToTarget", ({ sessionId, targetInfo }) => targetInfo.type === "worker" && workers.push(sessionId));
+await devtools.send("Target.setAutoAttach", { autoAttach: true, waitForDebuggerOnStart: false, flatten: false });
+const answers = new Map();
+devtools.on("Target.receivedMessageFromTarget", ({ message }) => {
+  const { id, result } = JSON.parse(message);
+  answers.get(id)?.(result);
+});
+
+async function ofWorker(method) {
+  const id = answers.size;
+  const answered = new Promise((done) => answers.set(id, done));
+  await devtools.send("Target.sendMessageToTarget", { sessionId: workers.at(-1), message: JSON.stringify({ id, method }) });
+  return answered;
+}
+
+/** Bytes of the heaps of the page and of its worker, after everything unused was collected. */
 async function heap() {
   await devtools.send("HeapProfiler.collectGarbage");
-  return (await devtools.send("Runtime.getHeapUsage")).usedSize;
+  await ofWorker("HeapProfiler.collectGarbage");
+  const [page, worker] = [await devtools.send("Runtime.getHeapUsage"), await ofWorker("Runtime.getHeapUsage")];
+  return page.usedSize + worker.usedSize;
 }
 
 /** Processor time of the page's thread for each frame, in ms: of its scripts, and with style, layout, paint and what
@@ -36,6 +55,11 @@ function processor(events) {
 
 const sorted = (values) => values.sort((a, b) => a - b);
 const quantile = (values, share) => values[Math.floor(values.length * share)];
+
+const kept = () => page.evaluate(() => {
+  const { large, trades, gaps, findings } = window.ordertape.feed.data;
+  return `${large.size} large orders, ${trades.length} trades, ${gaps.length} gaps, ${findings.length} findings`;
+});
 
 const told = () => page.evaluate(() => {
   const { sent_bytes, conflated, sequence } = window.ordertape.live.getState().status;
@@ -79,7 +103,7 @@ const [first, heaps] = [await told(), [await heap()]];
 for (let left = seconds; left > 0; left -= SAMPLE_S) {
   await page.waitForTimeout(Math.min(left, SAMPLE_S) * 1000); // the time itself is what is measured
   heaps.push(await heap());
-  process.stderr.write(`${Math.max(0, left - SAMPLE_S)} s to go, heap ${(heaps.at(-1) / 1e6).toFixed(2)} MB\n`);
+  process.stderr.write(`${Math.max(0, left - SAMPLE_S)} s to go, heap ${(heaps.at(-1) / 1e6).toFixed(2)} MB, ${await kept()}\n`);
 }
 const last = await told();
 console.log(JSON.stringify({

@@ -1,6 +1,8 @@
 import { cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, describe, expect, it } from "vitest";
 import { freePlace } from "../src/heat/marks";
+import type { Palette } from "../src/heat/palette";
+import { slices } from "../src/heat/trades";
 import { MarketData } from "../src/market/data";
 import type { Feed } from "../src/market/feed";
 import { Pyramid } from "../src/market/pyramid";
@@ -15,6 +17,7 @@ import type { Opened } from "../src/wire/messages";
 import { contrastOf } from "../src/worker/histogram";
 
 const OPENED = { op: "opened", exchange: "x", symbol: "A/B", source: "live", group: 5, groups: [1, 5], price_scale: 2, size_scale: 3, large: 1000, code_unit: 64, code_offset: 80, steps_per_octave: 12 } as unknown as Opened;
+const PALETTE = { bid: "bid", ask: "ask", dim: "dim" } as Palette;
 const BOX = { fromMs: Date.parse("2026-11-22T10:00:00.100Z"), toMs: Date.parse("2026-11-22T10:00:02Z"), low: 199, high: 201 };
 
 afterEach(() => {
@@ -100,12 +103,24 @@ describe("a chosen stretch", () => {
     expect(readAddress(boxAddress(BOX, OPENED, false)).clip).toBeUndefined();
   });
 
+  it("has trades of an unknown taker on their own", () => {
+    const data = new MarketData();
+    [data.priceScale, data.sizeScale] = [2, 3];
+    for (const side of [0, 1, 2]) data.trades.push({ t_us: BOX.fromMs * 1000, price: 1000, size: 100 * (side + 1), side });
+    expect(tradedWithin(BOX, 5, data)).toEqual({ buys: 100, sells: 200, unknown: 300, count: 3 });
+    useLive.setState({ opened: OPENED, box: BOX });
+    render(<Chosen feed={{ data, wish: null } as unknown as Feed} chart={() => null} />);
+    expect(screen.getByLabelText("Chosen stretch").textContent).toContain("0.100 bought, 0.200 sold, 0.300 of unknown taker");
+    expect(slices([100, 200, 300], PALETTE)).toEqual([[1 / 6, "bid"], [1 / 3, "ask"], [1 / 2, "dim"]]);
+    expect(slices([1, 999, 0], PALETTE)).toEqual([[1, "ask"]]);
+  });
+
   it("is measured, and can be left", () => {
     const data = new MarketData();
     [data.priceScale, data.sizeScale] = [2, 3];
     const at = BOX.fromMs * 1000;
-    data.trades = [[at - 1, 1000], [at, 1000], [at + 5, 990], [at + 9, 1005], [BOX.toMs * 1000 + 1, 1000]].map(([t_us, price], nth) => ({ t_us, price, size: 100 + nth, side: nth % 2 }));
-    expect(tradedWithin(BOX, 5, data)).toEqual({ buys: 0, sells: 101 + 103, count: 2 });
+    for (const [nth, [t_us, price]] of [[at - 1, 1000], [at, 1000], [at + 5, 990], [at + 9, 1005], [BOX.toMs * 1000 + 1, 1000]].entries()) data.trades.push({ t_us, price, size: 100 + nth, side: nth % 2 });
+    expect(tradedWithin(BOX, 5, data)).toEqual({ buys: 0, sells: 101 + 103, unknown: 0, count: 2 });
     useLive.setState({ opened: OPENED, box: BOX });
     render(<Chosen feed={{ data, wish: { exchange: "x", symbol: "A/B", source: "live" } } as unknown as Feed} chart={() => null} />);
     expect(screen.getByLabelText("Chosen stretch").textContent).toContain("2 trades: 0.000 bought, 0.204 sold");

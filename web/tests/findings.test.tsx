@@ -1,4 +1,4 @@
-import { cleanup, fireEvent, render, screen } from "@testing-library/react";
+import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { Camera } from "../src/heat/camera";
 import { boxOf, findingAt } from "../src/heat/findings";
@@ -99,6 +99,8 @@ describe("metrics", () => {
     useSettings.setState({ tab: "Metrics" });
     const { container } = render(<Tabs feed={{ data, wantMetrics } as unknown as Feed} chart={() => null} show={() => undefined} />);
     expect(wantMetrics).toHaveBeenCalledOnce();
+    act(() => useLive.setState({ opened: { op: "opened", symbol: "A/B" } as unknown as Opened }));
+    expect(wantMetrics).toHaveBeenCalledTimes(2);
     const row = screen.getByRole("row", { name: /arrivals a second/ });
     expect([...row.querySelectorAll("td")].map((cell) => cell.textContent)).toEqual(["2.25", "3.50", ""]);
     // What is not known is no line between what is.

@@ -1,24 +1,31 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { cleanup, fireEvent, render, screen } from "@testing-library/react";
+import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { merged } from "../src/market/alerts";
-import { MarketData } from "../src/market/data";
-import { listed, type Feed } from "../src/market/feed";
+import { LARGE_KEPT, MarketData } from "../src/market/data";
+import type { Feed } from "../src/market/feed";
+import { listed } from "../src/market/markets";
 import { digitsOf, exact, short, span } from "../src/market/numbers";
 import { DEFAULTS, useSettings } from "../src/market/settings";
-import { healthOf, NOTHING, useLive } from "../src/market/state";
-import { readAddress, writeAddress } from "../src/ui/address";
+import { type Health, healthOf, type LiveState, NOTHING, useLive } from "../src/market/state";
+import { linkTo, readAddress, writeAddress } from "../src/ui/address";
 import { chosen } from "../src/ui/App";
 import { Contrast } from "../src/ui/Contrast";
+import { Footer } from "../src/ui/Footer";
+import { Badge } from "../src/ui/Header";
 import { onKey } from "../src/ui/keys";
+import { Ladder } from "../src/ui/Panels";
 import { lostMs, moment } from "../src/ui/Recordings";
 import { fateOf, Tabs } from "../src/ui/Tabs";
-import type { Large, Opened } from "../src/wire/messages";
+import { GAP_CODE } from "../src/wire/frames";
+import type { Large, Opened, Status } from "../src/wire/messages";
 import { Connection } from "../src/worker/connection";
-import { Decoder } from "../src/worker/decoder";
+import { Decoder, FLOW_WINDOW_US, TRADED_KEPT } from "../src/worker/decoder";
 
 const OPENED = { op: "opened", exchange: "x", symbol: "A/B", source: "live", group: 5, groups: [1, 5], price_scale: 2, size_scale: 3, large: 1000, code_unit: 64, code_offset: 80, steps_per_octave: 12 } as unknown as Opened;
+const REPLAYED: Opened = { ...OPENED, source: "replay" };
+const status = (state: string, age_ms = 0): Status => ({ op: "status", stream: 1, state, age_ms });
 const LARGE: Large = { op: "large", stream: 1, order_id: "o1", handle: 1, side: "bid", price: "10.00", size: "2.000", size_first: "5.000", filled: "3.000", opened: "2026-11-22T10:00:00Z", ended: null, era: 1 };
 
 afterEach(() => {
@@ -32,7 +39,14 @@ describe("an address", () => {
   it("names a market, and a moment of its past", () => {
     expect(readAddress("?exchange=x&symbol=A%2FB&group=5&at=2026-11-22T10%3A00%3A00Z")).toEqual({ exchange: "x", symbol: "A/B", group: 5, at: "2026-11-22T10:00:00Z" });
     expect(readAddress("?at=yesterday&group=-1")).toEqual({});
-    expect(writeAddress("?at=2026-11-22T10%3A00%3A00Z", OPENED)).not.toContain("at=");
+    expect(writeAddress("?at=2026-11-22T10%3A00%3A00Z", OPENED, "2026-11-22T10:00:00Z")).not.toContain("at=");
+    expect(readAddress(writeAddress("?at=2026-11-22T10%3A00%3A00Z", REPLAYED, "2026-11-22T11:00:00Z")).at).toBe("2026-11-22T11:00:00Z");
+  });
+
+  it("is the page's own, whatever lies over it", () => {
+    history.replaceState(null, "", "/far/settings?renderer=canvas");
+    expect(linkTo("?symbol=A")).toBe(`${location.origin}/far/?symbol=A`);
+    history.replaceState(null, "", "/");
   });
 });
 
@@ -79,6 +93,44 @@ describe("a decoder", () => {
     expect(decoder.flush()!.trades).toEqual([]);
   });
 
+  it("keeps nothing of prices that nothing happens at any more", () => {
+    const decoder = new Decoder();
+    const kept = decoder as unknown as { flows: Map<number, unknown>; traded: Map<number, number> };
+    const trade = (price: number) => ({ price, size: 1, taker_side: 0, behind_us: 0 });
+    const trades = Array.from({ length: TRADED_KEPT + 5 }, (_, nth) => trade(100 + nth));
+    decoder.take(header(0, 1), { type: "Ladder", bids: [], asks: [] });
+    decoder.take(header(1), { type: "Trades", trades: [trade(7), ...trades.slice(0, -10), trade(7), ...trades.slice(-10)] });
+    decoder.flush();
+    expect([kept.traded.size, kept.traded.get(7), kept.traded.has(105)]).toEqual([TRADED_KEPT, 2, false]);
+    decoder.take({ ...header(2), t_us: header(1).t_us + FLOW_WINDOW_US + 1 }, { type: "Trades", trades: [trade(8)] });
+    decoder.flush();
+    expect([...kept.flows.keys()]).toEqual([8]);
+  });
+
+  it("tells a gap until it is drawn whole: its frame says when it began", () => {
+    const decoder = new Decoder();
+    const data = new MarketData();
+    const t = header(0).t_us;
+    const key = { type: "HeatKey", base_row: 0, lod: 0, bid: null, ask: null, last: null, codes: new Uint8Array(1024) } as const;
+    const take = (...gaps: [number, number][]): void => {
+      for (const [nth, seconds] of gaps) decoder.take({ ...header(nth), t_us: t + 1e6 }, { type: "Gap", from_us: t + 1e6, to_us: seconds && t + seconds * 1e6, reason: "silence" });
+      data.take(decoder.flush()!);
+    };
+    const hatched = (seconds: number): boolean => data.pyramid.base.sample(t / 1e5 + 10 * seconds, 5) === GAP_CODE;
+    decoder.take(header(0, 1), key);
+    decoder.take({ ...header(1), t_us: t + 3e6 }, { type: "Ladder", bids: [], asks: [] });
+    take([2, 0]);
+    expect([2, 4].map(hatched)).toEqual([true, false]);
+    take([3, 8]);
+    expect([2, 4].map(hatched)).toEqual([true, false]);
+    decoder.take({ ...header(4), t_us: t + 9e6 }, { type: "Ladder", bids: [], asks: [] });
+    take();
+    expect([2, 4, 7.9, 8.1].map(hatched)).toEqual([true, true, true, false]);
+    expect(data.gaps).toHaveLength(1);
+    decoder.take({ ...header(5), t_us: t + 10e6 }, { type: "Ladder", bids: [], asks: [] });
+    expect(decoder.flush()!.gaps).toEqual([]);
+  });
+
   it("draws no column within a gap that goes on", () => {
     const decoder = new Decoder();
     decoder.take(header(0, 1), { type: "HeatKey", base_row: 0, lod: 0, bid: null, ask: null, last: null, codes: Uint8Array.of(1) });
@@ -119,7 +171,34 @@ describe("health", () => {
     expect(healthOf({ ...state, connection: "waiting" }, 1_500)).toBe("live");
     expect(healthOf(state, 4_000)).toBe("stale");
     expect(healthOf({ ...NOTHING, refused: "no" }, 0)).toBe("error");
-    expect(healthOf({ ...state, connection: "open", opened: { ...OPENED, source: "replay" } }, 9_100)).toBe("replay");
+    expect(healthOf({ ...state, connection: "open", opened: REPLAYED }, 9_100)).toBe("replay");
+  });
+
+  it.each([
+    ["loading", NOTHING],
+    ["loading", { ...NOTHING, connection: "open", opened: OPENED }],
+    ["offline", { ...NOTHING, connection: "waiting" }],
+    ["gap", { ...state, status: status("RESYNCING") }],
+    ["stopped", { ...state, status: status("STOPPED") }],
+    ["gap", { ...state, heardAt: 0, status: status("GAP"), statusAt: 1_000 }],
+    ["stopped", { ...state, heardAt: 1, status: status("STOPPED"), statusAt: 1_000 }],
+    ["stopped", { ...state, status: status("FAILED") }],
+    ["stale", { ...state, status: status("STALE") }],
+    ["live", { ...state, status: status("LIVE", 29_000) }],
+    ["stale", { ...state, status: status("LIVE", 31_000) }],
+    ["replay", { ...state, connection: "open", opened: REPLAYED, status: status("LIVE", 31_000) }],
+    ["gap", { ...state, connection: "open", opened: REPLAYED, status: status("GAP") }],
+    ["stopped", { ...state, connection: "open", opened: REPLAYED, status: status("STOPPED") }],
+  ] as [Health, LiveState][])("is %s (%#)", (health, told) => expect(healthOf(told, 2_500)).toBe(health));
+
+  it("of a replay is said beside it, and the ladder is no book then", () => {
+    useLive.setState({ connection: "open", opened: REPLAYED, heardAt: 1, status: status("GAP") });
+    const feed = { data: new MarketData(), drawn: new Set(), wish: null } as unknown as Feed;
+    render(<><Badge /><Ladder feed={feed} /></>);
+    expect(screen.getAllByRole("status")[0].textContent).toBe("REPLAYGAP");
+    expect(screen.getByText("The book is not known")).toBeTruthy();
+    act(() => useLive.setState({ status: status("LIVE") }));
+    expect(screen.queryByText("The book is not known")).toBeNull();
   });
 });
 
@@ -130,11 +209,37 @@ describe("what the page shows", () => {
     feed.data.priceScale = 2;
     feed.data.sizeScale = 3;
     feed.data.takeLarge({ ...LARGE, order_id: "<img src=x onerror=alert(1)>" });
-    useLive.setState({ opened: OPENED, selected: { handle: 1, orderId: "<img src=x onerror=alert(1)>", told: null, askedAt: 0 } });
+    useLive.setState({ opened: OPENED, selected: { handle: 1, orderId: "<img src=x onerror=alert(1)>", told: null, toldMs: NaN } });
     useSettings.setState({ tab: "Order" });
     const { container } = render(<Tabs feed={feed} chart={() => null} show={() => undefined} />);
     expect(container.querySelector("img")).toBeNull();
     expect(screen.getByText("<img src=x onerror=alert(1)>")).toBeTruthy();
+  });
+
+  it("shows the newest that is known of an order, and of when it is where it isn't followed", () => {
+    const order = { op: "order" as const, stream: 1, order_id: "o9", handle: 9, side: "bid" as const, price: "10.00", size: "8.000", orders_ahead: 3 };
+    const toldMs = Date.parse("2026-11-22T10:00:01.250Z");
+    useLive.setState({ opened: OPENED, selected: { handle: 9, orderId: "o9", told: order, toldMs } });
+    useSettings.setState({ tab: "Order" });
+    const value = (name: string): string | null | undefined => screen.queryByText(name)?.nextSibling?.textContent;
+    render(<Tabs feed={feed} chart={() => null} show={() => undefined} />);
+    expect([value("size now"), value("values of")]).toEqual(["8.000", "10:00:01.250"]);
+    cleanup();
+    feed.data.takeLarge({ ...LARGE, order_id: "o9", size: "1.000" });
+    render(<Tabs feed={feed} chart={() => null} show={() => undefined} />);
+    expect([value("size now"), value("orders ahead"), value("values of")]).toEqual(["1.000", "3", undefined]);
+  });
+
+  it("says what the server left out", () => {
+    feed.data.takeLarge(LARGE);
+    feed.data.trades.push({ t_us: 1, price: 1, size: 1, side: 0 });
+    for (const [tab, words] of [["Large orders", /1,234 others came/], ["Trades", /56 trades were left out/]] as const) {
+      useLive.setState({ opened: OPENED, status: { op: "status", stream: 1, state: "LIVE", large_not_followed: 1234, trades_left_out: 56 } });
+      useSettings.setState({ tab });
+      render(<Tabs feed={feed} chart={() => null} show={() => undefined} />);
+      expect(screen.getByText(words)).toBeTruthy();
+      cleanup();
+    }
   });
 
   it("shows alerts newest first, each once, as texts, with rules in words", () => {
@@ -178,6 +283,27 @@ describe("what the page shows", () => {
     expect(fateOf(data.large.get("o1")!)).toBe("cut by a gap");
   });
 
+  it("lets go of what ended first, and where nothing ended of what was told of first", () => {
+    const data = new MarketData();
+    for (let nth = 0; nth <= LARGE_KEPT; nth++) data.takeLarge({ ...LARGE, order_id: `${nth}` });
+    expect([data.large.size, data.large.has("0"), data.large.has("1")]).toEqual([LARGE_KEPT, false, true]);
+    data.takeLarge({ op: "large", stream: 1, order_id: "7", ended: "2026-11-22T10:00:01Z", ending: "told", reason: "canceled" });
+    data.takeLarge({ ...LARGE, order_id: "one more" });
+    expect([data.large.size, data.large.has("1"), data.large.has("7")]).toEqual([LARGE_KEPT, true, false]);
+  });
+
+  it("counts eras, and says what was refused as what it is", () => {
+    useLive.setState({ opened: REPLAYED, status: { ...status("LIVE"), era: 3 }, denied: "there is no marker behind it" });
+    const replaying = { ...feed, wish: { source: "replay" }, drawn: new Set() } as unknown as Feed;
+    render(<Footer feed={replaying} chart={() => null} />);
+    expect(screen.getByText("eras").nextSibling?.textContent).toBe("3");
+    expect(screen.getByRole("alert").textContent).toBe("there is no marker behind it. Close");
+    fireEvent.click(screen.getByText("Close"));
+    expect(screen.queryByRole("alert")).toBeNull();
+    act(() => useLive.setState({ refused: "no tape" }));
+    expect(screen.getByRole("alert").textContent).toContain("Replay is not available: no tape");
+  });
+
   it("moves contrast by keys and locks it then", () => {
     useLive.setState({ opened: OPENED });
     render(<Contrast />);
@@ -204,10 +330,32 @@ describe("what the page shows", () => {
     expect(feed.reopen).toHaveBeenCalledWith({ group: 1 });
   });
 
+  it.each([
+    ["e", false, { op: "step", by: "event" }],
+    [".", false, { op: "step", by: "event" }],
+    ["E", true, { op: "step", by: "1s" }],
+    [",", false, undefined],
+    ["[", false, { op: "play", speed: 1 }],
+    ["]", false, { op: "play", speed: 4 }],
+    ["n", false, { op: "marker", direction: "next" }],
+    ["p", false, { op: "marker", direction: "previous" }],
+    [" ", false, { op: "play", speed: 2 }],
+  ])("in a replay asks the server at %s (Shift: %s) for %o", (key, shiftKey, wanted) => {
+    useLive.setState({ opened: REPLAYED, clock: { op: "clock", t: "", speed: 2, playing: false, ended: false } });
+    const send = vi.fn<Feed["send"]>();
+    const replaying = { wish: { source: "replay" }, send } as unknown as Feed;
+    const event = new KeyboardEvent("keydown", { key, shiftKey });
+    Object.defineProperty(event, "target", { value: document.body });
+    onKey({ chart: null, feed: replaying, show: () => undefined }, event);
+    expect(send.mock.calls).toEqual(wanted ? [[wanted]] : []);
+  });
+
   it("chooses the market of its address, else one that runs", () => {
     const markets = listed({ streams: [{ symbol: "A/B", exchanges: ["x"], is_active: false }, { symbol: "C", exchanges: ["y"], is_active: true }] });
-    expect(chosen(markets).symbol).toBe("C");
-    expect(chosen(markets, "x", "A/B").symbol).toBe("A/B");
+    expect(chosen(markets)?.symbol).toBe("C");
+    expect(chosen(markets, "x", "A/B")?.symbol).toBe("A/B");
+    expect(chosen(markets, "x")?.symbol).toBe("A/B");
+    expect([chosen(markets, "y", "A/B"), chosen(markets, undefined, "D")]).toEqual([undefined, undefined]);
     const address = writeAddress("?renderer=canvas", OPENED);
     expect(readAddress(address)).toEqual({ exchange: "x", symbol: "A/B", group: 5 });
     expect(address).toContain("renderer=canvas");

@@ -4,6 +4,8 @@ import { table, type Look } from "../src/heat/colours";
 import { Camera } from "../src/heat/camera";
 import { Pyramid } from "../src/market/pyramid";
 import { modulo, NOTHING_KNOWN, Ring } from "../src/market/ring";
+import { Series } from "../src/market/series";
+import { Trades, TRADES_KEPT } from "../src/market/trades";
 import { GAP_CODE } from "../src/wire/frames";
 import { contrastOf } from "../src/worker/histogram";
 
@@ -28,6 +30,19 @@ describe("a ring", () => {
     ring.put(column(9, 0, [9, 9]));
     expect(ring.put(column(5, 0, [5, 5]))).toBe(-1);
     expect(ring.sample(9, 0)).toBe(9);
+  });
+
+  it("knows no row that a column does not carry", () => {
+    const ring = new Ring(100, 4, 8);
+    ring.put(column(1, 100, [9, 9, 9, 9, 9, 9, 9, 9]));
+    ring.put(column(5, 102, [1, 0, 3]));
+    expect([101, 102, 103, 104, 105].map((row) => ring.sample(5, row))).toEqual([NOTHING_KNOWN, 1, 0, 3, NOTHING_KNOWN]);
+    ring.merge(column(5, 100, [5, 5, 2]));
+    expect([100, 101, 102, 103, 104, 105].map((row) => ring.sample(5, row))).toEqual([5, 5, 2, 0, 3, NOTHING_KNOWN]);
+    ring.merge(column(5, 106, [8, 8]));
+    expect([104, 105, 106, 107, 108].map((row) => ring.sample(5, row))).toEqual([NOTHING_KNOWN, NOTHING_KNOWN, 8, 8, NOTHING_KNOWN]);
+    ring.merge(column(5, 0, []));
+    expect([...ring.column(5).codes]).toEqual([8, 8]);
   });
 
   it("counts rows below zero, too", () => {
@@ -64,6 +79,37 @@ describe("a pyramid", () => {
     pyramid.gap(101, 104);
     expect(pyramid.base.sample(102, 6)).toBe(GAP_CODE);
     expect(pyramid.rings[3].sample(10, 6)).toBe(GAP_CODE);
+  });
+
+  it("hatches as far back as each level reaches, and no bucket wholly known", () => {
+    const pyramid = new Pyramid(8, Array(8).fill(64));
+    pyramid.put(0, column(100_000, 5, Array(8).fill(1)));
+    pyramid.gap(100_001, 118_000);
+    const ring = pyramid.rings[7];
+    expect([pyramid.base.newest, ring.newest]).toEqual([117_999, 196]);
+    for (let bucket = 167; bucket < 197; bucket++) expect(ring.sample(bucket, 6), String(bucket)).toBe(GAP_CODE);
+    expect(ring.sample(166, 6)).toBe(GAP_CODE);
+    expect(ring.sample(165, 6)).toBe(NOTHING_KNOWN);
+  });
+
+  it("loses a hatch that the recording fills, and keeps it where a part stays unknown", () => {
+    const pyramid = new Pyramid(8, Array(8).fill(64));
+    const known = (bucket: number, code = 7) => column(bucket, 5, Array(8).fill(code));
+    pyramid.put(0, known(100));
+    pyramid.gap(101, 135);
+    pyramid.put(0, known(135));
+    // Of 11.0 s to 11.9 s all but one bucket are in the recording.
+    for (let bucket = 134; bucket > 100; bucket--) if (bucket !== 114) pyramid.past(0, known(bucket, bucket));
+    const seconds = pyramid.rings[3];
+    expect([10, 11, 12, 13].map((bucket) => seconds.sample(bucket, 6))).toEqual([109, GAP_CODE, 129, 134]);
+    expect(pyramid.rings[1].sample(57, 6)).toBe(GAP_CODE);
+    pyramid.past(0, known(114));
+    expect(seconds.sample(11, 6)).toBe(119);
+    // A coarser tile brings one of its own.
+    pyramid.gap(136, 200);
+    pyramid.put(0, known(200));
+    for (let bucket = 13; bucket < 20; bucket++) pyramid.past(3, known(bucket));
+    expect([seconds.sample(15, 6), pyramid.rings[4].sample(7, 6), pyramid.base.sample(150, 6)]).toEqual([7, 7, GAP_CODE]);
   });
 
   it("looks at no more buckets a pixel than the renderers can", () => {
@@ -136,6 +182,38 @@ describe("a camera", () => {
     expect(seen.back()).toBe(true);
     expect(seen.spot.msPerPixel).toBe(100);
     expect(seen.back()).toBe(false);
+  });
+});
+
+describe("trades", () => {
+  it("are kept exact, found by time, and no more than there is room for", () => {
+    const trades = new Trades();
+    const beyond = 2n ** 60n + 1n;
+    for (let nth = 0; nth < 2 * TRADES_KEPT; nth++) trades.push({ t_us: 10 * nth, price: nth, size: beyond, side: nth % 3 });
+    expect(trades.length).toBeGreaterThanOrEqual(TRADES_KEPT);
+    expect(trades.length).toBeLessThanOrEqual(1.2 * TRADES_KEPT);
+    const newest = 2 * TRADES_KEPT - 1;
+    expect(trades.newest(2)).toEqual([newest, newest - 1].map((nth) => ({ t_us: 10 * nth, price: nth, size: beyond, side: nth % 3 })));
+    expect(trades.price[trades.firstSince(10 * newest - 15)]).toBe(newest - 1);
+    expect([trades.firstSince(0), trades.firstSince(1e9)]).toEqual([0, trades.length]);
+    trades.clear();
+    expect(trades.newest(5)).toEqual([]);
+  });
+});
+
+describe("a series", () => {
+  it("has one value a second, the newest so many", () => {
+    const series = new Series();
+    expect(series.newest).toBe(0);
+    for (let second = 0; second < 20_000; second++) {
+      series.set(1_000 * second, 1);
+      series.set(1_000 * second, series.newest + second);
+    }
+    expect(series.newest).toBe(20_000);
+    expect(series.within(19_998_000, 1e9)).toEqual([{ ms: 19_998_000, value: 19_999 }, { ms: 19_999_000, value: 20_000 }]);
+    const kept = series.within(0, 1e9);
+    expect(kept.length).toBeGreaterThanOrEqual(7_000);
+    expect(kept.length).toBeLessThanOrEqual(8_000);
   });
 });
 

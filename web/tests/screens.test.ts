@@ -36,6 +36,16 @@ describe("what came less what was taken away", () => {
     expect(flows[1].codes[100]).toBe(flowCode(-64, SCALE));
   });
 
+  it("has nothing of trades whose taker is unknown", () => {
+    const decoder = new Decoder();
+    decoder.scale = SCALE;
+    decoder.take(header(0, 1_000_000, KEY), { type: "HeatKey", base_row: 0, lod: 0, bid: 1000, ask: 1010, last: null, codes: new Uint8Array(200) });
+    decoder.take(header(1, 1_100_000, KEY), { type: "Ladder", bids: [level(1000, 50)], asks: [level(1010, 40)] });
+    decoder.take(header(2, 1_200_000), { type: "Trades", trades: [{ price: 1000, size: 16, taker_side: 2, behind_us: 0 }] });
+    const { ladder, trades } = decoder.flush()!;
+    expect([ladder!.bids[0].flow, ladder!.bids[0].traded, trades[0].side]).toEqual([0, 16, 2]);
+  });
+
   it("has its direction in the last bit, and its size as others", () => {
     expect(flowCode(0, SCALE)).toBe(0);
     expect(flowCode(8, SCALE) & 1).toBe(1);

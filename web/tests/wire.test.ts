@@ -117,7 +117,12 @@ describe("tiles", () => {
     bytes.set([255, 255, 255, 7, 0, 9, 255, 255, 255, 1, 2, 3], 48 + 24 * columns);
     const found = readTile(bytes, 10, { code_unit: 64 }, 101);
     expect(found.map(({ bucket, known }) => [bucket, known])).toEqual([[5120, false], [5121, true], [5122, false], [5123, true]]);
-    expect([...found[1].codes.subarray(0, 3)]).toEqual([0, 21, 0]);
+    // Row 103 is above what the tile knows.
+    expect([found[1].base, ...found[1].codes]).toEqual([101, 0, 21]);
+    expect([found[2].base, found[2].codes.length]).toEqual([101, 1024]);
+    const below = readTile(bytes, 10, { code_unit: 64 }, 99)[1];
+    expect([below.base, ...below.codes]).toEqual([100, 19, 0, 21]);
+    expect(readTile(bytes, 10, { code_unit: 64 }, 5_000)[1].codes).toHaveLength(0);
     expect(new Set(found[2].codes)).toEqual(new Set([255]));
     expect(found[1].bid).toBeNaN();
     expect(found[3].ask).toBe(7);

@@ -13,12 +13,12 @@ type Context = CanvasRenderingContext2D;
 const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 86_400].map((s) => s * 1000);
 
 /** The least step of a list that leaves so many pixels between labels. */
-export function timeStep(msPerPixel: number, pixels: number): number {
+function timeStep(msPerPixel: number, pixels: number): number {
   return TIME_STEPS.find((step) => step / msPerPixel >= pixels) ?? TIME_STEPS.at(-1)!;
 }
 
 /** 1, 2, 5, 10, … price units between labels. */
-export function priceStep(unitsPerPixel: number, pixels: number): number {
+function priceStep(unitsPerPixel: number, pixels: number): number {
   const least = Math.max(1, unitsPerPixel * pixels);
   const power = 10 ** Math.floor(Math.log10(least));
   return [1, 2, 5, 10].map((n) => n * power).find((step) => step >= least * 0.999) ?? 10 * power;
@@ -112,7 +112,7 @@ function side(levels: LadderLevel[], group: number, round: (value: number) => nu
   return [...rows];
 }
 
-export interface Cross {
+interface Cross {
   x: number;
   y: number;
   text: string[];

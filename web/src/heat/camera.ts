@@ -2,7 +2,7 @@
 
 export type FollowPrice = "off" | "soft" | "centre";
 
-export interface Spot {
+interface Spot {
   /** Milliseconds since 1970 at the right edge. */
   rightMs: number;
   msPerPixel: number;
@@ -11,12 +11,12 @@ export interface Spot {
   pixelsPerRow: number;
 }
 
-export const FINEST_MS = 4;
-export const COARSEST_MS = 120_000;
+const FINEST_MS = 4;
+const COARSEST_MS = 120_000;
 const THINNEST = 0.2;
 const THICKEST = 60;
 /** Columns of air between the newest column and the right edge, in pixels. */
-export const MARGIN = 28;
+const MARGIN = 28;
 const KEPT = 50;
 
 export class Camera {

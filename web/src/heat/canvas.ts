@@ -61,9 +61,10 @@ export function paint(
         const slot = ring.slot(bucket);
         if (ring.buckets[slot] !== bucket) continue;
         const base = ring.bases[slot];
+        const end = base + ring.heights[slot];
         for (let nth = 0; nth < down[2 * y + 1]; nth++) {
           const row = down[2 * y] + ring.rowOrigin + nth;
-          if (row < base || row >= base + ring.rows) continue;
+          if (row < base || row >= end) continue;
           const code = ring.codes[slot * ring.rows + modulo(row, ring.rows)];
           if (code > best) {
             best = code;

@@ -8,18 +8,19 @@ import { axes, COB_WIDTH, crosshair, currentBook, lastPrice, PRICE_WIDTH, TIME_H
 import { Camera } from "./camera";
 import { drawCanvas } from "./canvas";
 import { findingAt, findings } from "./findings";
-import { barOf, bestLines, bubbles, largeOrders, largeTags, type Place, touchRow, volumeProfile } from "./marks";
+import { barOf, bestLines, largeOrders, largeTags, type Place, touchRow } from "./marks";
 import { type Palette, palette } from "./palette";
 import { describe } from "./hover";
 import type { Finding } from "../wire/messages";
 import type { HeatRenderer, View } from "./renderer";
+import { bubbles, volumeProfile } from "./trades";
 import { drawWebGl, isSoftware, WebGlHeat } from "./webgl";
 
 /** A processor that draws is given no more pixels and frames than this. */
 const SOFTWARE_PIXELS = 450_000;
 const SOFTWARE_FRAME_MS = 190;
 const COSTS_KEPT = 600;
-export const FIRST_MS_PER_PIXEL = 100;
+const FIRST_MS_PER_PIXEL = 100;
 
 type Region = "plot" | "price" | "time" | "none";
 interface Drag {

@@ -45,7 +45,7 @@ export interface Look {
   linear?: number;
 }
 
-export type Rgb = [number, number, number];
+type Rgb = [number, number, number];
 
 export const UNKNOWN: Record<Theme, Rgb> = { dark: [13, 17, 26], light: [233, 237, 243] };
 /** Of the hatch that says that nothing is known: stripe and between. */

@@ -24,6 +24,7 @@ export function describe(place: Place, x: number, y: number): string[] {
     if (order.endedMs === null) lines.push(...placeIn(order, data));
     const found = data.findings.filter(({ order_ids }) => order_ids.includes(told.order_id));
     if (found.length) lines.push(`in ${found.map(({ kind, score }) => `${kind} ${score.toFixed(2)}`).slice(0, 3).join(", ")}`);
+    if (told.inferred) lines.push(`${told.inferred} concluded, not told`);
     if (order.endedMs !== null) lines.push(`${told.reason ?? told.ending ?? "ended"} ${clock(order.endedMs)}`);
     return lines;
   }
@@ -97,6 +98,6 @@ function restingNow(levels: LadderLevel[], row: number, group: number, isAsk: bo
 }
 
 /** An order's id as short as people can compare. */
-export function brief(id: string): string {
+function brief(id: string): string {
   return id.length <= 12 ? id : `${id.slice(0, 4)}\u2026${id.slice(-6)}`;
 }

@@ -1,8 +1,7 @@
-/** What lies over the heatmap: best prices, trades, large orders, gaps. */
+/** What lies over the heatmap: best prices and large orders. */
 import type { LargeOrder, MarketData } from "../market/data";
 import type { Settings } from "../market/settings";
 import type { Ring } from "../market/ring";
-import type { TradeTold } from "../worker/decoder";
 import type { Camera } from "./camera";
 import { FONT, type Palette } from "./palette";
 
@@ -20,7 +19,7 @@ export interface Place {
   finding: string | null;
 }
 
-type Context = CanvasRenderingContext2D;
+export type Context = CanvasRenderingContext2D;
 
 /** The middle of a price's row: bids are rounded down to rows, asks up, others stand where they are. */
 export function rowOf(price: number, group: number, side?: "bid" | "ask"): number {
@@ -73,91 +72,6 @@ function steps(ring: Ring, values: Float64Array, side: "bid" | "ask", camera: Ca
   return path;
 }
 
-export interface Bubble {
-  x: number;
-  y: number;
-  buys: number;
-  sells: number;
-}
-
-/** Trades near one another in time and price become one bubble at their mean. */
-export function cluster(trades: readonly TradeTold[], place: Place): Bubble[] {
-  const { camera, group } = place;
-  const fromUs = camera.fromMs * 1000;
-  const toUs = camera.spot.rightMs * 1000;
-  const least = place.settings.bubbleMin * 10 ** place.data.sizeScale;
-  const cells = new Map<number, Bubble & { weight: number }>();
-  const [wide, high] = [14, 18];
-  for (let nth = firstSince(trades, fromUs); nth < trades.length; nth++) {
-    const trade = trades[nth];
-    if (trade.t_us > toUs) break;
-    const size = Number(trade.size);
-    if (size < least) continue;
-    const x = camera.x(trade.t_us / 1000);
-    const y = camera.y(rowOf(trade.price, group, trade.side === 0 ? "ask" : "bid"));
-    if (y < -high || y > camera.height + high) continue;
-    // Cells stand still in time, so that bubbles don't flicker while the picture moves.
-    const column = Math.floor(trade.t_us / 1000 / (wide * camera.spot.msPerPixel));
-    const key = column * 4096 + Math.floor(y / high);
-    const cell = cells.get(key) ?? { x: 0, y: 0, buys: 0, sells: 0, weight: 0 };
-    cell.x = (cell.x * cell.weight + x * size) / (cell.weight + size);
-    cell.y = (cell.y * cell.weight + y * size) / (cell.weight + size);
-    cell.weight += size;
-    if (trade.side === 0) cell.buys += size;
-    else cell.sells += size;
-    cells.set(key, cell);
-  }
-  return [...cells.values()];
-}
-
-export function firstSince(trades: readonly TradeTold[], t_us: number): number {
-  let low = 0;
-  let high = trades.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (trades[middle].t_us < t_us) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-export function bubbles(context: Context, place: Place): void {
-  const found = cluster(place.data.trades, place);
-  if (!found.length) return;
-  const sizes = found.map((bubble) => bubble.buys + bubble.sells).sort((a, b) => a - b);
-  const usual = sizes[Math.floor(sizes.length * 0.98)] || 1;
-  for (const bubble of found) {
-    const size = bubble.buys + bubble.sells;
-    const radius = Math.min(20, Math.max(2, 12 * Math.sqrt(size / usual)));
-    const share = bubble.buys / size;
-    context.globalAlpha = 0.88;
-    if (share > 0.02 && share < 0.98) {
-      const from = -Math.PI / 2;
-      slice(context, bubble, radius, from, from + share * 2 * Math.PI, place.palette.bid);
-      slice(context, bubble, radius, from + share * 2 * Math.PI, from + 2 * Math.PI, place.palette.ask);
-    } else {
-      slice(context, bubble, radius, 0, 2 * Math.PI, share >= 0.5 ? place.palette.bid : place.palette.ask);
-    }
-    context.globalAlpha = 1;
-    if (radius > 3) {
-      context.beginPath();
-      context.arc(bubble.x, bubble.y, radius, 0, 2 * Math.PI);
-      context.strokeStyle = place.palette.halo;
-      context.lineWidth = 1;
-      context.stroke();
-    }
-  }
-}
-
-function slice(context: Context, at: Bubble, radius: number, from: number, to: number, colour: string): void {
-  context.beginPath();
-  if (to - from < 2 * Math.PI) context.moveTo(at.x, at.y);
-  context.arc(at.x, at.y, radius, from, to);
-  context.closePath();
-  context.fillStyle = colour;
-  context.fill();
-}
-
 /** Pixels of a large order's bar, null where it can't be seen. */
 export function barOf(order: LargeOrder, place: Place): { x0: number; x1: number; y: number; high: number } | null {
   const { camera, group } = place;
@@ -195,7 +109,7 @@ export function largeOrders(context: Context, place: Place): Label[] {
   return labels;
 }
 
-export interface Label {
+interface Label {
   x: number;
   y: number;
   text: string;
@@ -236,14 +150,15 @@ function moved(context: Context, order: LargeOrder, nth: number, move: { ms: num
   line(context, x + 3, to - 5 * way, x, to);
 }
 
-/** Filled: a full square.  Partly filled, then taken away: half of it.  Cancelled: a cross.  Unknown: a
- * ring. */
+/** Filled: a full square.  Partly filled, then taken away: half of it.  Cancelled: a cross.  Cut, out of
+ * the window, or of a reason that nobody knows: a ring. */
 function ending(context: Context, order: LargeOrder, x: number, y: number, palette: Palette): void {
   const size = 3.5;
   const reason = order.told.reason ?? "";
   context.strokeStyle = context.fillStyle = palette.text;
   context.lineWidth = 1.6;
-  if (order.told.ending === "cut" || order.told.ending === "evicted") {
+  const untold = reason === "unknown" && order.filled === 0;
+  if (order.told.ending === "cut" || order.told.ending === "evicted" || untold) {
     context.beginPath();
     context.arc(x, y, size - 0.5, 0, 2 * Math.PI);
     context.stroke();
@@ -276,32 +191,4 @@ export function tag(context: Context, x: number, y: number, text: string, palett
   context.textBaseline = "middle";
   context.textAlign = "left";
   context.fillText(text, x, y + 0.5);
-}
-
-/** What was traded at each price of the visible stretch, from the left edge. */
-export function volumeProfile(context: Context, place: Place): void {
-  const { camera, data, group, palette } = place;
-  const rows = new Map<number, [number, number]>();
-  const from = firstSince(data.trades, camera.fromMs * 1000);
-  const high = Math.max(2, Math.ceil(3 / camera.spot.pixelsPerRow));
-  for (let nth = from; nth < data.trades.length; nth++) {
-    const trade = data.trades[nth];
-    if (trade.t_us > camera.spot.rightMs * 1000) break;
-    const row = Math.floor(trade.price / group / high);
-    const sums = rows.get(row) ?? [0, 0];
-    sums[trade.side === 0 ? 0 : 1] += Number(trade.size);
-    rows.set(row, sums);
-  }
-  const most = Math.max(1, ...[...rows.values()].map(([buys, sells]) => buys + sells));
-  context.globalAlpha = 0.7;
-  for (const [row, [buys, sells]] of rows) {
-    const y = camera.y((row + 1) * high);
-    const tall = Math.max(1, high * camera.spot.pixelsPerRow - 1);
-    const wide = (buys / most) * 110;
-    context.fillStyle = palette.bid;
-    context.fillRect(0, y, wide, tall);
-    context.fillStyle = palette.ask;
-    context.fillRect(wide, y, (sells / most) * 110, tall);
-  }
-  context.globalAlpha = 1;
 }

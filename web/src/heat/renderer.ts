@@ -1,5 +1,4 @@
 /** What every renderer of a heatmap can do, and how pixels meet columns and rows. */
-import type { Pyramid } from "../market/pyramid";
 import type { Look } from "./colours";
 
 /** Buckets and rows that one pixel looks at, at most. */
@@ -27,8 +26,6 @@ export interface HeatRenderer {
   draw(view: View, look: Look): void;
   dispose(): void;
 }
-
-export type Make = (canvas: HTMLCanvasElement, pyramid: Pyramid) => HeatRenderer;
 
 /** For each pixel the first thing it looks at, counted from `origin`, and how many: exact, in doubles.
  * Where a thing is wider than a pixel, the pixel's middle decides. */

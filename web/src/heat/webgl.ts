@@ -46,7 +46,7 @@ void main() {
     for (int j = 0; j < ${TAPS}; j++) {
       if (j >= inPrice.y) break;
       int row = inPrice.x + j;
-      if (row < column.r || row >= column.r + shape.x) continue;
+      if (row < column.r || row >= column.r + column.a) continue;
       int code = int(texelFetch(codes, ivec2(wrap(row, shape.x), slot), 0).r);
       if (code > best) { best = code; side = row >= column.b ? 1 : 0; }
     }
@@ -194,6 +194,7 @@ export class WebGlHeat implements HeatRenderer {
       columns[4 * nth] = ring.bases[slot] - ring.rowOrigin;
       columns[4 * nth + 1] = ring.buckets[slot] < 0 ? EMPTY : ring.buckets[slot] - ring.bucketOrigin;
       columns[4 * nth + 2] = Number.isFinite(row) ? row - ring.rowOrigin : NEVER;
+      columns[4 * nth + 3] = ring.heights[slot];
     }
     gl.bindTexture(gl.TEXTURE_2D, level.columns);
     gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, from, 1, count, gl.RGBA_INTEGER, gl.INT, columns);

@@ -2,7 +2,7 @@
 import type { Alert } from "../wire/messages";
 import { useLive } from "./state";
 
-export const ALERTS_KEPT = 500;
+const ALERTS_KEPT = 500;
 const ASKED = 200;
 
 export interface Rule {
@@ -13,7 +13,7 @@ export interface Rule {
   [said: string]: unknown;
 }
 
-export interface Field {
+interface Field {
   name: string;
   label: string;
   value: string;

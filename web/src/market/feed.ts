@@ -4,7 +4,8 @@ import type { FromWorker, OpenWish, ToWorker } from "../worker/protocol";
 import { merged } from "./alerts";
 import { MarketData } from "./data";
 import { load } from "./findings";
-import { type Listed, NOTHING, useLive } from "./state";
+import { useLive } from "./state";
+import { listed } from "./markets";
 import { useSettings } from "./settings";
 import { ring } from "./sound";
 import { askRecording } from "./recording";
@@ -14,6 +15,8 @@ const CHANNELS = ["heat", "ladder", "queue", "trades", "large"];
 export const API = "api/v1/orderbook-heatmap";
 /** The chrome changes at most so often. */
 const TURN_MS = 250;
+/** Only so many findings are asked for, the newest: those around a replay are not all before now. */
+const FINDINGS_BEHIND_MS = 3_600_000;
 /** Alerts that pop up at a time. */
 const TOASTS = 3;
 
@@ -32,6 +35,8 @@ export class Feed {
   private shares = "null null";
   private turning = false;
   private waitedUntil = 0;
+  /** The answer to an open. */
+  private awaited = false;
 
   constructor(private readonly worker: Worker) {
     worker.onmessage = (event: MessageEvent<FromWorker>) => this.heard(event.data);
@@ -49,21 +54,40 @@ export class Feed {
 
   open(wish: OpenWish): void {
     wish = { channels: this.wish?.channels, ...wish };
-    const other = this.wish?.exchange !== wish.exchange || this.wish?.symbol !== wish.symbol;
+    const { wish: before } = this;
+    const other = before?.exchange !== wish.exchange || before.symbol !== wish.symbol;
+    const { clock } = useLive.getState();
+    // The same replay seen otherwise goes on where its clock stands.
+    const goesOn = !other && before.source === "replay" && wish.source === "replay" && wish.at === undefined;
+    if (goesOn) wish.at = clock?.t ?? before.at;
+    const elsewhere = other || before.source !== wish.source || (wish.at !== undefined && !goesOn);
     this.wish = wish;
+    if (elsewhere) useLive.setState({ frozen: false, clock: null, status: null, heardAt: 0, lag: NaN });
     if (other) {
       this.data.clear();
-      useLive.setState({ opened: null, box: null, status: null, heardAt: 0, selected: null, finding: null, findingsError: "", refused: "", lag: NaN });
+      useLive.setState({ opened: null, box: null, selected: null, finding: null, findingsError: "" });
     }
-    useLive.setState({ refused: "" });
+    useLive.setState({ refused: "", denied: "" });
+    this.awaited = true;
     this.tell({ do: "open", wish });
+    if (goesOn && clock?.playing) this.send({ op: "play", speed: clock.speed });
   }
 
-  reopen(change: Partial<OpenWish>): void {
-    if (this.wish) this.open({ ...this.wish, ...change });
+  /** What is shown, seen otherwise. */
+  reopen(change: Partial<OpenWish> = {}): void {
+    if (this.wish) this.open({ ...this.wish, at: undefined, ...change });
+  }
+
+  /** To another time of what is replayed. */
+  seek(at: string): void {
+    if (!this.wish) return;
+    this.wish = { ...this.wish, at };
+    useLive.setState(({ clock }) => ({ clock: clock && { ...clock, t: at } }));
+    this.send({ op: "seek", at });
   }
 
   send(request: Record<string, unknown>): void {
+    useLive.setState({ denied: "" });
     this.tell({ do: "send", request });
   }
 
@@ -74,9 +98,15 @@ export class Feed {
       return;
     }
     const { handle, orderId } = order;
-    useLive.setState({ selected: { handle: handle ?? null, orderId: orderId ?? null, told: null, askedAt: Date.now() } });
+    useLive.setState({ selected: { handle: handle ?? null, orderId: orderId ?? null, told: null, toldMs: NaN } });
     this.send(orderId === undefined ? { op: "order", handle } : { op: "order", order_id: orderId });
     this.drawAgain();
+  }
+
+  /** Handles are another's where a server began anew, and another time knows other values: asked again by its id. */
+  private selectAgain(): void {
+    const { selected } = useLive.getState();
+    if (selected) this.select(selected.orderId === null ? null : { orderId: selected.orderId });
   }
 
   async list(): Promise<void> {
@@ -94,12 +124,14 @@ export class Feed {
     if (this.wish && !this.wish.channels) this.reopen({ channels: [...CHANNELS, "metrics"] });
   }
 
-  /** What was found in the market that is shown, up to now or to what its replay reaches. */
+  /** What was found in the market that is shown: up to now, or to an hour behind where its replay begins.  What a replay
+   * finds later it is told of. */
   async loadFindings(): Promise<void> {
     const { wish } = this;
     if (!wish) return;
     try {
-      const found = await load(address("findings"), wish.exchange, wish.symbol);
+      const until = wish.source === "replay" && wish.at ? new Date(Date.parse(wish.at) + FINDINGS_BEHIND_MS).toISOString() : undefined;
+      const found = await load(address("findings"), wish.exchange, wish.symbol, until);
       if (this.wish?.exchange !== wish.exchange || this.wish.symbol !== wish.symbol) return;
       this.data.takeFindings(found);
       useLive.setState({ findingsError: "" });
@@ -127,6 +159,8 @@ export class Feed {
   private heard(message: FromWorker): void {
     switch (message.say) {
       case "connection":
+        // The worker opens what is shown anew.
+        this.awaited ||= message.state === "open" && this.wish !== null;
         useLive.setState({ connection: message.state });
         break;
       case "meter":
@@ -137,6 +171,9 @@ export class Feed {
         break;
       case "clear":
         this.data.clear();
+        break;
+      case "begin":
+        this.data.begin();
         break;
       case "past":
         for (const column of message.columns) this.data.pyramid.past(message.level, column);
@@ -153,7 +190,8 @@ export class Feed {
           const newest = message.update.columns.at(-1)!;
           const live = useLive.getState().opened?.source !== "replay";
           this.lag = live ? now - (newest.bucket + 1) * 100 : NaN;
-          useLive.setState({ heardAt: now });
+          // Until an open is answered, what comes is of the picture before.
+          if (!this.awaited) useLive.setState({ heardAt: now });
         }
         this.turn();
         this.drawAgain();
@@ -164,15 +202,17 @@ export class Feed {
   private told(told: Told): void {
     switch (told.op) {
       case "opened":
+        this.awaited = false;
         this.data.priceScale = told.price_scale;
         this.data.sizeScale = told.size_scale;
         useLive.setState({ opened: told, refused: "" });
+        this.selectAgain();
         void this.loadFindings();
         if (told.source === "replay") void this.loadRecording();
         else useLive.setState({ recording: null });
         break;
       case "status":
-        useLive.setState({ status: told });
+        useLive.setState({ status: told, statusAt: Date.now() });
         break;
       case "large":
         this.data.takeLarge(told);
@@ -197,14 +237,15 @@ export class Feed {
       case "order": {
         const { selected } = useLive.getState();
         const meant = selected && (selected.orderId === null ? selected.handle === told.handle : selected.orderId === told.order_id);
-        if (meant) useLive.setState({ selected: { ...selected, told, orderId: told.order_id ?? selected.orderId } });
+        if (meant) useLive.setState({ selected: { ...selected, told, toldMs: this.data.t_us / 1000, orderId: told.order_id ?? selected.orderId } });
         break;
       }
       case "clock":
         useLive.setState({ clock: told });
         break;
       case "refused":
-        useLive.setState({ refused: told.detail });
+        useLive.setState(this.awaited ? { refused: told.detail } : { denied: told.detail });
+        this.awaited = false;
     }
   }
 
@@ -237,30 +278,4 @@ export class Feed {
       }));
     }, wait);
   }
-}
-
-interface StreamTold {
-  symbol: string;
-  exchanges?: string[];
-  exchange?: string;
-  is_active?: boolean;
-  simulated?: boolean;
-  state?: string;
-}
-
-export function listed(answer: { streams?: StreamTold[] }): Listed[] {
-  const found = (answer.streams ?? []).flatMap((stream) =>
-    (stream.exchanges ?? [stream.exchange ?? ""]).map((exchange) => ({
-      exchange,
-      symbol: stream.symbol,
-      active: stream.is_active === true,
-      simulated: stream.simulated === true,
-      state: stream.state ?? "",
-    })),
-  );
-  return found.sort((a, b) => Number(b.active) - Number(a.active) || a.symbol.localeCompare(b.symbol));
-}
-
-export function forget(): void {
-  useLive.setState(NOTHING);
 }

@@ -2,8 +2,7 @@
 import type { Finding } from "../wire/messages";
 import { clock, short, span } from "./numbers";
 
-export const FINDINGS_KEPT = 1_000;
-const ASKED = 500;
+const FINDINGS_KEPT = 500;
 
 export const NAMES: Record<string, string> = {
   "spoof-like": "Spoof-like",
@@ -38,10 +37,10 @@ function merged(before: Finding, now: Finding): Finding["phases"] {
   return [...all.values()].sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
 }
 
-/** What the server has of a market up to a time, newest first. Throws what the server says. */
+/** The newest that the server has of a market up to a time, newest first. Throws what the server says. */
 export async function load(address: string, exchange: string, symbol: string, until?: string): Promise<Finding[]> {
   const url = new URL(`${address}/${encodeURIComponent(exchange)}/${symbol.split("/").map(encodeURIComponent).join("/")}`);
-  url.searchParams.set("limit", String(ASKED));
+  url.searchParams.set("limit", String(FINDINGS_KEPT));
   if (until !== undefined) url.searchParams.set("end_time", until);
   const response = await fetch(url);
   const told = (await response.json().catch(() => ({}))) as { findings?: Finding[]; detail?: string };

@@ -1,6 +1,6 @@
 /** What operators look at: streams, roles, database and disk, out of what the server measures anyway. */
 
-export interface Measured {
+interface Measured {
   name: string;
   labels: Record<string, string>;
   value: number;
@@ -25,12 +25,12 @@ export function figure(measured: Measured[], name: string, labels: Record<string
   return found.length ? found.reduce((sum, { value }) => sum + value, 0) : NaN;
 }
 
-export interface Ready {
+interface Ready {
   ready: boolean;
   not_ready: { part: string; reason: string }[];
 }
 
-export interface StreamNow {
+interface StreamNow {
   exchange: string;
   symbol: string;
   state: string;

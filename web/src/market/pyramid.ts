@@ -56,21 +56,45 @@ export class Pyramid {
   /** A column out of the recording: it fills what this page did not see, and changes nothing that it did. */
   past(level: number, column: Column): void {
     const ring = this.rings[level];
-    const row = column.base + (column.codes.length >> 1);
-    if (level === 0 && ring.has(column.bucket) && ring.sample(column.bucket, row) !== GAP_CODE) return;
+    if (level === 0 && ring.has(column.bucket) && !ring.isHatched(column.bucket)) return;
     if (level > 0 && ring.newest === column.bucket) return;
     this.put(level, column);
+    for (let coarse = level + 1; coarse < LEVELS_MS.length; coarse++) {
+      if (LEVELS_MS[coarse] % LEVELS_MS[level] === 0) this.heal(ring, column.bucket, coarse);
+    }
   }
 
-  /** Buckets of the finest level that nobody received, from `from` to before `to`. */
+  /** A coarser bucket that was hatched is made anew once all of its parts up to now are known.  Where one of them is not,
+   * the hatch stays over the others, too. */
+  private heal(fine: Ring, part: number, coarse: number): void {
+    const wide = this.rings[coarse];
+    const parts = wide.bucketMs / fine.bucketMs;
+    const bucket = Math.floor(part / parts);
+    if (!wide.isHatched(bucket)) return;
+    const from = bucket * parts;
+    const end = Math.min(from + parts, fine.newest + 1);
+    for (let each = from; each < end; each++) if (!fine.has(each) || fine.isHatched(each)) return;
+    wide.forget(bucket);
+    for (let each = from; each < end; each++) wide.merge({ ...fine.column(each), bucket });
+    this.changed(coarse, wide.slot(bucket));
+  }
+
+  /** Buckets of 100 ms that nothing is known of, from `from` to before `to`: each ring hatches those of its own, as far
+   * back as it reaches, and those that have a part in it. */
   gap(from: number, to: number): void {
     const { finest, finestLevel } = this;
-    const wide = finest.bucketMs / LEVELS_MS[0];
     const codes = new Uint8Array(finest.rows).fill(GAP_CODE);
     const base = finest.newest >= 0 ? finest.bases[finest.slot(finest.newest)] : 0;
-    const end = Math.ceil(to / wide);
-    for (let bucket = Math.max(Math.floor(from / wide), end - finest.slots); bucket < end; bucket++) {
-      this.put(finestLevel, { bucket, base, codes, bid: NaN, ask: NaN, last: NaN });
+    for (let level = finestLevel; level < LEVELS_MS.length; level++) {
+      const ring = this.rings[level];
+      const wide = ring.bucketMs / LEVELS_MS[0];
+      const end = Math.ceil(to / wide);
+      for (let bucket = Math.max(Math.floor(from / wide), end - ring.slots); bucket < end; bucket++) {
+        const column = { bucket, base, codes, bid: NaN, ask: NaN, last: NaN };
+        const whole = bucket * wide >= from && (bucket + 1) * wide <= to;
+        const slot = whole ? ring.put(column) : ring.merge(column);
+        if (slot >= 0) this.changed(level, slot);
+      }
     }
   }
 
@@ -83,4 +107,4 @@ export class Pyramid {
 }
 
 /** Buckets that one pixel may look at. */
-export const MOST_TAPS = 3;
+const MOST_TAPS = 3;

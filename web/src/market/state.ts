@@ -15,8 +15,13 @@ export interface Listed {
   state: string;
 }
 
-export type Selected =
-  | { handle: number | null; orderId: string | null; told: OrderTold | null; askedAt: number };
+interface Selected {
+  handle: number | null;
+  orderId: string | null;
+  told: OrderTold | null;
+  /** When it was so. */
+  toldMs: number;
+}
 
 /** Rows from the lower edge of `low` to the upper edge of `high`. */
 export interface Box {
@@ -32,11 +37,16 @@ export interface LiveState {
   connection: ConnectionState;
   opened: Opened | null;
   status: Status | null;
+  /** Why the market that was asked for is not shown. */
   refused: string;
+  /** Why something else was not done, as a marker that isn't there, until something else is asked for. */
+  denied: string;
   meter: Meter | null;
   clock: Clock | null;
   /** `Date.now()` at the newest data frame, 0: none yet. */
   heardAt: number;
+  /** When the server said last how the market is. */
+  statusAt: number;
   /** Milliseconds between a bucket's end and its arrival here. */
   lag: number;
   selected: Selected | null;
@@ -73,9 +83,11 @@ export const NOTHING: LiveState = {
   opened: null,
   status: null,
   refused: "",
+  denied: "",
   meter: null,
   clock: null,
   heardAt: 0,
+  statusAt: 0,
   lag: NaN,
   selected: null,
   alerts: [],
@@ -103,12 +115,20 @@ export function usePart<K extends keyof LiveState>(...names: K[]): Pick<LiveStat
 }
 
 /** After so long without a frame a live market is stale. */
-export const STALE_MS = 2_000;
+const STALE_MS = 2_000;
 
 export type Health = "loading" | "live" | "replay" | "gap" | "stale" | "stopped" | "error" | "offline";
 
-const GAPS = ["CONNECTING", "SYNCING", "RESYNCING"];
+/** A venue that says nothing for so long is no longer believed to be live. */
+const QUIET_MS = 30_000;
+
+const GAPS = ["CONNECTING", "SYNCING", "RESYNCING", "GAP"];
 const ENDED = ["STOPPED", "FAILED"];
+
+/** The book of what is shown is not the one of its time. */
+export function isUnknown(health: Health): boolean {
+  return health === "gap" || health === "stale" || health === "stopped";
+}
 
 /** From frames first: a fresh one always says more than what was told about them. */
 export function healthOf(state: LiveState, now: number): Health {
@@ -116,12 +136,17 @@ export function healthOf(state: LiveState, now: number): Health {
     if (state.refused) return "error";
     return state.connection === "waiting" && state.heardAt === 0 ? "offline" : "loading";
   }
-  // A replay that stands sends nothing and is well.
-  if (state.opened.source === "replay" && state.connection === "open") return "replay";
-  const fresh = now - state.heardAt < STALE_MS;
-  if (!fresh) return state.heardAt === 0 ? "loading" : "stale";
   const told = state.status?.state ?? "LIVE";
-  if (told === "LIVE") return "live";
-  if (ENDED.includes(told)) return "stopped";
-  return GAPS.includes(told) ? "gap" : "stale";
+  const lost = ENDED.includes(told) ? "stopped" : GAPS.includes(told) ? "gap" : "stale";
+  // Within a gap there are no frames, and the server goes on to say so.
+  if (told !== "LIVE" && now - state.statusAt < STALE_MS) return lost;
+  // A replay that stands sends nothing and is well.
+  const replayed = state.opened.source === "replay" && state.connection === "open";
+  const fresh = now - state.heardAt < STALE_MS;
+  if (!fresh && !replayed) return state.heardAt === 0 ? "loading" : "stale";
+  if (told === "LIVE") {
+    if (replayed) return "replay";
+    return (state.status?.age_ms ?? 0) > QUIET_MS ? "stale" : "live";
+  }
+  return lost;
 }

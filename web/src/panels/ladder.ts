@@ -6,7 +6,7 @@ import { FONT } from "../heat/palette";
 import type { LadderLevel, QueueTold } from "../worker/decoder";
 import { add, type Whole } from "../wire/numbers";
 
-export const ROW = 18;
+const ROW = 18;
 const HEAD = 20;
 const SPREAD = 24;
 
@@ -29,7 +29,7 @@ interface Columns {
 }
 
 /** Right edges of the columns, as wide as what they show; `traded` only where there is room. */
-export function columnsFor(width: number, priceWidth: number, sizeWidth: number): Columns {
+function columnsFor(width: number, priceWidth: number, sizeWidth: number): Columns {
   const price = 10 + priceWidth;
   const size = price + 12 + sizeWidth;
   const sum = size + 42;
@@ -39,7 +39,7 @@ export function columnsFor(width: number, priceWidth: number, sizeWidth: number)
   return { price, size, sum, count, queue: [count + 8, flow - 46], flow, traded };
 }
 
-export interface LadderPlace {
+interface LadderPlace {
   context: CanvasRenderingContext2D;
   width: number;
   height: number;
@@ -52,7 +52,7 @@ export interface LadderPlace {
 
 /** Draws it and answers where each order stands. */
 export function drawLadder(place: LadderPlace): Hit[] {
-  const { context, width, height, data, palette } = place;
+  const { context, width, height, data } = place;
   context.clearRect(0, 0, width, height);
   context.font = FONT;
   context.textBaseline = "middle";
@@ -79,7 +79,6 @@ export function drawLadder(place: LadderPlace): Hit[] {
     sum = add(sum, level.size);
     row(place, columns, level, 0, middle + SPREAD + nth * ROW, sum, most, hits);
   });
-  context.fillStyle = palette.line;
   return hits;
 }
 
@@ -185,7 +184,7 @@ function segments(place: LadderPlace, queue: QueueTold, [from, to]: [number, num
 }
 
 /** All digits while they fit; what is cut beyond eight digits is cut at the small end. */
-export function sizeText(size: Whole, scale: number): string {
+function sizeText(size: Whole, scale: number): string {
   const text = exact(size, scale);
   return text.length <= 10 ? text : exact(size, scale, Math.max(0, scale - (text.length - 10))).replace(/\.$/, "");
 }

@@ -4,6 +4,7 @@ import { line } from "../heat/marks";
 import { FONT, type Palette } from "../heat/palette";
 import type { MarketData } from "../market/data";
 import { exact, short } from "../market/numbers";
+import type { Series } from "../market/series";
 import type { LadderLevel } from "../worker/decoder";
 
 interface Place {
@@ -120,10 +121,10 @@ export function ordersOf(data: MarketData, side: 0 | 1, price: number): string[]
 }
 
 /** A series below the chart, on its time axis.  `symmetric`: from −most to most. */
-export function drawSeries(place: Place, camera: Camera, points: { ms: number; value: number }[], scale: (value: number) => string, fixed?: number): void {
+export function drawSeries(place: Place, camera: Camera, points: Series, scale: (value: number) => string, fixed?: number): void {
   const { context, width, height, palette } = place;
   context.clearRect(0, 0, width, height);
-  const seen = points.filter((point) => point.ms >= camera.fromMs - 2_000 && point.ms <= camera.spot.rightMs);
+  const seen = points.within(camera.fromMs - 2_000, camera.spot.rightMs);
   if (!seen.length) return;
   const values = seen.map((point) => point.value);
   const low = fixed === undefined ? Math.min(...values, 0) : -fixed;

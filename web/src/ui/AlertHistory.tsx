@@ -30,7 +30,7 @@ interface Wish {
 }
 
 /** One page of the server's; throws what it says. */
-export async function askAlerts(wish: Wish, cursor: string | null): Promise<{ alerts: Alert[]; next: string | null }> {
+async function askAlerts(wish: Wish, cursor: string | null): Promise<{ alerts: Alert[]; next: string | null }> {
   const url = new URL(address("alerts"));
   const [exchange, symbol] = wish.market.split("|");
   const said = { exchange, symbol, start_time: wish.from && `${wish.from}Z`, end_time: wish.to && `${wish.to}Z`, cursor, limit: String(PAGE) };

@@ -7,6 +7,7 @@ import { clock } from "../market/numbers";
 import { useSettings } from "../market/settings";
 import { useLive, usePart } from "../market/state";
 import type { Alert } from "../wire/messages";
+import { whenShown } from "./address";
 
 const ROWS = 150;
 
@@ -17,28 +18,21 @@ interface Props {
 
 /** The picture goes to where an alert fired, on its market; its order is looked at. */
 export function show(alert: Alert, feed: Feed, chart: () => Chart | null): void {
-  const centre = (): boolean => {
-    const { opened, heardAt } = useLive.getState();
+  const { exchange, symbol } = alert;
+  const centre = (): void => {
+    const { opened } = useLive.getState();
     const shown = chart();
-    if (!opened || !shown || heardAt === 0 || opened.symbol !== alert.symbol || opened.exchange !== alert.exchange) return false;
+    if (!opened || !shown) return;
     const price = alert.price == null ? null : Math.round(Number(alert.price) * 10 ** opened.price_scale);
     const side = alert.side === "bid" || alert.side === "ask" ? alert.side : undefined;
     shown.camera.centre(Date.parse(alert.t), price === null ? shown.camera.spot.row : rowOf(price, opened.group, side));
     shown.moved();
     if (alert.order_id) feed.select({ orderId: alert.order_id });
-    return true;
   };
-  if (centre()) return;
-  if (feed.wish?.symbol !== alert.symbol || feed.wish.exchange !== alert.exchange) {
-    feed.open({ exchange: alert.exchange, symbol: alert.symbol, source: "live" });
-  }
-  const end = useLive.subscribe((state) => {
-    const left = feed.wish?.symbol !== alert.symbol || state.refused !== "";
-    if (!left && state.heardAt === 0) return;
-    end();
-    // Behind whatever else follows the first picture.
-    if (!left) setTimeout(centre);
-  });
+  const { opened, heardAt } = useLive.getState();
+  const same = feed.wish?.symbol === symbol && feed.wish.exchange === exchange;
+  if (same && opened && heardAt > 0) centre();
+  else whenShown(feed, same ? feed.wish! : { exchange, symbol, source: "live" }, centre);
 }
 
 export function Alerts({ feed, chart, all }: Props & { all: () => void }) {
@@ -71,7 +65,7 @@ export function Alerts({ feed, chart, all }: Props & { all: () => void }) {
         {rulesKept && <p className="caption">{rulesKept}</p>}
       </details>
       <p className="actions"><button type="button" onClick={all}>Search all alerts</button><button type="button" aria-pressed={sound} onClick={() => set({ sound: !sound })}>Sound</button></p>
-      {rulesError && <p role="alert" className="problem">{rulesError} <button type="button" onClick={() => void book.load()}>Try again</button></p>}
+      {rulesError && <p role="alert" className="warned">{rulesError} <button type="button" onClick={() => void book.load()}>Try again</button></p>}
       {!alerts.length && !rulesError && <p className="empty">No alert yet.{rules?.length === 0 && " There is no rule either: make one above."}</p>}
       <ul>
         {alerts.slice(0, ROWS).map((alert) => (

@@ -59,8 +59,9 @@ export function App({ feed }: { feed: Feed }) {
   useEffect(() => {
     if (!markets?.length || feed.wish) return;
     const wish = readAddress(location.search);
-    const { exchange, symbol } = chosen(markets, wish.exchange, wish.symbol);
-    goTo({ ...wish, exchange, symbol }, feed, shown);
+    const market = chosen(markets, wish.exchange, wish.symbol);
+    if (market) goTo({ ...wish, exchange: market.exchange, symbol: market.symbol }, feed, shown);
+    else useLive.setState({ refused: `no market ${[wish.symbol, wish.exchange].filter(Boolean).join(" of ")} is known here` });
   }, [markets, feed, shown]);
 
   useEffect(() => {
@@ -68,9 +69,9 @@ export function App({ feed }: { feed: Feed }) {
   }, [screen]);
 
   useEffect(() => {
-    if (opened) history.replaceState(null, "", writeAddress(location.search, opened));
+    if (opened) history.replaceState(null, "", writeAddress(location.search, opened, feed.wish?.at));
     document.title = opened ? `${opened.symbol} · ordertape` : "ordertape";
-  }, [opened]);
+  }, [feed, opened]);
 
   useEffect(() => {
     const press = (event: KeyboardEvent): void => onKey({ chart: chart.current, feed, show: setScreen }, event);
@@ -109,8 +110,8 @@ export function App({ feed }: { feed: Feed }) {
 function Stage({ holder, feed }: { holder: React.RefObject<HTMLDivElement | null>; feed: Feed }) {
   const { health } = useHealth();
   const frozen = useLive((state) => state.frozen);
-  const simulated = useLive((state) => state.opened?.simulated);
-  const mark = frozen ? "FROZEN" : health === "replay" ? "REPLAY" : simulated ? "SIMULATED" : "";
+  const { simulated, source } = useLive((state) => state.opened) ?? {};
+  const mark = frozen ? "FROZEN" : source === "replay" ? "REPLAY" : simulated ? "SIMULATED" : "";
   return (
     <>
       <div ref={holder} className={`stage ${health}`} data-health={health} role="img" aria-label="Heatmap of resting liquidity over time, with trades and large orders" />
@@ -120,8 +121,8 @@ function Stage({ holder, feed }: { holder: React.RefObject<HTMLDivElement | null
   );
 }
 
-/** The one that was asked for, else one that runs. */
-export function chosen(markets: Listed[], exchange?: string, symbol?: string): Listed {
-  const same = (market: Listed): boolean => market.symbol === symbol && (!exchange || market.exchange === exchange);
-  return markets.find(same) ?? markets.find((market) => market.active) ?? markets[0];
+/** The one that was asked for, where none was one that runs. */
+export function chosen(markets: Listed[], exchange?: string, symbol?: string): Listed | undefined {
+  const found = markets.filter((market) => (!symbol || market.symbol === symbol) && (!exchange || market.exchange === exchange));
+  return found.find((market) => symbol !== undefined || market.active) ?? found[0];
 }

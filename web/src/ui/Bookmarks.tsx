@@ -7,7 +7,7 @@ import { goTo, readAddress, viewAddress } from "./address";
 import { Dialog } from "./Dialogs";
 import { moment } from "./Recordings";
 
-export interface Bookmark {
+interface Bookmark {
   id: number;
   note: string;
   /** What stands in the address from the question mark on. */
@@ -32,7 +32,7 @@ async function asked(path: string, wish: RequestInit = {}): Promise<Record<strin
 }
 
 /** Kept by the server, so that they are the same in every browser. */
-export const useBookmarks = create<Kept>()((set) => {
+const useBookmarks = create<Kept>()((set) => {
   const tried = async (task: () => Promise<void>): Promise<void> => {
     try {
       await task();
@@ -90,7 +90,7 @@ function Inside({ feed, chart, close }: Props) {
         <input size={48} maxLength={500} aria-label="Note" placeholder="what is to be seen here" value={note} onChange={(event) => setNote(event.target.value)} />
         <button type="submit" disabled={!opened}>Keep this view</button>
       </form>
-      {problem && <p role="alert" className="problem">{problem} <button type="button" onClick={() => void load()}>Try again</button></p>}
+      {problem && <p role="alert" className="warned">{problem} <button type="button" onClick={() => void load()}>Try again</button></p>}
       {!all && !problem && <p className="empty">Waiting for the server.</p>}
       {all?.length === 0 && <p className="empty">Nothing is kept here yet.</p>}
       <ul className="bookmarks">

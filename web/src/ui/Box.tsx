@@ -1,22 +1,21 @@
 import type { Chart } from "../heat/chart";
-import { firstSince } from "../heat/marks";
 import type { MarketData } from "../market/data";
 import { address, type Feed } from "../market/feed";
 import { exact, span } from "../market/numbers";
 import { type Box, useLive, usePart } from "../market/state";
 import type { Opened } from "../wire/messages";
-import { boxAddress, playClip } from "./address";
+import { boxAddress, linkTo, playClip } from "./address";
 
 /** Size units that were traded there, since the page looks. */
-export function tradedWithin(box: Box, group: number, data: MarketData): { buys: number; sells: number; count: number } {
-  const found = { buys: 0, sells: 0, count: 0 };
-  for (let nth = firstSince(data.trades, box.fromMs * 1000); nth < data.trades.length; nth++) {
-    const { t_us, price, size, side } = data.trades[nth];
-    if (t_us > box.toMs * 1000) break;
+export function tradedWithin(box: Box, group: number, data: MarketData): { buys: number; sells: number; unknown: number; count: number } {
+  const found = { buys: 0, sells: 0, unknown: 0, count: 0 };
+  const { trades } = data;
+  for (let nth = trades.firstSince(box.fromMs * 1000); nth < trades.length; nth++) {
+    if (trades.t_us[nth] > box.toMs * 1000) break;
+    const price = trades.price[nth];
     if (price < box.low * group || price > box.high * group) continue;
     found.count++;
-    if (side === 0) found.buys += Number(size);
-    else found.sells += Number(size);
+    found[(["buys", "sells", "unknown"] as const)[trades.side[nth]]] += trades.size[nth];
   }
   return found;
 }
@@ -57,14 +56,14 @@ export function Chosen({ feed, chart }: { feed: Feed; chart: () => Chart | null 
   return (
     <section className="chosen-box" aria-label="Chosen stretch">
       <p>
-        <b>{span(box.toMs - box.fromMs)}</b> · {exact((box.high - box.low) * opened.group, opened.price_scale, 2)} of price · {traded.count} trades: {size(traded.buys)} bought, {size(traded.sells)} sold
+        <b>{span(box.toMs - box.fromMs)}</b> · {exact((box.high - box.low) * opened.group, opened.price_scale, 2)} of price · {traded.count} trades: {size(traded.buys)} bought, {size(traded.sells)} sold{traded.unknown > 0 && `, ${size(traded.unknown)} of unknown taker`}
       </p>
       <p className="actions">
         <button type="button" onClick={zoom}>Zoom</button>
         <a className="button" href={boxFile(box, opened, "csv")} download>Events (CSV)</a>
         <a className="button" href={boxFile(box, opened, "parquet")} download>Events (Parquet)</a>
         <button type="button" onClick={() => feed.wish && playClip(feed, { ...feed.wish, source: "replay", at: new Date(box.fromMs).toISOString() }, box.toMs)}>Replay it</button>
-        <button type="button" onClick={() => void navigator.clipboard?.writeText(new URL(boxAddress(box, opened, true), location.href).href)}>Copy its address</button>
+        <button type="button" onClick={() => void navigator.clipboard?.writeText(linkTo(boxAddress(box, opened, true)))}>Copy its address</button>
         <button type="button" aria-label="Close the chosen stretch" onClick={() => useLive.setState({ box: null })}>Close</button>
       </p>
     </section>

@@ -4,7 +4,7 @@ import { MAPS } from "../heat/colours";
 import type { Feed } from "../market/feed";
 import { useSettings } from "../market/settings";
 import { useLive } from "../market/state";
-import { viewAddress } from "./address";
+import { linkTo, viewAddress } from "./address";
 import { ACTS } from "./keys";
 
 const GROUPS = ["Time", "View", "Layers", "Replay"] as const;
@@ -92,7 +92,7 @@ export function Choices({ open, close, chart, feed }: { open: boolean; close: ()
 async function copyAddress(chart: () => Chart | null): Promise<void> {
   const { opened } = useLive.getState();
   const shown = chart();
-  if (opened && shown) await navigator.clipboard?.writeText(new URL(viewAddress(shown.camera, opened), location.href).href);
+  if (opened && shown) await navigator.clipboard?.writeText(linkTo(viewAddress(shown.camera, opened)));
 }
 
 export function nameOf(feed: Feed): string {
@@ -114,8 +114,9 @@ export function download(blob: Blob, name: string): void {
 }
 
 /** Numbers as whole units with their scales, so that nothing is rounded. */
-export function tradesCsv(feed: Feed): string {
+function tradesCsv(feed: Feed): string {
   const { trades, priceScale, sizeScale } = feed.data;
-  const rows = trades.map((trade) => `${trade.t_us},${trade.price},${trade.size},${["buys", "sells", ""][trade.side]}`);
+  const oldestFirst = trades.newest(trades.length).reverse();
+  const rows = oldestFirst.map((trade) => `${trade.t_us},${trade.price},${trade.size},${["buys", "sells", ""][trade.side]}`);
   return [`time_us,price_e${priceScale},size_e${sizeScale},taker`, ...rows, ""].join("\n");
 }

@@ -46,7 +46,7 @@ export function Findings({ feed, chart }: Props) {
         </select>
       </p>
       <p className="caption">{HONEST}</p>
-      {findingsError && <p role="alert" className="problem">{findingsError} <button type="button" onClick={() => void feed.loadFindings()}>Try again</button></p>}
+      {findingsError && <p role="alert" className="warned">{findingsError} <button type="button" onClick={() => void feed.loadFindings()}>Try again</button></p>}
       {!found.length && !findingsError && <p className="empty">Nothing found yet.</p>}
       <ul>
         {found.slice(0, ROWS).map((each) => (

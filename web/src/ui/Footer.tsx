@@ -1,7 +1,7 @@
 import { useState } from "react";
 import type { Chart } from "../heat/chart";
 import type { Feed } from "../market/feed";
-import { bytes, clock, span } from "../market/numbers";
+import { bytes, span } from "../market/numbers";
 import { useLive, usePart } from "../market/state";
 import { Icon } from "./icons";
 import { live, pause } from "./keys";
@@ -32,11 +32,11 @@ export function Footer({ feed, chart }: { feed: Feed; chart: () => Chart | null 
 
 function Seek({ feed, replay, speed }: { feed: Feed; replay: boolean; speed: number }) {
   const [at, setAt] = useState("");
-  const refused = useLive((state) => state.refused);
+  const { refused, denied } = usePart("refused", "denied");
   const seek = (): void => {
     if (!at) return;
     const iso = `${at.length === 16 ? `${at}:00` : at}Z`;
-    if (replay) feed.send({ op: "seek", at: iso });
+    if (replay) feed.seek(iso);
     else feed.reopen({ source: "replay", at: iso });
   };
   return (
@@ -51,6 +51,7 @@ function Seek({ feed, replay, speed }: { feed: Feed; replay: boolean; speed: num
       {refused && feed.wish?.source === "replay" && (
         <p role="alert" className="problem">Replay is not available: {refused}. <button type="button" onClick={() => feed.reopen({ source: "live", at: undefined })}>Back to live</button></p>
       )}
+      {denied && <p role="alert" className="problem">{denied}. <button type="button" onClick={() => useLive.setState({ denied: "" })}>Close</button></p>}
     </div>
   );
 }
@@ -67,7 +68,7 @@ function Meter() {
     ["left out", String(status?.conflated ?? "–"), "Frames that were left out because this page was slow"],
     ["lost", meter ? `${meter.lost}` : "–", "Frames that did not follow the one before"],
     ["reconnects", meter ? String(Math.max(0, meter.reconnects)) : "–", "Of this page's socket"],
-    ["audit", status?.audit ? clock(Date.parse(status.audit)) : "–", "When the book was last held against the venue's"],
+    ["eras", String(status?.era ?? "–"), "Books that the venue began anew in this recording"],
   ];
   return (
     <dl className="meter" aria-label="Stream">

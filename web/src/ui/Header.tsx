@@ -4,7 +4,7 @@ import { MAPS } from "../heat/colours";
 import type { Feed } from "../market/feed";
 import { span } from "../market/numbers";
 import { useSettings } from "../market/settings";
-import { type Health, healthOf, useLive, usePart } from "../market/state";
+import { type Health, healthOf, isUnknown, useLive, usePart } from "../market/state";
 import { Contrast } from "./Contrast";
 import { Icon } from "./icons";
 import { groupText, live } from "./keys";
@@ -30,20 +30,22 @@ export function useHealth(): { health: Health; age: number } {
   }, []);
   // Each frame changes when something was heard; only what comes of it is told on.
   const health = useLive((state) => healthOf(state, Math.max(now, state.heardAt)));
-  const { heardAt } = useLive.getState();
-  return { health, age: heardAt ? Math.max(0, now - heardAt) : 0 };
+  const { heardAt, status } = useLive.getState();
+  return { health, age: heardAt ? Math.max(0, now - heardAt, status?.age_ms ?? 0) : 0 };
 }
 
 export function Badge() {
   const { health, age } = useHealth();
-  const simulated = useLive((state) => state.opened?.simulated);
-  const lag = useLive((state) => state.lag);
-  const detail = health === "stale" ? span(age) : health === "live" && Number.isFinite(lag) ? `lag ${Math.max(0, Math.round(lag / 10) * 10)} ms` : "";
+  const { opened, status, lag } = usePart("opened", "status", "lag");
+  const simulated = opened?.simulated;
+  // What was recorded of a gap is a replay nonetheless.
+  const replay = opened?.source === "replay" && status !== null && isUnknown(health);
+  const detail = replay ? status.state : health === "stale" ? span(age) : health === "live" && Number.isFinite(lag) ? `lag ${Math.max(0, Math.round(lag / 10) * 10)} ms` : "";
   return (
     <span className="badges" role="status" data-health={health}>
       <span className={`badge ${health}`}>
         <i aria-hidden="true" />
-        {WORDS[health]}
+        {WORDS[replay ? "replay" : health]}
         {detail && <small>{detail}</small>}
       </span>
       {simulated && <span className="badge simulated" title="A simulator makes this market; nothing of it is traded anywhere">SIMULATED</span>}
@@ -68,7 +70,7 @@ export function Header({ feed, chart, show }: { feed: Feed; chart: () => Chart |
             feed.open({ exchange, symbol, source: "live" });
           }}
         >
-          {!markets?.length && <option value="">no market</option>}
+          {!chosen && <option value="">{markets?.length ? "choose a market" : "no market"}</option>}
           {markets?.map((market) => (
             <option key={`${market.exchange}|${market.symbol}`} value={`${market.exchange}|${market.symbol}`}>
               {market.symbol} · {market.exchange}{market.active ? "" : " (stopped)"}

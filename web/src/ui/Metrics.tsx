@@ -48,7 +48,9 @@ const GROUPS: [string, Line[]][] = [
 /** What analysis makes of the market's last seconds, told once a second while this is looked at. */
 export function Metrics({ feed }: { feed: Feed }) {
   useLive((state) => state.turn);
-  useEffect(() => feed.wantMetrics(), [feed]);
+  // A page that begins with this list has no market yet.
+  const opened = useLive((state) => state.opened);
+  useEffect(() => feed.wantMetrics(), [feed, opened]);
   const { metrics } = feed.data;
   const newest = metrics.at(-1);
   if (!newest) return <p className="empty">No second was measured yet.</p>;
@@ -81,7 +83,7 @@ export function Metrics({ feed }: { feed: Feed }) {
 const [WIDE, HIGH] = [64, 14];
 
 /** A line without an axis: how it went, not how much it was. */
-export function Spark({ values }: { values: number[] }) {
+function Spark({ values }: { values: number[] }) {
   const known = values.filter((value) => !Number.isNaN(value));
   if (known.length < 2) return null;
   const [low, high] = [Math.min(...known), Math.max(...known)];

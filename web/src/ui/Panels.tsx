@@ -4,7 +4,7 @@ import { palette } from "../heat/palette";
 import type { Feed } from "../market/feed";
 import { exact, short, span } from "../market/numbers";
 import { PANES, type Pane, useSettings } from "../market/settings";
-import { useLive, usePart } from "../market/state";
+import { isUnknown, useLive, usePart } from "../market/state";
 import { drawLadder, type Hit } from "../panels/ladder";
 import { drawOverview, drawRecording, reach } from "../panels/overview";
 import { drawDepth, drawSeries } from "../panels/panes";
@@ -14,12 +14,13 @@ import { useHealth } from "./Header";
 /** What a panel says instead of, or over, its picture. */
 export function State({ feed }: { feed: Feed }) {
   const { health, age } = useHealth();
-  const { refused, marketsError, status, markets, connection } = usePart("refused", "marketsError", "status", "markets", "connection");
+  const { refused, marketsError, status, markets, connection, opened } = usePart("refused", "marketsError", "status", "markets", "connection", "opened");
+  const replay = opened?.source === "replay" && connection === "open";
   const retry = (
     <button type="button" onClick={() => {
       void feed.list();
       feed.tell({ do: "retry" });
-      if (feed.wish) feed.open(feed.wish);
+      feed.reopen();
     }}>Try again</button>
   );
   if (markets?.length === 0) {
@@ -33,11 +34,12 @@ export function State({ feed }: { feed: Feed }) {
     case "offline":
       return <Notice title="The server can’t be reached"><p>{marketsError || "It is tried again by itself."}</p>{retry}</Notice>;
     case "stale":
-      return <Over kind="stale">Nothing new for {span(age)}{connection === "open" ? "" : " · connecting again"} {retry}</Over>;
+      if (replay) return <Over>{status?.state}: {status?.reason || "nothing new was recorded"}</Over>;
+      return <Over>Nothing new for {span(age)}{connection === "open" ? "" : " · connecting again"} {retry}</Over>;
     case "gap":
-      return <Over kind="gap">{status?.state}: {status?.reason || "the book is made anew"}</Over>;
+      return <Over>{status?.state}: {status?.reason || "the book is made anew"}</Over>;
     case "stopped":
-      return <Over kind="stale">{status?.state}: {status?.reason || "nobody records this market"}</Over>;
+      return <Over>{status?.state}: {status?.reason || "nobody records this market"}</Over>;
     default:
       return null;
   }
@@ -47,8 +49,8 @@ function Notice({ title, children, skeleton }: { title: string; children?: React
   return <div className={`notice${skeleton ? " skeleton" : ""}`} role="status"><strong>{title}</strong>{children}</div>;
 }
 
-function Over({ kind, children }: { kind: string; children: ReactNode }) {
-  return <div className={`over ${kind}`} role="status">{children}</div>;
+function Over({ children }: { children: ReactNode }) {
+  return <div className="over" role="status">{children}</div>;
 }
 
 export function Ladder({ feed }: { feed: Feed }) {
@@ -76,8 +78,9 @@ export function Ladder({ feed }: { feed: Feed }) {
     return hits.current.find((hit) => x >= hit.x0 && x < hit.x1 && y >= hit.y0 && y < hit.y1);
   };
   const { opened } = usePart("opened");
+  const unknown = isUnknown(useHealth().health);
   return (
-    <section className="panel ladder" aria-label="Ladder">
+    <section className={`panel ladder${unknown ? " unknown" : ""}`} aria-label="Ladder">
       <h2>Ladder<small>{opened ? `${opened.symbol}, exact` : ""}</small></h2>
       <div className="canvas-box">
         <canvas
@@ -98,6 +101,7 @@ export function Ladder({ feed }: { feed: Feed }) {
             }
           }}
         />
+        {unknown && <Over>The book is not known</Over>}
       </div>
       <BestPrices feed={feed} />
     </section>
@@ -180,7 +184,7 @@ export function Overview({ feed, chart }: { feed: Feed; chart: () => Chart | nul
         if (recording?.first && recording.last) {
           const [from, to] = [Date.parse(recording.first), Date.parse(recording.last)];
           const share = event.nativeEvent.offsetX / event.currentTarget.clientWidth;
-          feed.send({ op: "seek", at: new Date(from + share * (to - from)).toISOString() });
+          feed.seek(new Date(from + share * (to - from)).toISOString());
           return;
         }
         const span = reach(feed.data, event.currentTarget.clientWidth);

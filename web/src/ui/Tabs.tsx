@@ -77,7 +77,7 @@ export function fateOf(order: LargeOrder): string {
 }
 
 function LargeOrders({ feed, chart }: Props) {
-  const { opened, selected } = usePart("opened", "selected");
+  const { opened, selected, status } = usePart("opened", "selected", "status");
   const [rows, setRows] = useState(ROWS);
   const orders = [...feed.data.large.values()].reverse().slice(0, rows);
   const threshold = opened ? exact(opened.large, opened.size_scale) : "";
@@ -97,6 +97,7 @@ function LargeOrders({ feed, chart }: Props) {
     <>
       <Threshold feed={feed} />
       <p className="caption">{threshold} or more, newest change first</p>
+      <Missing count={status?.large_not_followed} what="others came while too many were followed: ask for larger ones" />
       <table>
         <thead><tr><th scope="col">side</th><th scope="col" className="n">price</th><th scope="col" className="n">size</th><th scope="col" className="n">age</th><th scope="col">fate</th></tr></thead>
         <tbody>
@@ -114,6 +115,11 @@ function LargeOrders({ feed, chart }: Props) {
       <More left={feed.data.large.size - orders.length} show={() => setRows(rows + MORE_ROWS)} />
     </>
   );
+}
+
+/** What the server had to leave out is said where it would stand. */
+function Missing({ count = 0, what }: { count?: number; what: string }) {
+  return count > 0 ? <p className="warned">{count.toLocaleString("en")} {what}.</p> : null;
 }
 
 function More({ left, show }: { left: number; show: () => void }) {
@@ -153,11 +159,13 @@ function age(ms: number): string {
 
 function Trades({ feed }: { feed: Feed }) {
   const [rows, setRows] = useState(ROWS);
-  const trades = feed.data.trades.slice(-rows).reverse();
+  const { status } = usePart("status");
+  const trades = feed.data.trades.newest(rows);
   if (!trades.length) return <Empty>No trade since this page looks.</Empty>;
   const { priceScale, sizeScale } = feed.data;
   return (
     <>
+      <Missing count={status?.trades_left_out} what="trades were left out: more came between two pictures than a page takes" />
       <table>
         <thead><tr><th scope="col">time</th><th scope="col">taker</th><th scope="col" className="n">price</th><th scope="col" className="n">size</th></tr></thead>
         <tbody>
@@ -181,11 +189,13 @@ function Order({ feed, chart }: Props) {
   if (!selected) return <Empty>No order chosen. Click a large order in the chart, or a segment of a queue in the ladder.</Empty>;
   const told = selected.told;
   const known = selected.orderId === null ? undefined : feed.data.large.get(selected.orderId)?.told;
-  const order = { ...known, ...(told?.side ? told : {}) };
+  // What is followed is told as it happens, later than any answer.
+  const order = { ...(told?.side ? told : {}), ...known };
   const rows: [string, React.ReactNode][] = [["id", <code key="id">{selected.orderId ?? (told ? "" : "…")}</code>]];
   const put = (name: string, value: React.ReactNode): void => {
     if (value !== undefined && value !== null && value !== "") rows.push([name, value]);
   };
+  if (!known && told?.side && !told.ended) put("values of", clock(selected.toldMs, 3));
   put("side", order.side);
   put("price", order.price);
   put("first price", order.price_first === order.price ? null : order.price_first);
@@ -194,13 +204,15 @@ function Order({ feed, chart }: Props) {
   put("filled", order.filled);
   put("fills", order.fills);
   put("amendments", order.amendments);
-  put("orders ahead", order.orders_ahead);
+  // An answer says where it stands as it is asked; the news of an order, where it stood when something happened to it.
+  put("orders ahead", told?.orders_ahead ?? order.orders_ahead);
   put("size ahead", order.size_ahead);
   put("ahead at birth", order.orders_ahead_first);
   put("opened", order.opened && `${clock(Date.parse(order.opened), 3)}${order.left_truncated ? " or before" : ""}`);
   put("ended", order.ended && clock(Date.parse(order.ended), 3));
   put("lived", order.opened && span((order.ended ? Date.parse(order.ended) : feed.data.t_us / 1000) - Date.parse(order.opened)));
   put("reason", order.reason);
+  put("concluded", order.inferred ? `${order.inferred} of its events, not told by the venue` : null);
   put("era", order.era);
   return (
     <>

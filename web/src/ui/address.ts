@@ -2,11 +2,12 @@
 import type { Camera } from "../heat/camera";
 import type { Chart } from "../heat/chart";
 import type { Feed } from "../market/feed";
-import { type Box, useLive } from "../market/state";
+import { type Box, type LiveState, useLive } from "../market/state";
 import type { Opened } from "../wire/messages";
 import type { OpenWish } from "../worker/protocol";
+import { pathOf } from "./screens";
 
-export interface Address {
+interface Address {
   exchange?: string;
   symbol?: string;
   group?: number;
@@ -46,15 +47,22 @@ export function readAddress(search: string): Address {
   };
 }
 
-export function writeAddress(search: string, opened: Opened): string {
+/** `at`: where a replay begins. */
+export function writeAddress(search: string, opened: Opened, at?: string): string {
   const next = new URLSearchParams(search);
   next.set("exchange", opened.exchange);
   next.set("symbol", opened.symbol);
   next.set("group", String(opened.group));
   // A stretch of time is said where somebody asks for it, and is not followed by what comes.
   for (const name of ["from", "to", "low", "high", "clip"]) next.delete(name);
-  if (opened.source === "live") next.delete("at");
+  if (opened.source === "replay" && at) next.set("at", at);
+  else next.delete("at");
   return `?${next}`;
+}
+
+/** An address as others open it, whatever screen lies over the page. */
+export function linkTo(search: string): string {
+  return new URL(pathOf(location.pathname, null) + search, location.href).href;
 }
 
 /** Of what is seen now: market, group, stretch of time and of prices. */
@@ -78,22 +86,35 @@ export function boxAddress(box: Box, opened: Opened, clip: boolean): string {
   return `?${next}`;
 }
 
+/** Behind whatever else follows a first picture. */
+const SETTLED_MS = 100;
+
+/** Does something once the page's state is so; never, where something else is opened before, or this is refused. */
+function once(feed: Feed, ready: (state: LiveState) => boolean, act: () => void): void {
+  const { wish } = feed;
+  const end = useLive.subscribe((state) => {
+    const over = feed.wish !== wish || state.refused !== "";
+    if (!over && !ready(state)) return;
+    end();
+    if (!over) act();
+  });
+}
+
+/** Opens what is wished, where it isn't opened already, and does something once its first picture is there. */
+export function whenShown(feed: Feed, wish: OpenWish, act: () => void): void {
+  const before = wish === feed.wish ? null : useLive.getState().opened;
+  if (wish !== feed.wish) feed.open(wish);
+  const { wish: mine } = feed;
+  once(feed, ({ opened, heardAt }) => opened !== null && opened !== before && heardAt > 0, () =>
+    setTimeout(() => feed.wish === mine && act(), SETTLED_MS),
+  );
+}
+
 /** Opens a market where a stretch begins, plays it, and stands at its end. */
 export function playClip(feed: Feed, wish: OpenWish, toMs: number): void {
-  const { opened: before, clock: stale } = useLive.getState();
-  const { at } = wish;
-  feed.open(wish);
-  let playing = false;
-  const end = useLive.subscribe(({ opened, clock }) => {
-    if (feed.wish?.source !== "replay" || feed.wish.at !== at) return end();
-    if (opened === before || opened?.source !== "replay" || !clock || clock === stale) return;
-    if (!playing) {
-      playing = true;
-      feed.send({ op: "play", speed: 1 });
-    } else if (Date.parse(clock.t) >= toMs) {
-      end();
-      feed.send({ op: "stop" });
-    }
+  whenShown(feed, wish, () => {
+    feed.send({ op: "play", speed: 1 });
+    once(feed, ({ clock }) => clock !== null && Date.parse(clock.t) >= toMs, () => feed.send({ op: "stop" }));
   });
 }
 
@@ -105,30 +126,23 @@ export function goTo(where: Address, feed: Feed, chart: () => Chart | null): voi
     feed.open({ source: where.at ? "replay" : "live", at: where.at, exchange, symbol, group });
     return;
   }
-  const before = useLive.getState().opened;
   if (where.clip) {
     playClip(feed, { source: "replay", exchange, symbol, group, at: from }, Date.parse(to));
     return;
   }
-  feed.open({ source: "replay", exchange, symbol, group, at: to });
-  const end = useLive.subscribe((state) => {
-    if (state.opened === before || state.opened?.source !== "replay" || state.heardAt === 0) return;
-    end();
-    // Behind whatever else follows the first picture.
-    setTimeout(() => {
-      const shown = chart();
-      if (!shown) return;
-      const { camera } = shown;
-      camera.remember();
-      camera.followTime = false;
-      camera.spot.rightMs = Date.parse(to);
-      camera.spot.msPerPixel = Math.max(4, (Date.parse(to) - Date.parse(from)) / camera.width);
-      if (low !== undefined && high !== undefined) {
-        camera.followPrice = "off";
-        camera.spot.row = (low + high) / 2;
-        camera.spot.pixelsPerRow = camera.height / (high - low);
-      }
-      shown.moved();
-    }, 100);
+  whenShown(feed, { source: "replay", exchange, symbol, group, at: to }, () => {
+    const shown = chart();
+    if (!shown) return;
+    const { camera } = shown;
+    camera.remember();
+    camera.followTime = false;
+    camera.spot.rightMs = Date.parse(to);
+    camera.spot.msPerPixel = Math.max(4, (Date.parse(to) - Date.parse(from)) / camera.width);
+    if (low !== undefined && high !== undefined) {
+      camera.followPrice = "off";
+      camera.spot.row = (low + high) / 2;
+      camera.spot.pixelsPerRow = camera.height / (high - low);
+    }
+    shown.moved();
   });
 }

@@ -7,7 +7,7 @@ import { PANES, useSettings } from "../market/settings";
 import { useLive } from "../market/state";
 import type { Screen } from "./screens";
 
-export interface Act {
+interface Act {
   keys: string;
   does: string;
   group: "Time" | "View" | "Layers" | "Replay";
@@ -32,7 +32,7 @@ function pan(context: Context, dx: number, dy: number): void {
   context.chart?.moved();
 }
 
-export function stepGroup(feed: Feed, by: number): void {
+function stepGroup(feed: Feed, by: number): void {
   const { opened } = useLive.getState();
   if (!opened) return;
   const at = opened.groups.findIndex((group) => group >= opened.group);
@@ -53,7 +53,7 @@ export function live(context: Pick<Context, "chart" | "feed">): void {
 
 export const ACTS: Act[] = [
   { keys: "Space", does: "freeze the picture, or play and pause a replay", group: "Time", match: key(" "), act: ({ feed }) => pause(feed) },
-  { keys: "← →", does: "pan by a column, with Shift by ten", group: "Time", match: key("ArrowLeft", "ArrowRight"), act: (context, event) => {
+  { keys: "← →", does: "pan a little, with Shift ten times as far", group: "Time", match: key("ArrowLeft", "ArrowRight"), act: (context, event) => {
     const ms = Math.max(100, context.chart?.camera.spot.msPerPixel ?? 100) * (event.shiftKey ? 40 : 4);
     const pixels = ms / (context.chart?.camera.spot.msPerPixel ?? 100);
     pan(context, event.key === "ArrowLeft" ? pixels : -pixels, 0);
@@ -95,8 +95,8 @@ export const ACTS: Act[] = [
   { keys: "K", does: `colours: ${MAPS.join(", ")}`, group: "Layers", match: key("k"), act: () => useSettings.getState().nextMap() },
   { keys: "A", does: "contrast by itself, or kept", group: "Layers", match: key("a"), act: () => useSettings.getState().set({ autoContrast: !useSettings.getState().autoContrast }) },
   { keys: "I", does: "the order that is looked at", group: "Layers", match: key("i"), act: () => useSettings.getState().set({ tab: "Order", drawer: true }) },
-  { keys: ", .", does: "step by an event; with Shift by 1 s", group: "Replay", match: key(",", "."), act: ({ feed }, event) => {
-    if (feed.wish?.source === "replay" && event.key === ".") feed.send({ op: "step", by: event.shiftKey ? "1s" : "event" });
+  { keys: "E .", does: "step by an event; with Shift+E by 1 s", group: "Replay", match: key("e", "."), act: ({ feed }, event) => {
+    if (feed.wish?.source === "replay") feed.send({ op: "step", by: event.shiftKey ? "1s" : "event" });
   } },
   { keys: "[ ]", does: "slower, faster", group: "Replay", match: key("[", "]"), act: ({ feed }, event) => {
     const { clock } = useLive.getState();

@@ -1,5 +1,5 @@
 /** What lies over the picture, and the addresses that open it. */
-export const SCREENS = ["help", "settings", "sessions", "alerts", "status", "bookmarks"] as const;
+const SCREENS = ["help", "settings", "sessions", "alerts", "status", "bookmarks"] as const;
 export type Screen = (typeof SCREENS)[number];
 
 /** Those with an address of their own. */

@@ -1,7 +1,7 @@
 import { KEY, type Header } from "./frames";
 
 /** What is to be done with a frame, after those that came before it. */
-export type Verdict = "take" | "begin" | "lost" | "old";
+type Verdict = "take" | "begin" | "lost" | "old";
 
 /** Epoch and number of the last frame that was applied. */
 export class Follows {

@@ -1,10 +1,9 @@
 /** The page's binary frames.  `tests/golden/page/` holds bytes that this and the server agree on. */
 import { add, Cursor, type Whole } from "./numbers";
 
-export const VERSION = 1;
-export const HEADER_BYTES = 24;
+const VERSION = 1;
+const HEADER_BYTES = 24;
 export const KEY = 1;
-export const INFERRED = 2;
 export const GAP_CODE = 255;
 
 export interface Header {
@@ -56,7 +55,7 @@ export interface Ladder {
   asks: Level[];
 }
 
-export interface QueueLevel {
+interface QueueLevel {
   side: number;
   price: Whole;
   orders: number;
@@ -69,7 +68,7 @@ export interface Queue {
   levels: QueueLevel[];
 }
 
-export interface Trade {
+interface Trade {
   price: Whole;
   size: Whole;
   /** 0 buys, 1 sells, 2 unknown. */

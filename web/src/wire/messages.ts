@@ -36,11 +36,11 @@ export interface Status {
   events_per_second?: number;
   latency_ms?: number | null;
   gaps?: number;
-  resyncs?: number;
-  audit?: string | null;
   conflated?: number;
   sent_bytes?: number;
   orders?: number;
+  large_not_followed?: number;
+  trades_left_out?: number;
   t?: string;
 }
 
@@ -63,6 +63,8 @@ export interface Large {
   ended?: string | null;
   reason?: string | null;
   ending?: string | null;
+  /** How many of its events were concluded, not told. */
+  inferred?: number;
   left_truncated?: boolean;
   out_of_window?: boolean;
   era: number;
@@ -138,10 +140,15 @@ export interface Clock {
   ended: boolean;
 }
 
+/** Nothing else was said for some seconds: the socket lives. */
+export interface Alive {
+  op: "alive";
+}
+
 export interface Refused {
   op: "refused";
   stream?: number;
   detail: string;
 }
 
-export type Told = Opened | Status | LargeTold | OrderTold | (Finding & { op: "finding" }) | (Alert & { op: "alert" }) | MetricsTold | Clock | Refused;
+export type Told = Opened | Status | LargeTold | OrderTold | (Finding & { op: "finding" }) | (Alert & { op: "alert" }) | MetricsTold | Clock | Refused | Alive;

@@ -2,7 +2,7 @@
 export type Whole = number | bigint;
 
 /** Says that there is no value. */
-export const NULL_I64 = -(2n ** 63n);
+const NULL_I64 = -(2n ** 63n);
 
 export function narrow(value: bigint): Whole {
   return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER)

@@ -5,7 +5,7 @@ import { GAP_CODE } from "./frames";
 import type { Opened } from "./messages";
 import { Cursor } from "./numbers";
 
-export const TILE_COLUMNS = 512;
+const TILE_COLUMNS = 512;
 const BUCKETS_MS = [100, 1_000, 5_000, 60_000];
 const HEAD_BYTES = 48;
 
@@ -29,7 +29,8 @@ export interface PastColumn extends Column {
   known: boolean;
 }
 
-/** Columns of a tile cut to a window of rows from `base`, on the scale of sizes of `opened`. */
+/** Columns of a tile cut to a window of rows from `base`, on the scale of sizes of `opened`.  Of rows that the tile
+ * does not reach nothing is known: they are left out. */
 export function readTile(bytes: Uint8Array, index: number, opened: { code_unit: number }, base: number): PastColumn[] {
   const head = new Cursor(bytes);
   if (head.u8() !== 1) throw new RangeError("expected a tile of version 1");
@@ -48,19 +49,21 @@ export function readTile(bytes: Uint8Array, index: number, opened: { code_unit: 
     const value = prices.getBigInt64((kind * count + nth) * 8, true);
     return value === -(2n ** 63n) ? NaN : Number(value);
   };
+  const from = Math.max(base, low);
+  const height = Math.max(0, Math.min(base + ROWS, low + rows) - from);
   const columns: PastColumn[] = [];
   for (let nth = 0; nth < count; nth++) {
     const at = HEAD_BYTES + count * 24 + nth * rows;
-    const codes = new Uint8Array(ROWS);
-    for (let row = Math.max(base, low); row < Math.min(base + ROWS, low + rows); row++) {
-      const code = bytes[at + row - low];
-      codes[row - base] = code === 0 || code === GAP_CODE ? code : Math.min(254, Math.max(1, code + shift));
-    }
     const known = rows > 0 && bytes[at] !== GAP_CODE;
-    if (!known) codes.fill(GAP_CODE);
-    columns.push({ known, bucket: index * TILE_COLUMNS + nth, base, codes, bid: price(0, nth), ask: price(1, nth), last: price(2, nth) });
+    const codes = known ? shifted(bytes.subarray(at + from - low, at + from - low + height), shift) : new Uint8Array(ROWS).fill(GAP_CODE);
+    columns.push({ known, bucket: index * TILE_COLUMNS + nth, base: known ? from : base, codes, bid: price(0, nth), ask: price(1, nth), last: price(2, nth) });
   }
   return columns;
+}
+
+/** Codes on another scale of sizes. */
+function shifted(codes: Uint8Array, shift: number): Uint8Array {
+  return codes.map((code) => (code === 0 || code === GAP_CODE ? code : Math.min(GAP_CODE - 1, Math.max(1, code + shift))));
 }
 
 /** Tiles of one level put together: what nothing is known of lies in a gap where something older is known. */

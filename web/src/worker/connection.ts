@@ -4,7 +4,8 @@ export type ConnectionState = "connecting" | "open" | "waiting";
 
 const FIRST_WAIT_MS = 500;
 const LAST_WAIT_MS = 15_000;
-/** A server that is gone without a word is noticed after so long without anything from it. */
+/** A server that is gone without a word is noticed after so long without anything from it: one that has nothing to
+ * tell says each three seconds that it lives. */
 const SILENT_MS = 10_000;
 
 export class Connection {

@@ -2,10 +2,13 @@
 import { KEY, type Content, type Header, type Level } from "../wire/frames";
 import { Follows } from "../wire/follows";
 import { subtract, type Whole } from "../wire/numbers";
+import { ended } from "../market/ingest";
 import { LEVELS_MS } from "../market/pyramid";
 import type { Column } from "../market/ring";
 
 export const FLOW_WINDOW_US = 10_000_000;
+/** Prices whose trades are summed; the one that traded longest ago goes first. */
+export const TRADED_KEPT = 20_000;
 /** Levels of the pyramid that the levels of detail of frames are. */
 export const LEVEL_OF_LOD = [0, 3, 5, 7];
 
@@ -41,15 +44,15 @@ export interface GapTold {
 }
 
 export interface Update {
-  /** Everything before it is void. */
-  begin: boolean;
   columns: (Column & { level: number })[];
   /** What came less what was taken away, a column of 100 ms; see `flowCode`. */
   flows: Column[];
   ladder: { bids: LadderLevel[]; asks: LadderLevel[] } | null;
   queue: QueueTold[] | null;
   trades: TradeTold[];
+  /** One that ends behind `t_us` comes again with what is newer, until it is drawn whole. */
   gaps: GapTold[];
+  /** The newest time of a frame so far. */
   t_us: number;
 }
 
@@ -67,7 +70,8 @@ export function flowCode(amount: number, scale: Scale): number {
   return 2 * Math.min(126, Math.max(1, Math.round(code / 2))) + (amount > 0 ? 1 : 0);
 }
 
-export type Outcome = "taken" | "ask key" | "ignored";
+/** `begun`: taken, and an epoch begins with it. */
+type Outcome = "taken" | "begun" | "ask key" | "ignored";
 
 interface Flow {
   t_us: number;
@@ -76,14 +80,16 @@ interface Flow {
 
 export class Decoder {
   readonly follows = new Follows();
-  frames = 0;
   private codes = new Uint8Array(0);
   private base = 0;
   private level = 0;
   private sides: [Map<number, Level>, Map<number, Level>] = [new Map(), new Map()];
   private queues = new Map<string, QueueTold>();
   private flows = new Map<number, Flow[]>();
+  /** In the order of their last trade. */
   private traded = new Map<number, number>();
+  /** When prices that nothing happened at were let go of. */
+  private sweptUs = 0;
   private due: Update = empty();
   private openGap: GapTold | null = null;
   /** Of the picture: price units a row, and how sizes become codes. */
@@ -96,29 +102,22 @@ export class Decoder {
     if (verdict === "lost") return "ask key";
     if (verdict === "old") return "ignored";
     if (verdict === "begin") this.begin();
-    this.frames++;
     if (header.t_us > this.due.t_us) this.due.t_us = header.t_us;
     this.apply(header, content);
-    return "taken";
+    return verdict === "begin" ? "begun" : "taken";
   }
 
   /** What came since it was last asked, null: nothing. */
   flush(): Update | null {
     const { due } = this;
+    this.sweep(due.t_us);
     if (due.ladder !== null) due.ladder = { bids: this.levels(0), asks: this.levels(1) };
     if (due.queue !== null) due.queue = [...this.queues.values()];
     const something =
-      due.begin || due.columns.length || due.flows.length || due.ladder || due.queue || due.trades.length || due.gaps.length;
+      due.columns.length || due.flows.length || due.ladder || due.queue || due.trades.length || due.gaps.length;
     if (!something) return null;
-    this.due = empty();
+    this.due = { ...empty(), t_us: due.t_us, gaps: due.gaps.filter(({ to_us }) => to_us > due.t_us) };
     return due;
-  }
-
-  /** Forgets what an earlier group or market left. */
-  forget(): void {
-    this.begin();
-    this.traded.clear();
-    this.flows.clear();
   }
 
   private begin(): void {
@@ -126,7 +125,8 @@ export class Decoder {
     this.queues.clear();
     this.cells.clear();
     this.openGap = null;
-    this.due.begin = true;
+    this.sweptUs = 0;
+    this.due.gaps = ended(this.due.gaps, this.due.t_us);
   }
 
   private apply(header: Header, content: Content): void {
@@ -165,9 +165,9 @@ export class Decoder {
       case "Trades":
         for (const trade of content.trades) {
           const price = Number(trade.price);
-          this.traded.set(price, (this.traded.get(price) ?? 0) + Number(trade.size));
-          // Who buys takes from an ask: that it went is no taking away.
-          this.flow(price, trade.taker_side === 0 ? 1 : 0, header.t_us, Number(trade.size));
+          this.sum(price, Number(trade.size));
+          // Who buys takes from an ask: that it went is no taking away.  Of an unknown taker nobody knows from which side.
+          if (trade.taker_side < 2) this.flow(price, trade.taker_side === 0 ? 1 : 0, header.t_us, Number(trade.size));
           this.due.trades.push({
             t_us: header.t_us - trade.behind_us,
             price,
@@ -257,6 +257,20 @@ export class Decoder {
     return found.sort(side === 0 ? (a, b) => b.price - a.price : (a, b) => a.price - b.price);
   }
 
+  private sum(price: number, size: number): void {
+    const sum = (this.traded.get(price) ?? 0) + size;
+    this.traded.delete(price);
+    this.traded.set(price, sum);
+    if (this.traded.size > TRADED_KEPT) this.traded.delete(this.traded.keys().next().value!);
+  }
+
+  /** Prices that left the ladder are asked for no more: what is too old there is let go of here. */
+  private sweep(t_us: number): void {
+    if (t_us < this.sweptUs + FLOW_WINDOW_US) return;
+    this.sweptUs = t_us;
+    for (const price of this.flows.keys()) this.flowAt(price, t_us - FLOW_WINDOW_US);
+  }
+
   private flowAt(price: number, since: number): number {
     const flows = this.flows.get(price);
     if (!flows) return 0;
@@ -278,5 +292,5 @@ function edgeOf(levels: Map<number, Level>, side: 0 | 1): number {
 }
 
 function empty(): Update {
-  return { begin: false, columns: [], flows: [], ladder: null, queue: null, trades: [], gaps: [], t_us: 0 };
+  return { columns: [], flows: [], ladder: null, queue: null, trades: [], gaps: [], t_us: 0 };
 }

@@ -34,7 +34,7 @@ export function contrastOf(pyramid: Pyramid, window: Window): [number, number] |
     const slot = ring.slot(bucket);
     if (ring.buckets[slot] !== bucket) continue;
     const begin = Math.max(window.fromRow, ring.bases[slot]);
-    const end = Math.min(window.toRow, ring.bases[slot] + ring.rows);
+    const end = Math.min(window.toRow, ring.bases[slot] + ring.heights[slot]);
     for (let row = begin; row < end; row++) {
       const code = ring.codes[slot * ring.rows + modulo(row, ring.rows)];
       if (code > 0 && code < GAP_CODE) {

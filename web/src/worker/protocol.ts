@@ -29,11 +29,8 @@ export type ToWorker =
 
 /** What the worker counts itself. */
 export interface Meter {
-  frames: number;
-  bytes: number;
   /** Of the last second. */
   bytesPerSecond: number;
-  columnsPerSecond: number;
   lost: number;
   reconnects: number;
 }
@@ -41,6 +38,8 @@ export interface Meter {
 export type FromWorker =
   | { say: "connection"; state: ConnectionState }
   | { say: "told"; told: Told }
+  /** An epoch begins: what is not told again is gone. */
+  | { say: "begin" }
   | { say: "update"; update: Update }
   | { say: "past"; level: number; columns: Column[] }
   | { say: "contrast"; contrast: [number, number] }

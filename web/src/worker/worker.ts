@@ -36,9 +36,8 @@ let visible = true;
 let window: Window | null = null;
 let acknowledged = -1;
 let flushing: ReturnType<typeof setTimeout> | undefined;
-const meter: Meter = { frames: 0, bytes: 0, bytesPerSecond: 0, columnsPerSecond: 0, lost: 0, reconnects: -1 };
+const meter: Meter = { bytesPerSecond: 0, lost: 0, reconnects: -1 };
 let secondBytes = 0;
-let secondColumns = 0;
 
 function say(message: FromWorker, transfer: Transferable[] = []): void {
   self.postMessage(message, transfer);
@@ -54,12 +53,14 @@ function open(): void {
 
 function heard(data: string | ArrayBuffer): void {
   if (typeof data === "string") {
-    meter.bytes += data.length;
     secondBytes += data.length;
     const told = JSON.parse(data) as Told;
+    if (told.op === "alive") return;
+    // A connection that was lost goes on where the replay stood.
+    if (told.op === "clock" && wish?.source === "replay") wish = { ...wish, at: told.t };
     if (told.op === "opened") {
       const anew = told.source === "replay" ? told.epoch : "";
-      began(`${told.exchange} ${told.symbol} ${told.source} ${told.group} ${told.min_size} ${told.code_unit} ${anew}`);
+      began(`${told.exchange} ${told.symbol} ${told.source} ${told.group} ${told.min_size} ${told.code_unit} ${told.price_scale} ${told.size_scale} ${anew}`);
       opened = told;
       decoder.scale = told;
       wantsPast = true;
@@ -67,18 +68,18 @@ function heard(data: string | ArrayBuffer): void {
     say({ say: "told", told });
     return;
   }
-  meter.bytes += data.byteLength;
   secondBytes += data.byteLength;
   try {
     const { header, content } = decode(new Uint8Array(data));
     if (header.stream !== STREAM) return;
     const outcome = decoder.take(header, content);
+    // At once: large orders of the epoch are told right behind its first frame.
+    if (outcome === "begun") say({ say: "begin" });
     if (outcome === "ask key") connection?.send({ op: "key", stream: STREAM });
   } catch (error) {
     console.warn(String(error));
     connection?.send({ op: "key", stream: STREAM });
   }
-  meter.frames++;
   flushing ??= setTimeout(flush, FLUSH_MS);
 }
 
@@ -99,7 +100,6 @@ function flush(): void {
   const update = decoder.flush();
   if (!update) return;
   ingest(pyramid, update);
-  secondColumns += update.columns.length;
   const newest = update.columns.at(-1);
   if (wantsPast && newest) void past(newest);
   say({ say: "update", update });
@@ -149,9 +149,8 @@ setInterval(() => {
 setInterval(contrast, CONTRAST_MS);
 setInterval(() => {
   meter.bytesPerSecond = secondBytes;
-  meter.columnsPerSecond = secondColumns;
   meter.lost = decoder.follows.lost;
-  secondBytes = secondColumns = 0;
+  secondBytes = 0;
   say({ say: "meter", meter: { ...meter } });
 }, 1_000);
 
@@ -177,6 +176,8 @@ self.onmessage = (event: MessageEvent<ToWorker>) => {
       connection?.send(OF_CLOCK.has(String(asked.request.op)) ? asked.request : { stream: STREAM, ...asked.request });
       break;
     case "visible":
+      // What came meanwhile is filled in from the recording.
+      wantsPast ||= asked.visible && !visible;
       visible = asked.visible;
       connection?.send({ op: visible ? "resume" : "pause", stream: STREAM });
       break;
