@@ -21,6 +21,7 @@ from ordertape.alerts.webhooks import Webhooks
 from ordertape.database import schema
 from ordertape.database.address import Address
 from ordertape.page.markets import PageMarkets
+from ordertape.roles.status import is_collected
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import Mark
@@ -36,7 +37,7 @@ async def running(data: Path, store: AlertStore) -> AsyncIterator[tuple[Alerts, 
     """A server's alerts, and what its listener was told."""
     told: list[Alert] = []
     with ThreadPoolExecutor(2) as executor:
-        pages = PageMarkets(executor)
+        pages = PageMarkets(executor, is_collected)
         alerts = Alerts(store, pages, lambda *_market: data, Webhooks({}, None))
         alerts.listen(told.append)
         alerts.begin()
@@ -93,7 +94,9 @@ async def test_what_fired_while_the_database_was_away_is_kept_once_it_is_back(
         schema.create(connection, database.schema)
         count = "SELECT count(*) FROM alerts"
         await until(lambda: connection.execute(count).fetchone() == (1,), "the alert")
-        assert [alert.text for alert in told] == ["no event for 5 s (LIVE)"]
+        assert [alert.text for alert in told] == [
+            "no event for 5 s (STOPPED: nobody collects it now)"
+        ]
 
 
 @pytest.mark.parametrize("kind", ["memory", "database"])

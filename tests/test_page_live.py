@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import time
 from collections.abc import Iterator
@@ -17,9 +18,11 @@ from ordertape.errors import ChildFailed
 from ordertape.page.live import LiveMarket
 from ordertape.page.markets import PageMarkets
 from ordertape.page.scene import Asked, Posted, Reader
+from ordertape.roles.status import StreamReport, is_collected, write_report
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
+from ordertape.tape.marks import Mark
 from support.tape import Market
 
 STEP_NS = 2_000_000
@@ -41,7 +44,7 @@ class Followed:
         archiver.close()
         self.journal = JournalWriter(self.folder)
         self.append(50)
-        self.live = LiveMarket(data, "bitfinex", "A/USD")
+        self.live = LiveMarket(data, "bitfinex", "A/USD", is_collected)
         self.live.start()
         self.live.join(Reader(Asked(), self._posted))
 
@@ -81,6 +84,29 @@ def test_ids_of_any_kind_are_followed_as_the_tape_grows(followed: Followed) -> N
         followed.append(100)
         last = followed.market.next_seq - 1
         assert followed.status(last)["orders"] == len(followed.market.book)
+
+
+def test_a_market_whose_collector_was_killed_is_not_live(followed: Followed) -> None:
+    followed.append(50)
+    last, fields = followed.market.next_seq - 1, {"from": "SYNCING", "to": "LIVE", "reason": ""}
+    followed.journal.mark(Mark("state", last, followed.market.now, fields))
+
+    def told(state: str) -> dict[str, Any]:
+        while (found := followed.status(last))["state"] != state:
+            pass
+        return found
+
+    assert told("STOPPED")["reason"] == "nobody collects it now"
+    report = StreamReport(
+        exchange="bitfinex",
+        symbol="A/USD",
+        pid=os.getpid(),
+        simulated=False,
+        state="LIVE",
+        written_at=time.time_ns(),
+    )
+    write_report(followed.folder.root, report)
+    told("LIVE")
 
 
 async def test_no_more_markets_are_followed_than_the_limit_says(

@@ -100,6 +100,8 @@ def test_what_lies_further_back_or_is_small_is_made_alone(tmp_path: Path) -> Non
         assert found is None
     assert_same(going.tile(newest[0]), going.alone(newest[0]))
     assert_same(going.tile(newest[2]), going.alone(newest[2]))
+    ahead = TileWish(0, going.until // (BUCKET_NS[0] * TILE_COLUMNS) + 3, 5, 0, SCALES)
+    assert going.recent.tile(tmp_path, *TAPE, ahead, gaps=[], until=going.until) is None
     going.recent.forget(tmp_path, *TAPE)
     assert going.recent.tile(tmp_path, *TAPE, newest[2], gaps=[], until=going.until) is None
     going.recent.close()

@@ -93,12 +93,16 @@ class Shown:
                 self.begins.append(out.t_us * 1000)
 
 
-def record(data: Path, symbol: str, seed: int, messages: int = 2_000) -> list[EventBatch]:
-    """Forty seconds, half in the archive, with a gap noticed at half time."""
+def record(
+    data: Path, symbol: str, seed: int, messages: int = 2_000, pause_ns: int = 0
+) -> list[EventBatch]:
+    """Forty seconds, half in the archive, with a gap noticed at half time; ``pause_ns`` longer."""
     market = Market(seed=seed, orders=40)
     folder = MarketFolder(data, "bitfinex", symbol)
-    batches = list(market.messages(messages, clear_every=messages // 2, step_ns=STEP_NS))
     half = messages // 2
+    batches = list(market.messages(half, clear_every=half, step_ns=STEP_NS))
+    market.now += pause_ns
+    batches += market.messages(half, clear_every=half, step_ns=STEP_NS)
     with JournalWriter(folder) as journal:
         for batch in batches[:half]:
             journal.append(batch)
@@ -233,6 +237,47 @@ def test_a_gap_is_told_when_the_clock_passes_it(played: Played) -> None:
     assert [(gap.from_us, gap.reason) for gap in gaps] == [(GAP_AT // 1000, "a test")]
 
 
+def test_within_a_gap_it_is_said_to_be_open_however_it_was_reached(tmp_path: Path) -> None:
+    """And it ends where it ended, not before."""
+    batches = record(tmp_path, "A/USD", 7, pause_ns=10 * NS_PER_SECOND)
+    healed = next(batch for batch in batches if batch.last_ts_recv > GAP_AT).last_ts_recv
+    opened, ended = (GAP_AT // 1000, 0), (GAP_AT // 1000, healed // 1000)
+    played = Played(tmp_path)
+    shown = played.open("A/USD", GAP_AT + 4 * NS_PER_SECOND)
+
+    def told() -> list[tuple[int, int]]:
+        return [(gap.from_us, gap.to_us) for gap in shown.page.gaps]
+
+    assert set(told()) == {opened}
+    played.player.step(NS_PER_SECOND)
+    played.clock()
+    assert set(told()) == {opened}
+    played.player.step(healed - GAP_AT)
+    played.clock()
+    assert told()[-1] == ended
+    played.seek(GAP_AT - NS_PER_SECOND)
+    assert told() == []
+    played.player.step(2 * NS_PER_SECOND)
+    played.clock()
+    assert told() == [opened]
+    played.player.stop_thread()
+
+
+def test_a_step_over_a_long_gap_begins_anew_behind_it(tmp_path: Path) -> None:
+    batches = record(tmp_path, "A/USD", 7, pause_ns=3_600 * NS_PER_SECOND)
+    behind = next(batch for batch in batches if batch.last_ts_recv > GAP_AT + NS_PER_SECOND)
+    played = Played(tmp_path)
+    last = batches[len(batches) // 2 - 1].last_ts_recv
+    shown = played.open("A/USD", last + 1)
+    epochs = len(shown.epochs)
+    played.player.step_event(shown.market)
+    assert parse_time(played.clock()["t"]) == behind.last_ts_recv + 1
+    assert len(shown.epochs) == epochs + 1
+    assert len(shown.begins) < 10, "not a column for each tenth of a second of the gap"
+    assert list(shown.page.ladder) == ladder_at(batches, behind.last_ts_recv + 1)
+    played.player.stop_thread()
+
+
 def test_several_markets_go_in_step(played: Played, batches: list[EventBatch]) -> None:
     others = record(played.data, "B/USD", 11)
     at = START + 9 * NS_PER_SECOND
@@ -337,6 +382,9 @@ def test_a_page_replays_a_recording_and_seeks_in_it(served: Served) -> None:
         ):
             socket.send(json.dumps(wrong))
             assert words in heard(socket, "refused")["detail"]
+        socket.send(json.dumps({"op": "stop"}))
+        # A replay that stands says nothing: the page is to know that its socket is not lost.
+        assert heard(socket, "alive") == {"op": "alive"}
 
 
 def test_a_replay_in_a_pipe_ends_with_the_book_at_the_tapes_end(

@@ -20,7 +20,7 @@ from ordertape.page.heat import BUCKET_NS
 from ordertape.page.scene import Asked, Posted, Reader, Scene, Spot
 from ordertape.page.socket import PageStream
 from ordertape.page.view import Out, View, Wish
-from ordertape.tape.history import History
+from ordertape.tape.history import History, Hole
 from support.page import PlainPage
 from support.tape import Market
 
@@ -75,12 +75,19 @@ def test_the_ladder_is_the_book_at_every_tick(group: int) -> None:
         assert list(watched.page.ladder) == shown_levels(watched.followed.book)
 
 
-def test_the_queue_is_each_orders_place_at_every_tick() -> None:
+@pytest.mark.parametrize("numbers", [limits.page_handles_max, 600])
+def test_the_queue_is_each_orders_place_at_every_tick(
+    numbers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "page_handles_max", numbers)
     watched = Watched(Wish(1))
     watched.join()
     seen = 0
     for _ in range(60):
         watched.tick()
+        for order_id, told in watched.page.large.items():
+            if not told.get("ending"):
+                assert watched.handles.order_id(told["handle"]) == order_id
         book = watched.followed.book
         for (side, price), shown in watched.page.queue.items():
             expected = [
@@ -92,6 +99,7 @@ def test_the_queue_is_each_orders_place_at_every_tick() -> None:
             assert watched.page.queue_orders[side, price] == len(expected)
             seen += len(found)
     assert seen
+    assert watched.handles.given > 600, "too few orders came for any number to be forgotten"
 
 
 @pytest.mark.parametrize("group", [1, 40])
@@ -238,7 +246,7 @@ def test_no_more_views_are_drawn_than_the_limit_says() -> None:
 def test_a_slow_page_loses_no_gap_and_no_answer() -> None:
     stream = PageStream(1, asyncio.Event())
     watched = Watched(Wish(1))
-    gap = watched.view.gap(1_000, 2_000, "sequence jumped")
+    gap = watched.view.gap(Hole(1_000, 2_000, "sequence jumped"))
     stream.post(Posted([*watched.view.keys(watched.now), gap]))
     stream.leave_out()
     kept = [decode(message)[1] for message in stream.take() if isinstance(message, bytes)]

@@ -5,8 +5,9 @@
     ├── IdRefused           an id that no codec and no dictionary can hold
     ├── BookCorrupt         two structures of the book disagree: a defect of ours
     ├── BadFile             a source file is malformed; nothing of it was imported
-    ├── UnknownMarket       no tape, venue or product under that name
-    │   └── NameRefused     no venue is called so, or no market of the venue can be
+    ├── NotFound            nothing is kept under that name or number
+    │   └── UnknownMarket   no tape, venue or product under that name
+    │       └── NameRefused no venue is called so, or no market of the venue can be
     ├── MarketBusy          another process writes this market
     ├── RoleBusy            another process has this role in the data folder
     ├── PortTaken           the server can't have the port that it is to listen on
@@ -48,6 +49,7 @@ __all__ = [
     "MarketBusy",
     "NameRefused",
     "NoRoom",
+    "NotFound",
     "NumberRefused",
     "OrdertapeError",
     "PortTaken",
@@ -104,8 +106,12 @@ class BadFile(OrdertapeError):
         return f"{self.path}, {self.where}: {self.problem}"
 
 
-class UnknownMarket(OrdertapeError, LookupError):
-    """Nothing is known under that name."""
+class NotFound(OrdertapeError, LookupError):
+    """Nothing is kept under that name or number: a rule, a bookmark, a market."""
+
+
+class UnknownMarket(NotFound):
+    """Nothing is known of a market under that name."""
 
 
 class NameRefused(UnknownMarket):

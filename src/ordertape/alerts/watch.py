@@ -107,7 +107,7 @@ class RuleWatch(Watcher):
         scene = self._scene
         if scene is None:
             return
-        state = scene.history.state
+        state, _ = scene.standing()
         for held in self._held.values():
             match held.rule.kind:
                 case "spread":
@@ -117,7 +117,7 @@ class RuleWatch(Watcher):
                     found = _imbalance(scene, levels) if state == "LIVE" else None
                     self._hold(held, now, found)
                 case "silence":
-                    self._silence(held, now, scene, state)
+                    self._silence(held, now, scene)
 
     # Orders ---------------------------------------------------------------------------------------
 
@@ -209,13 +209,16 @@ class RuleWatch(Watcher):
             )
         self._fire(held, str(held.since), now, text, price, None, side)
 
-    def _silence(self, held: _Held, now: int, scene: Scene, state: str) -> None:
+    def _silence(self, held: _Held, now: int, scene: Scene) -> None:
         seconds = int(held.rule.spec["seconds"])
         newest = scene.followed.book.ts_recv
-        if state in ("", "STOPPED") or now - newest < seconds * NS_PER_SECOND:
+        meant = scene.history.state in ("", "STOPPED")
+        if meant or now - newest < seconds * NS_PER_SECOND:
             return
         if not held.gate.cooling(now):
-            self._fire(held, str(scene.followed.seq), now, f"no event for {seconds} s ({state})")
+            state, reason = scene.standing()
+            why = f"{state}: {reason}" if scene.uncollected else state
+            self._fire(held, str(scene.followed.seq), now, f"no event for {seconds} s ({why})")
 
     def _fire(
         self,

@@ -19,11 +19,11 @@ from ordertape.errors import (
     DatabaseError,
     ImportRefused,
     MarketBusy,
+    NotFound,
     NumberRefused,
     OrdertapeError,
     SettingRefused,
     TransitionRefused,
-    UnknownMarket,
     VenueError,
 )
 from ordertape.numbers import json_text
@@ -31,7 +31,7 @@ from ordertape.numbers import json_text
 __all__ = ["exact", "hidden_folder", "refusal", "speak_in_sentences", "status_of", "written"]
 
 _STATUS: tuple[tuple[type[OrdertapeError], int], ...] = (
-    (UnknownMarket, 404),
+    (NotFound, 404),
     (MarketBusy, 409),
     (ImportRefused, 409),
     (TransitionRefused, 409),

@@ -94,7 +94,7 @@ class Api:
         self.server, self.settings, self.hub, self.work = server, settings, hub, work
         self.database = None if server.database is None else Database(server.database)
         self.figures = KnownFigures()
-        self.pages = PageMarkets(work.live)
+        self.pages = PageMarkets(work.live, server.is_collected)
         self.bookmarks = Bookmarks(server.data)
         secret = settings.webhook_secret
         self.alerts = Alerts(

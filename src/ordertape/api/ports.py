@@ -63,6 +63,10 @@ class Server(Protocol):
         """Where PostgreSQL is, which may be away; None where nothing persists."""
         ...
 
+    def is_collected(self, folder: Path) -> bool:
+        """Whether somebody collects the market of a folder now.  From any thread."""
+        ...
+
     def measured(self) -> Sequence[MeasuredStream]:
         """What the collectors that answer say of their streams."""
         ...

@@ -33,8 +33,8 @@ __all__ = [
 ]
 
 VERSION = 1
-KEY, INFERRED = 1, 2
-"""Flags of a header."""
+KEY = 1
+"""Flag of a header: what follows builds on nothing before it."""
 GAP_CODE = 255
 _HEADER = struct.Struct("<BBHIQII")
 _HEAT_KEY = struct.Struct("<qIB3xqqq")

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CODE_MAX", "Codes", "Sizes", "codes_for"]
+__all__ = ["Codes", "Sizes", "codes_for"]
 
 CODE_MAX = 254
 """255 says that nothing is known."""

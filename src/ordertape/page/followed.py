@@ -4,6 +4,9 @@ and how much rested in each row of prices."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
 
 from ordertape import limits
 from ordertape._engine import Effects, EventBatch, Flow, Heat, Lifecycles, OrderBook, Rows
@@ -11,6 +14,9 @@ from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.rebuild import Replay
 
 __all__ = ["FollowedBook", "HeatedBook"]
+
+_NEEDED = ("kind", "side", "order_id", "price", "size", "ts_recv")
+"""Columns without which there is no batch."""
 
 
 class FollowedBook(Replay):
@@ -27,6 +33,11 @@ class FollowedBook(Replay):
         self._applied = applied
         self.lives = _lives(book.era)
         self._told_of(book, self.lives)
+
+    @property
+    def scales(self) -> tuple[int, int]:
+        """Digits behind the point of prices and sizes, as of the finest that came."""
+        return self.book.price_scale or 0, self.book.size_scale or 0
 
     def heat(self, group: int, min_size: int) -> Heat:
         """One that knows what rests now; it is kept up to date until ``forget``."""
@@ -51,11 +62,26 @@ class FollowedBook(Replay):
 
     def _apply(self, part: EventBatch) -> int:
         # Interned ids mean something with their dictionary alone, and readers have one each.
-        part = self._codecs.adopt(part)
+        part = self._rescaled(self._codecs.adopt(part))
         counters, effects = self.book.apply(part, effects=True)
         self.lives.take(part, effects, self.book, [*self.heats, *self.watchers])
         self._applied(part, effects, self.lives.drain())
         return counters.faults
+
+    def _rescaled(self, part: EventBatch) -> EventBatch:
+        """At the book's scales, where it knows finer numbers: what is compared is of one scale."""
+        price, size = self.scales
+        if part.price_scale >= price and part.size_scale >= size:
+            return part
+        none: dict[str, Any] = dict.fromkeys(_NEEDED, np.zeros(0, np.uint64))
+        finer = EventBatch.from_arrays(
+            **none,
+            price_scale=price,
+            size_scale=size,
+            codec=part.codec,
+            trade_codec=part.trade_codec,
+        )
+        return EventBatch.concat([part, finer])
 
 
 class HeatedBook(Replay):

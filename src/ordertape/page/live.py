@@ -12,16 +12,20 @@ import structlog
 
 from ordertape import limits
 from ordertape.eras import EraNow
-from ordertape.errors import OrdertapeError, UnknownMarket
+from ordertape.errors import OrdertapeError
 from ordertape.page.scene import Posted, Reader, Scene, Spot, Watcher
 from ordertape.page.view import text_out
+from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import history_of
 from ordertape.tape.marks import Mark
 from ordertape.tape.reader import Tail
 from ordertape.tape.rebuild import rebuilt
-from ordertape.times import NS_PER_SECOND
+from ordertape.times import NS_PER_MILLISECOND, NS_PER_SECOND
 
-__all__ = ["LiveMarket"]
+__all__ = ["Collected", "LiveMarket"]
+
+Collected = Callable[[Path], bool]
+"""Whether somebody collects the market of a folder now."""
 
 TICK_NS = 100_000_000
 BEHIND_NS = 30_000_000
@@ -29,10 +33,14 @@ BEHIND_NS = 30_000_000
 
 
 class LiveMarket:
-    """Join and leave from any thread; ``post`` of a reader is called in this one's."""
+    """Join and leave from any thread; ``post`` of a reader is called in this one's, and so is
+    ``collected``."""
 
-    def __init__(self, data: Path, exchange: str, symbol: str) -> None:
+    def __init__(
+        self, data: Path, exchange: str, symbol: str, collected: Collected = lambda _root: True
+    ) -> None:
         self.data, self.spot = data, Spot(exchange, symbol, "live")
+        self._collected = collected
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._readers: list[Reader] = []
         self._watchers: list[Watcher] = []
@@ -103,7 +111,7 @@ class LiveMarket:
         while not self._stop.is_set():
             try:
                 self._follow()
-            except (UnknownMarket, OrdertapeError, OSError) as error:
+            except (OrdertapeError, OSError) as error:
                 self._failed(str(error))
             except Exception as error:  # a defect here must not leave readers without a word
                 self._log.exception("L3_page_error")
@@ -124,6 +132,7 @@ class LiveMarket:
         history = history_of(found.reader.since(1), found.book.seq)
         scene = Scene(self.spot, found.book, history)
         scene.now = _ended(time.time_ns())
+        scene.uncollected = self._uncollected(found.book.ts_recv)
         tail = found.tail()
         try:
             self._catch_up(scene, tail)
@@ -145,13 +154,24 @@ class LiveMarket:
             now = _ended(time.time_ns())
             if now // TICK_NS > ticked:
                 ticked = now // TICK_NS
+                whole_second = (ticked * TICK_NS) % NS_PER_SECOND == 0
+                if whole_second:
+                    scene.uncollected = self._uncollected(scene.followed.book.ts_recv)
                 scene.tick(ticked * TICK_NS)
-                if (ticked * TICK_NS) % NS_PER_SECOND == 0:
-                    scene.tell_status(force=True)
+                if whole_second:
+                    scene.tell_status()
             due = (ticked + 1) * TICK_NS + BEHIND_NS - time.time_ns()
             self._answer(
                 time.monotonic() + max(0, min(due / 1e9, limits.follow_poll_ms_max / 1000))
             )
+
+    def _uncollected(self, last: int) -> str:
+        """Why nobody collects the market now, "" where somebody does.  ``last``: when the last
+        event came (ns): where some come, somebody is there, whatever was reported."""
+        if time.time_ns() - last < limits.status_differs_ms * NS_PER_MILLISECOND:
+            return ""
+        root = MarketFolder(self.data, self.spot.exchange, self.spot.symbol).root
+        return "" if self._collected(root) else "nobody collects it now"
 
     def _catch_up(self, scene: Scene, tail: Tail) -> None:
         for item in tail.items():

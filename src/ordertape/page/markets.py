@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ordertape import limits
 from ordertape.errors import ChildFailed
-from ordertape.page.live import LiveMarket
+from ordertape.page.live import Collected, LiveMarket
 from ordertape.page.recent import RecentTiles
 from ordertape.page.scene import Reader, Scene, Watcher
 
@@ -24,10 +24,10 @@ class PageMarkets:
     Whoever begins a market raises ChildFailed where ``limits.page_markets_max`` are in use.
     """
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, collected: Collected = lambda _root: True) -> None:
         self.recent = RecentTiles()
         """Of markets that are looked at."""
-        self._executor = executor
+        self._executor, self._collected = executor, collected
         self._markets: dict[Key, LiveMarket] = {}
         self._readers: dict[Key, int] = {}
         self._ends: dict[Key, asyncio.TimerHandle] = {}
@@ -70,7 +70,7 @@ class PageMarkets:
         market = self._markets.get(key)
         if market is None:
             self._make_room()
-            market = self._markets[key] = LiveMarket(*key)
+            market = self._markets[key] = LiveMarket(*key, self._collected)
             market.start()
         self._readers[key] = self._readers.get(key, 0) + 1
         return market

@@ -17,7 +17,7 @@ from ordertape.page.followed import FollowedBook
 from ordertape.tape.history import History
 from ordertape.times import NS_PER_SECOND
 
-__all__ = ["METRICS_S", "LiveMetrics"]
+__all__ = ["LiveMetrics"]
 
 METRICS_S: Final = 10
 """Seconds that metrics are of: those before the last one that is settled."""
@@ -29,13 +29,11 @@ class LiveMetrics:
     """Belongs to the thread that moves the book on."""
 
     def __init__(self, followed: FollowedBook, history: History) -> None:
-        self._flow, self._followed, self._history = new_flow(), followed, history
+        self._flow, self._followed, self.history = new_flow(), followed, history
         followed.watch(self._flow)
         self._kept: deque[tuple[Rows, Rows, Rows]] = deque()
         """Seconds, cohorts and lifetimes as they were told."""
         self._settled = 0
-        self.newest: dict[str, Any] | None = None
-        """What was told last."""
 
     def close(self) -> None:
         self._followed.watchers.remove(self._flow)
@@ -59,8 +57,7 @@ class LiveMetrics:
         self._settled = last + int(np.asarray(rows.column("seconds"))[-1])
         while self._kept and self._end_of(self._kept[0][0]) <= self._settled - METRICS_S:
             self._kept.popleft()
-        self.newest = self._told()
-        return self.newest
+        return self._told()
 
     def _end_of(self, rows: Rows) -> int:
         """The second behind the last of some rows."""
@@ -74,7 +71,7 @@ class LiveMetrics:
             windows.take(rows)
             windows.take_cohorts(cohorts)
         end = self._settled * NS_PER_SECOND
-        windows.take_gaps(gaps_of(self._history, end - METRICS_S * NS_PER_SECOND, end))
+        windows.take_gaps(gaps_of(self.history, end - METRICS_S * NS_PER_SECOND, end))
         columns = measured(windows, METRICS.values())
         del columns["begin"]
         return {

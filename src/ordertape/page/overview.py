@@ -25,7 +25,7 @@ from ordertape.tape.history import History
 from ordertape.tape.lookup import TapeLookup
 from ordertape.tape.row_group import damage_told
 
-__all__ = ["Overviews", "recorded_span"]
+__all__ = ["Overviews"]
 
 
 class _Touch(NamedTuple):

@@ -23,7 +23,7 @@ from ordertape.page.passage import Passage
 from ordertape.page.scene import Reader, Scene, Spot
 from ordertape.tape.history import History
 from ordertape.tape.lookup import TapeLookup
-from ordertape.times import NS_PER_MILLISECOND, NS_PER_SECOND, parse_time
+from ordertape.times import FIRST_NS, LAST_NS, NS_PER_MILLISECOND, NS_PER_SECOND
 
 __all__ = ["Player", "ReplayedMarket"]
 
@@ -55,7 +55,6 @@ class ReplayedMarket:
         self.first = self.last = 0
         """``ts_recv`` of the first and the last event there is (ns)."""
         self._scales = (0, 0)
-        self._gaps: list[tuple[int, int | None, str]] = []
 
     def keys(self, reader: Reader) -> None:
         self._player.call(lambda: self.scene.keys(reader) if self.scene else None)
@@ -75,15 +74,17 @@ class ReplayedMarket:
             self.last = newest[-1].last_ts_recv
             self._scales = (newest[-1].price_scale, newest[-1].size_scale)
 
+    def look_again(self) -> None:
+        """The tape may have gone on."""
+        self.look()
+        if self.scene is not None:
+            self.scene.read(self._read_history())
+
     def begin(self, at: int, level: int) -> None:
         """The market as it stood, for its reader: a new epoch.  The picture begins with the bucket
         around ``at``, so that the same time shows the same columns however it was reached."""
         self.end()
         history = self._read_history()
-        self._gaps = [
-            (parse_time(gap["from"]), _parsed(gap["to"]), str(gap["reason"]))
-            for gap in history.gaps()
-        ]
         bucket = at // BUCKET_NS * BUCKET_NS
         spot = self.spot
         self._passage = Passage(self._data, spot.exchange, spot.symbol, bucket, self._scales)
@@ -112,12 +113,8 @@ class ReplayedMarket:
             self.scene.take(batch)
         before, second = self.scene.now, NS_PER_SECOND
         self.scene.tick(at)
-        # Behind it: where a new era begins, what was sent before is forgotten.
-        for from_ns, to_ns, reason in self._gaps:
-            if before <= from_ns < at:
-                self.scene.gap(from_ns, to_ns, reason)
         if before // second != at // second:
-            self.scene.tell_status(force=True)
+            self.scene.tell_status()
 
     def next_event(self) -> int | None:
         """The next message happens; the time behind it, None where none is there yet."""
@@ -129,6 +126,10 @@ class ReplayedMarket:
         self.scene.take(batch)
         return batch.last_ts_recv + 1
 
+    def next_ts(self) -> int | None:
+        """When the next message came (ns), None where none is there yet."""
+        return None if self._passage is None else self._passage.next_ts()
+
     @property
     def ended(self) -> bool:
         return self._passage is None or self._passage.ended
@@ -139,7 +140,7 @@ class ReplayedMarket:
             return None
         book = self.scene.followed.book
         large = self.reader.wish.large, book.size_scale or 0
-        gaps = [from_ns for from_ns, _, _ in self._gaps]
+        gaps = [hole.from_ns for hole in self.scene.history.holes(FIRST_NS, LAST_NS)]
         return marker_beyond(self.lookup, gaps, large, at, forward=forward, found=self._found)
 
 
@@ -277,7 +278,7 @@ class Player:
         end = max((market.last for market in self._markets), default=0) + 1
         if at >= end:
             for market in self._markets:
-                market.look()  # the tape may go on
+                market.look_again()
             end = max((market.last for market in self._markets), default=0) + 1
         self._ended = at >= end
         self._now = max(self._now, min(at, end))
@@ -355,6 +356,10 @@ class Player:
         self._playing = False
         self._at_full_detail()
         chosen = market or next((market for market in self._markets if market.scene), None)
+        next_ts = None if chosen is None else chosen.next_ts()
+        if next_ts is not None and next_ts - self._now > limits.replay_step_ms_max * 10**6:
+            self._seek(next_ts + 1)
+            return
         behind = None if chosen is None else chosen.next_event()
         if behind is not None:
             # Another message of the same moment waits for its own step.
@@ -398,7 +403,3 @@ class Player:
                 "ended": self._ended,
             }
         )
-
-
-def _parsed(text: str | None) -> int | None:
-    return None if text is None else parse_time(text)

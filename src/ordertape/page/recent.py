@@ -60,7 +60,7 @@ class _Piece:
 
 def _is_recent(wish: TileWish, until: int) -> bool:
     """Whether a tile lies within what is kept of a market known up to ``until`` (ns)."""
-    return wish.level < LEVELS and wish.begin >= _begin(until)
+    return wish.level < LEVELS and _begin(until) <= wish.begin < until
 
 
 def _begin(until: int) -> int:

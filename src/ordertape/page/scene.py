@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from ordertape.page.handles import Handles
 from ordertape.page.heat import BUCKET_NS, HEAT_ROWS
 from ordertape.page.metrics import LiveMetrics
 from ordertape.page.view import Out, View, Wish, text_out
-from ordertape.tape.history import History
+from ordertape.tape.history import History, Hole
 from ordertape.tape.marks import Mark
 from ordertape.times import NS_PER_SECOND
 
@@ -34,6 +34,7 @@ FINER, COARSER = 100, 100
 """How much finer and coarser than that a picture may be asked for."""
 SIZE_MAX: Final = 2**63 - 1
 """Of an order, in size units: the engine's numbers have 64 bits."""
+_ENDED: Final = frozenset({"STOPPED", "FAILED"})
 LARGE_QUANTILE: Final = 0.995
 """Of the sizes that rest: larger orders are followed one by one, unless asked otherwise."""
 
@@ -110,11 +111,20 @@ class Scene:
         """From when somebody wanted them."""
         self._counted: deque[tuple[int, int]] = deque(maxlen=6)
         self._latency: list[int] = []
-        self._era = book.era
-        self._told = ""
+        self._era, self._scales = book.era, self.followed.scales
+        self._hole: Hole | None = None
+        """The gap that readers were told is open."""
+        self.uncollected = ""
+        """Why nobody collects a live market now."""
         self.now = book.ts_recv
         self.span: tuple[int, int] | None = None
         """Of a replay: when the first and the last recorded event came (ns)."""
+
+    def read(self, history: History) -> None:
+        """Of a tape that went on: its marks as they are now."""
+        self.history = history
+        if self.metrics is not None:
+            self.metrics.history = history
 
     # What happens -------------------------------------------------------------------------------
 
@@ -138,38 +148,100 @@ class Scene:
             watcher.applied(batch, effects, ended)
 
     def mark(self, mark: Mark) -> None:
-        """What the tape says of itself: readers are told of gaps and states at once."""
+        """What the tape says of itself: readers are told of states, and of gaps that are over, at
+        once; of one that is open with the next tick."""
         self.history.take(mark)
         if mark.kind == "gap":
-            self.gap(mark.fields["from_ns"], mark.fields["to_ns"], str(mark.fields["reason"]))
+            self._take_gap(mark.fields["from_ns"], mark.fields["to_ns"])
         elif mark.kind == "state":
-            self.tell_status(force=True)
+            self.tell_status()
         for watcher in self.watchers:
             watcher.mark(mark)
 
-    def gap(self, from_ns: int, to_ns: int | None, reason: str) -> None:
-        """Readers are told of a loss between two moments (ns)."""
-        for view, readers in self._views.values():
-            _post(readers, [view.gap(from_ns, to_ns, reason)])
-        if self.metrics is not None and to_ns is None:
-            self.metrics.gap(from_ns)
+    def _take_gap(self, from_ns: int, to_ns: int | None) -> None:
+        if to_ns is None:
+            if self.metrics is not None:
+                self.metrics.gap(from_ns)
+        elif (hole := self.history.hole_from(from_ns)) is not None:
+            self._tell_gap(hole)
+            if self._hole is not None and self._hole.from_ns == from_ns:
+                self._hole = None
 
     def tick(self, now: int) -> None:
         """Time has come to ``now`` (ns): every reader is sent what changed."""
-        self.now = now
+        before, self.now = self.now, now
         for watcher in self.watchers:
             watcher.tick(now)
         self._tell_metrics(now)
-        if self.followed.book.era != self._era:
+        self._tell_pictures(now)
+        self._tell_gaps(before)
+
+    def _tell_pictures(self, now: int) -> None:
+        if self.followed.scales != self._scales:
+            self._scales = self.followed.scales
+            self._open_anew()
+        elif self.followed.book.era != self._era:
             self._era = self.followed.book.era
             for view, readers in self._views.values():
-                view.tick(now)
+                # How the orders of the book before ended, before the one that began.
+                _post(readers, view.tick(now))
                 for reader in readers:
-                    reader.post(Posted(view.keys(now), anew=True))
-            return
+                    reader.post(Posted(self._keys(view), anew=True))
+        else:
+            for view, readers in self._views.values():
+                if outs := view.tick(now):
+                    _post(readers, outs)
+
+    def _open_anew(self) -> None:
+        """Numbers are of other scales than readers were told."""
+        for view, readers in list(self._views.values()):
+            group = view.group
+            for reader in list(readers):
+                self.leave(reader)
+                if reader.asked.group is not None:
+                    reader.asked = replace(reader.asked, group=group)
+                self.join(reader)
+
+    # Gaps ---------------------------------------------------------------------------------------
+
+    def _tell_gaps(self, before: int) -> None:
+        """Those that began, went on or ended since ``before`` (ns)."""
+        told, now = self._hole, self._hole_now()
+        if told is not None and (now is None or now.from_ns != told.from_ns):
+            ended = self.history.hole_from(told.from_ns)
+            self._tell_gap(ended if ended and ended.to_ns else told._replace(to_ns=self.now))
+        if self.spot.source == "replay":
+            known = {hole.from_ns for hole in (told, now) if hole is not None}
+            for hole in self.history.holes(before, self.now):
+                if hole.from_ns not in known:
+                    self._tell_gap(hole)
+        if now is not None and (told is None or now.from_ns != told.from_ns):
+            self._tell_gap(now._replace(to_ns=None))
+        self._hole = now
+
+    def _hole_now(self) -> Hole | None:
+        """The gap that goes on: one of the tape's, or that nobody collects the market."""
+        found = self.history.hole_at(self.now)
+        if found is None and self.spot.source == "live" and (reason := self._not_followed()):
+            return Hole(self.followed.book.ts_recv, None, reason)
+        return found
+
+    def _not_followed(self) -> str:
+        """Why what stands in the book is not the venue's, "" where it is or the tape knows."""
+        if self.uncollected:
+            return self.uncollected
+        ended = self.history.state in _ENDED
+        return (self.history.reason or "nobody collects it now") if ended else ""
+
+    def _tell_gap(self, hole: Hole) -> None:
         for view, readers in self._views.values():
-            if outs := view.tick(now):
-                _post(readers, outs)
+            _post(readers, [view.gap(hole)])
+
+    def _keys(self, view: View) -> list[Out]:
+        """Everything that stands, and that a gap is open."""
+        hole = self._hole_now()
+        open_gap = [] if hole is None else [view.gap(hole._replace(to_ns=None))]
+        return [*view.keys(self.now), *open_gap]
 
     def _tell_metrics(self, now: int) -> None:
         told = None if self.metrics is None else self.metrics.tick(now)
@@ -179,15 +251,14 @@ class Scene:
         for _, readers in self._views.values():
             _post([reader for reader in readers if reader.asked.metrics], [out])
 
-    def tell_status(self, *, force: bool = False) -> None:
-        """The state of the market, to everybody, where it changed or ``force``."""
+    def tell_status(self) -> None:
+        """The state of the market, to everybody."""
         told = self.status()
-        if not force and str(told) == self._told:
-            return
-        self._told = str(told)
-        out = text_out("status", told, self.now // 1000)
-        for _, readers in self._views.values():
-            _post(readers, [out])
+        for view, readers in self._views.values():
+            _post(readers, [self._status_out(told, view)])
+
+    def _status_out(self, told: dict[str, Any], view: View) -> Out:
+        return text_out("status", {**told, **view.left_out}, self.now // 1000)
 
     # Who reads ----------------------------------------------------------------------------------
 
@@ -201,19 +272,26 @@ class Scene:
             view = View(self.followed, self.handles, wish, self.now)
             self._views[wish] = (view, [])
         view, readers = self._views[wish]
+        self._settle(view, readers)
         reader.wish = wish
         readers.append(reader)
         opened = text_out("control", self._opened(view), self.now // 1000)
-        status = text_out("status", self.status(), self.now // 1000)
-        reader.post(Posted([opened, status, *view.keys(self.now)], anew=True))
+        status = self._status_out(self.status(), view)
+        reader.post(Posted([opened, status, *self._keys(view)], anew=True))
         if reader.asked.metrics:
             self.metrics = self.metrics or LiveMetrics(self.followed, self.history)
 
     def keys(self, reader: Reader) -> None:
         """Everything anew, for a reader that lost something."""
         if reader.wish is not None:
-            view, _ = self._views[reader.wish]
-            reader.post(Posted(view.keys(self.now), anew=True))
+            view, readers = self._views[reader.wish]
+            self._settle(view, readers)
+            reader.post(Posted(self._keys(view), anew=True))
+
+    def _settle(self, view: View, readers: list[Reader]) -> None:
+        """Those that look already are told what changed since the last tick: keys forget it."""
+        if readers and (outs := view.tick(self.now)):
+            _post(readers, outs)
 
     def leave(self, reader: Reader) -> None:
         if reader.wish is None:
@@ -235,16 +313,24 @@ class Scene:
 
     # What it says of itself ---------------------------------------------------------------------
 
+    def standing(self) -> tuple[str, str]:
+        """A live market's state now and its reason."""
+        state, reason = self.history.state or "STOPPED", self.history.reason
+        if self.uncollected and state not in _ENDED:
+            # Its collector was killed before it could say so on the tape.
+            return "STOPPED", self.uncollected
+        return state, reason
+
     def status(self) -> dict[str, Any]:
         book, history = self.followed.book, self.history
         replayed = self.spot.source == "replay"
-        state = history.state_at(self.now) if replayed else history.state or "STOPPED"
+        state, reason = (history.state_at(self.now), "") if replayed else self.standing()
         second = self.now // NS_PER_SECOND
         counted = [count for at, count in self._counted if second - 5 <= at < second]
         return {
             "op": "status",
             "state": state,
-            "reason": "" if replayed else history.reason,
+            "reason": reason,
             "era": book.era,
             "sequence": self.followed.seq,
             "age_ms": max(0, self.now - book.ts_recv) // 10**6,

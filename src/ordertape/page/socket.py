@@ -41,6 +41,8 @@ class PageStream:
     seq: int = -1
     paused: bool = False
     needs_key: bool = False
+    asked_keys: bool = False
+    """They are on their way; what comes before them builds on what was left out."""
     conflated: int = 0
     """Frames that were left out."""
     sent_bytes: int = 0
@@ -52,14 +54,20 @@ class PageStream:
 
     def post(self, posted: Posted) -> None:
         """The next frames of its scene."""
+        behind: list[Out] = []
         if posted.anew:
             self._forget(count=False)
-            self.epoch, self.seq, self.needs_key = self.epoch + 1, -1, False
+            # An epoch begins with a key: trades and gaps that wait are numbered behind it.
+            behind = [out for out in self._waiting if out.kind is not None]
+            self._waiting = deque(out for out in self._waiting if out.kind is None)
+            self.epoch, self.seq = self.epoch + 1, -1
+            self.needs_key = self.asked_keys = False
             self._unapplied.clear()
         elif not self._unapplied_in_time():
             self.leave_out()
         for out in posted.outs:
             self._put(out)
+        self._waiting.extend(behind)
         self.due.set()
 
     def _put(self, out: Out) -> None:
@@ -133,7 +141,8 @@ class PageStream:
     @property
     def wants_keys(self) -> bool:
         """Whether it takes frames again and lacks what was left out."""
-        return self.needs_key and not self.paused and not self._waiting and not self._unapplied
+        wanted = self.needs_key and not self.asked_keys and not self.paused
+        return wanted and not self._waiting and not self._unapplied
 
     def _message(self, out: Out) -> Message:
         if out.kind is None:

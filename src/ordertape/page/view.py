@@ -20,6 +20,7 @@ from ordertape.page.handles import Handles
 from ordertape.page.heat import HeatColumns
 from ordertape.page.ladder import LadderView, QueueView
 from ordertape.page.large import LargeOrders
+from ordertape.tape.history import Hole
 
 __all__ = ["Out", "View", "Wish"]
 
@@ -58,7 +59,7 @@ class View:
         self._queue = QueueView(followed.book, handles)
         self._large = LargeOrders(followed.lives, max(1, wish.large), handles)
         self._trades: deque[tuple[int, int, int, int]] = deque(maxlen=limits.page_trades_max)
-        self.trades_dropped = 0
+        self.trades_left_out = 0
 
     def close(self) -> None:
         self.followed.forget(self._heat)
@@ -68,6 +69,14 @@ class View:
         """Price units a row now; the market's scale may have grown since it was asked for."""
         return self._heat.group
 
+    @property
+    def left_out(self) -> dict[str, int]:
+        """What no reader was told, since somebody looks."""
+        return {
+            "large_not_followed": self._large.not_followed,
+            "trades_left_out": self.trades_left_out,
+        }
+
     def applied(self, batch: EventBatch, effects: Effects, ended: Rows) -> None:
         self._queue.note(_touched(batch, effects))
         self._large.applied(batch, ended)
@@ -75,7 +84,7 @@ class View:
         traded = np.flatnonzero((kinds == EventKind.MATCH) | (kinds == EventKind.TRADE))
         for nth in traded.tolist():
             if len(self._trades) == limits.page_trades_max:
-                self.trades_dropped += 1
+                self.trades_left_out += 1
             self._trades.append(_trade(batch, nth))
 
     def tick(self, ts: int) -> list[Out]:
@@ -104,9 +113,10 @@ class View:
         ]
         return outs + self._large_outs(self._large.key(self._scales()), t_us)
 
-    def gap(self, from_ns: int, to_ns: int | None, reason: str) -> Out:
-        content = Gap(from_ns // 1000, 0 if to_ns is None else to_ns // 1000, reason)
-        return _out("control", content, from_ns // 1000, False)  # no key frame tells it again
+    def gap(self, hole: Hole) -> Out:
+        from_us, to_us = hole.from_ns // 1000, 0 if hole.to_ns is None else hole.to_ns // 1000
+        # Never left out: no key frame tells of one that is over.
+        return _out("control", Gap(from_us, to_us, hole.reason), from_us, False)
 
     def _scales(self) -> tuple[int, int]:
         book = self.followed.book

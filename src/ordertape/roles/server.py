@@ -34,6 +34,7 @@ from ordertape.roles.locks import hold, holder
 from ordertape.roles.logs import logger
 from ordertape.roles.memory import MemoryFolder
 from ordertape.roles.notify import keeping_alive
+from ordertape.roles.status import is_collected
 from ordertape.roles.streams import Streams
 from ordertape.roles.supervisor import Role, Supervisor
 from ordertape.roles.wanted import wanted_exchanges
@@ -73,6 +74,9 @@ class Server:
 
     def starts(self) -> dict[str, int]:
         return {_label(watched.role): watched.starts for watched in self.supervisor.roles()}
+
+    def is_collected(self, folder: Path) -> bool:
+        return is_collected(folder)
 
     def not_ready(self) -> dict[str, str]:
         wrong = {}

@@ -17,7 +17,7 @@ from ordertape.crash_points import crash_point
 from ordertape.measures import StreamMeasures
 from ordertape.times import NS_PER_MILLISECOND
 
-__all__ = ["StreamReport", "read_report", "report_path", "write_report"]
+__all__ = ["StreamReport", "is_collected", "read_report", "report_path", "write_report"]
 
 _NAME = "status.json"
 
@@ -83,6 +83,12 @@ def read_report(folder: Path) -> StreamReport | None:
         return msgspec.json.decode(report_path(folder).read_bytes(), type=StreamReport)
     except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
         return None
+
+
+def is_collected(folder: Path) -> bool:
+    """Whether the collector of a market's folder runs."""
+    report = read_report(folder)
+    return report is not None and report.fresh
 
 
 def report_path(folder: Path) -> Path:

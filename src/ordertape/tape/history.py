@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ordertape import limits
 from ordertape.tape.archive_files import list_files
@@ -13,7 +13,15 @@ from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
 from ordertape.times import NS_PER_SECOND, iso_from_ns
 
-__all__ = ["History", "history_of"]
+__all__ = ["History", "Hole", "history_of"]
+
+
+class Hole(NamedTuple):
+    """Events from ``from_ns`` to ``to_ns`` (None: it goes on) are missing."""
+
+    from_ns: int
+    to_ns: int | None
+    reason: str
 
 
 class History:
@@ -86,12 +94,31 @@ class History:
 
     def gap_at(self, ns: int) -> dict[str, Any] | None:
         """The gap around a moment, the last one where there are several."""
+        found = self._around(ns)
+        return None if found is None else _shown(found)
+
+    def hole_at(self, ns: int) -> Hole | None:
+        """The same as a Hole."""
+        found = self._around(ns)
+        return None if found is None else _hole(found)
+
+    def holes(self, start: int, end: int) -> list[Hole]:
+        """The gaps that begin from ``start`` to before ``end``, oldest first."""
+        found = [_hole(gap) for gap in self._gaps.values() if start <= gap["from_ns"] < end]
+        return sorted(found, key=lambda hole: hole.from_ns)
+
+    def hole_from(self, from_ns: int) -> Hole | None:
+        """The gap that begins at a moment, as it was told last."""
+        found = self._gaps.get(from_ns)
+        return None if found is None else _hole(found)
+
+    def _around(self, ns: int) -> dict[str, Any] | None:
         inside = [
             gap
             for gap in list(self._gaps.values())
             if gap["from_ns"] <= ns and (gap["to_ns"] is None or ns < gap["to_ns"])
         ]
-        return _shown(inside[-1]) if inside else None
+        return inside[-1] if inside else None
 
     def gaps(self, start: int | None = None, end: int | None = None) -> list[dict[str, Any]]:
         """The gaps that reach into the time from ``start`` to before ``end``, oldest first."""
@@ -139,6 +166,10 @@ def _archived_eras(folder: MarketFolder) -> list[tuple[int, int]]:
         first = info.era - len(info.clears) + 1
         eras += [(seq, first + nth) for nth, seq in enumerate(info.clears)]
     return eras
+
+
+def _hole(fields: dict[str, Any]) -> Hole:
+    return Hole(fields["from_ns"], fields["to_ns"], str(fields["reason"]))
 
 
 def _shown(fields: dict[str, Any]) -> dict[str, Any]:

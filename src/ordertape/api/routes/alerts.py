@@ -20,7 +20,7 @@ from ordertape.alerts.threshold import Threshold
 from ordertape.api.answers import exact
 from ordertape.api.context import Exchange, Symbol, TheApi
 from ordertape.api.query import WRITTEN_SHORT, EndTime, StartTime, period
-from ordertape.errors import ChildFailed, SettingRefused, UnknownMarket
+from ordertape.errors import ChildFailed, NotFound, SettingRefused
 from ordertape.page.large import life_as_json
 from ordertape.page.scene import Scene, Watcher
 
@@ -72,7 +72,7 @@ async def delete_rule(
     # Also where it is gone already: the answer to who removed it may have been lost.
     api.alerts.removed(rule)
     if not was_there:
-        raise UnknownMarket(f"there is no rule {rule}")
+        raise NotFound(f"there is no rule {rule}")
     return exact({"message": f"rule {rule} is deleted; its alerts stay"})
 
 

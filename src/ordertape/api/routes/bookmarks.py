@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from ordertape.api.answers import exact
 from ordertape.api.context import TheApi
-from ordertape.errors import UnknownMarket
+from ordertape.errors import NotFound
 
 __all__ = ["router"]
 
@@ -51,5 +51,5 @@ async def delete(
     bookmark: Annotated[int, PathParameter(ge=1, le=2**53, description="its id")],
 ) -> Response:
     if not await api.in_thread(lambda: api.bookmarks.remove(bookmark)):
-        raise UnknownMarket(f"there is no bookmark {bookmark}")
+        raise NotFound(f"there is no bookmark {bookmark}")
     return exact({"message": f"bookmark {bookmark} is deleted"})

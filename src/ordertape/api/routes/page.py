@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -29,6 +30,7 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["page"])
 TOO_SLOW = 4008
+_ALIVE = json.dumps({"op": "alive"})
 STEPS_NS = {"100ms": 100_000_000, "1s": 1_000_000_000}
 
 
@@ -58,7 +60,7 @@ class _Session:
         self.socket, self.api = socket, api
         self.due = asyncio.Event()
         self.open: dict[int, _Open] = {}
-        self.said: list[str] = []
+        self.said: deque[str] = deque(maxlen=limits.page_waiting_texts_max)
         self._epochs: dict[int, int] = {}
         self._too_slow = asyncio.Event()
         self._player: Player | None = None
@@ -129,7 +131,7 @@ class _Session:
                 stream.paused = True
                 stream.leave_out()
             case requests.Resume():
-                stream.paused = False
+                stream.paused, stream.asked_keys = False, True
                 opened.market.keys(opened.reader)
             case requests.Order():
                 self._order(opened, request)
@@ -233,7 +235,7 @@ class _Session:
     def _ask_keys_where_wanted(self) -> None:
         for opened in self.open.values():
             if opened.stream.wants_keys:
-                opened.stream.needs_key = False
+                opened.stream.asked_keys = True
                 opened.market.keys(opened.reader)
 
     def _order(self, opened: _Open, request: requests.Order) -> None:
@@ -260,17 +262,22 @@ class _Session:
             )
 
     def _say(self, told: dict[str, Any]) -> None:
-        if len(self.said) < limits.page_waiting_texts_max:
-            self.said.append(json.dumps(told))
+        if len(self.said) == self.said.maxlen:
+            for opened in self.open.values():
+                opened.stream.conflated += 1
+        self.said.append(json.dumps(told))
         self.due.set()
 
     async def _send_forever(self) -> None:
         while True:
-            await self.due.wait()
+            try:
+                async with asyncio.timeout(limits.page_alive_ms / 1000):
+                    await self.due.wait()
+            except TimeoutError:
+                await self.socket.send_text(_ALIVE)
             self.due.clear()
-            said, self.said = self.said, []
-            for text in said:
-                await self.socket.send_text(text)
+            for _ in range(len(self.said)):
+                await self.socket.send_text(self.said.popleft())
             for opened in list(self.open.values()):
                 for message in opened.stream.take():
                     if isinstance(message, str):
