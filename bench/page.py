@@ -35,12 +35,15 @@ _WEB = Path(__file__).resolve().parent.parent / "web"
 
 
 def measure(exchange: str, rate: int, history: float, seconds: float) -> dict[str, Any]:
+    subprocess.run([_WEB.parent / "scripts" / "web", "browser"], check=True)
     with live(rate, exchange, _SYMBOLS[exchange]) as served:
         time.sleep(history)  # the past that the page is to show
         command = ["node", "scripts/measure.mjs", f"{served.address}/", f"{history:g}"]
         done = subprocess.run(
-            [*command, f"{seconds:g}"], cwd=_WEB, stdout=subprocess.PIPE, text=True, check=True
+            [*command, f"{seconds:g}"], cwd=_WEB, stdout=subprocess.PIPE, text=True, check=False
         )
+    if done.returncode:
+        raise SystemExit("bench.page: the page could not be measured, for the reason above")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
