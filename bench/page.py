@@ -9,6 +9,8 @@ A server follows a simulated venue for ``--history`` seconds; then Chromium open
 * what the server sends to the page, and by how much the page's heap grows in ``--seconds``.
 
 Chromium draws without a graphics card here: what that costs beside the main thread is not counted.
+A smaller window (``--window 800x450``) leaves the processor to the server and the venue at rates
+where all of them together want more than there is.
 """
 
 from __future__ import annotations
@@ -34,18 +36,27 @@ _SYMBOLS = {"bitfinex": LIVE, "coinbase": "BTC/USD"}
 _WEB = Path(__file__).resolve().parent.parent / "web"
 
 
-def measure(exchange: str, rate: int, history: float, seconds: float) -> dict[str, Any]:
+def measure(
+    exchange: str, rate: int, history: float, seconds: float, window: tuple[int, int]
+) -> dict[str, Any]:
+    numbers = [f"{number:g}" for number in (history, seconds, *window)]
     subprocess.run([_WEB.parent / "scripts" / "web", "browser"], check=True)
     with live(rate, exchange, _SYMBOLS[exchange]) as served:
         time.sleep(history)  # the past that the page is to show
-        command = ["node", "scripts/measure.mjs", f"{served.address}/", f"{history:g}"]
-        done = subprocess.run(
-            [*command, f"{seconds:g}"], cwd=_WEB, stdout=subprocess.PIPE, text=True, check=False
-        )
+        command = ["node", "scripts/measure.mjs", f"{served.address}/", *numbers]
+        done = subprocess.run(command, cwd=_WEB, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise SystemExit("bench.page: the page could not be measured, for the reason above")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+def _pixels(text: str) -> tuple[int, int]:
+    try:
+        width, height = map(int, text.split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected 2000x800 or alike, found {text}") from None
+    return width, height
 
 
 def main() -> None:
@@ -60,8 +71,12 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=350, help="operations a second of the venue")
     parser.add_argument("--history", type=float, default=600, help="seconds before the page opens")
     parser.add_argument("--seconds", type=float, default=60, help="that bytes and heap are watched")
+    parser.add_argument(
+        "--window", type=_pixels, default=(2000, 800), metavar="WIDTHxHEIGHT", help="of the browser"
+    )
     options = parser.parse_args()
-    found = measure(options.exchange, options.rate, options.history, options.seconds)
+    seconds = options.history, options.seconds
+    found = measure(options.exchange, options.rate, *seconds, options.window)
 
     def spread(name: str) -> str:
         return " / ".join(f"{value:.1f}" for value in found[name])

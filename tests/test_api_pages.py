@@ -256,6 +256,7 @@ def test_a_follower_that_catches_up_between_pages_changes_none_of_them(
     folder: MarketFolder, store: Database, descending: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ordertape.limits.database_batch_rows", 25)
+    monkeypatch.setattr("ordertape.limits.journal_run_rows", 1)
     record(folder, Market(), 300, clear_every=100)
     copy(folder, store.address, 2)
     tape = tape_of(folder)

@@ -132,6 +132,7 @@ async def test_a_commit_without_an_answer_is_done_once(
     market = Market()
     write_journal(folder, market.messages(900))
     monkeypatch.setattr(limits, "database_batch_rows", 100)
+    monkeypatch.setattr(limits, "journal_run_rows", 1)
     for nth in range(6):
         with connect(database) as opened, connect(database) as other:
             follower = MarketFollower(folder, opened, database, days=None)

@@ -109,6 +109,7 @@ def test_every_phase_is_stored_once_however_often_looking_begins_anew(
     folder: MarketFolder, database: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "findings_stride_events", 30)
+    monkeypatch.setattr(limits, "journal_run_rows", 1)
     monkeypatch.setattr(limits, "findings_cursor_events", 60)
     write_icebergs(folder, 6)
     archiver = Archiver(folder, file_rows_max=150, row_group_rows=50)
@@ -201,6 +202,7 @@ async def test_listeners_are_told_what_is_found_from_now_on(
 ) -> None:
     monkeypatch.setattr(limits, "findings_poll_ms", 20)
     monkeypatch.setattr(limits, "findings_stride_events", 30)
+    monkeypatch.setattr(limits, "journal_run_rows", 1)
     write_icebergs(folder, 3, begun=time.time_ns() - 60 * 10**9)
     told: list[tuple[str, str, Finding]] = []
     with connect(database) as opened:

@@ -55,6 +55,7 @@ def test_every_life_of_a_tape_is_a_row_once_however_often_copying_begins_anew(
     folder: MarketFolder, database: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "lives_stride_events", 60)
+    monkeypatch.setattr(limits, "journal_run_rows", 1)
     monkeypatch.setattr(limits, "lives_copy_rows", 23)
     market = Unexplained(seed=31, orders=25)
     write(folder, market, 250)
@@ -179,6 +180,7 @@ def test_a_follower_goes_on_over_another_connection_from_where_the_database_stan
     folder: MarketFolder, database: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "lives_stride_events", 60)
+    monkeypatch.setattr(limits, "journal_run_rows", 1)
     write(folder, Unexplained(seed=32, orders=25), 250)
     lost = connect(database)
     market = market_of(lost)

@@ -96,6 +96,7 @@ def test_what_is_not_kept_in_mind_is_read_from_the_tape_again(
 ) -> None:
     monkeypatch.setattr(limits, "lives_rows_kept", 100)
     monkeypatch.setattr(limits, "lives_stride_events", 50)
+    monkeypatch.setattr(limits, "journal_run_rows", 1)
     folder = MarketFolder(tmp_path, *NAMES)
     write(folder, Market(seed=8, orders=25), 400)
     plain, log = by_hand(folder), LivesLog(folder)

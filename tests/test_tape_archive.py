@@ -279,6 +279,7 @@ def test_a_step_takes_so_much_at_most_and_the_next_goes_on(
     write_journal(folder, batches, segment_bytes=8192)
     largest = max(sum(batch.counts()) for batch in batches)
     monkeypatch.setattr("ordertape.limits.archive_step_events", 20)
+    monkeypatch.setattr("ordertape.limits.journal_run_rows", 1)
     with closing(Archiver(folder, **SMALL)) as archiver:
         steps = [archiver.step()]
         assert archiver.behind

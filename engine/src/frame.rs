@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::batch::{Before, Columns, Slice, filled};
+use crate::batch::{Before, Columns, Row, Slice, filled};
 use crate::events::{ASK, CLEAR, NO_SIDE, OPEN, TRADE};
 use crate::ids::{Codec, Form, Id, NULL_ID};
 
@@ -396,4 +396,87 @@ pub fn decode(
         taker_side,
         before,
     })
+}
+
+/// Frames of events that follow one another, as one batch.
+pub struct Run {
+    pub length: usize,
+    pub last_seq: i64,
+    pub last_ts_recv: i64,
+    pub synced: u64,
+    pub columns: Columns,
+}
+
+/// The frame of events at the beginning of `bytes` with those behind it that go on with it; None
+/// where no whole one stands there.
+///
+/// A run ends before a frame of another kind, other scales or forms of ids, before events that are
+/// missing or earlier, around a CLEAR, whose book is no run of events, and before it is longer than
+/// so many rows or nanoseconds.
+pub fn decode_run(
+    bytes: &[u8],
+    codec: &Arc<Codec>,
+    trade_codec: &Arc<Codec>,
+    rows_max: usize,
+    span_ns: i64,
+) -> Option<Run> {
+    let (first, columns) = events(bytes, codec, trade_codec)?;
+    // Ids that were written with a form decide a codec that none has decided yet.
+    codec.decide(first.forms.0);
+    trade_codec.decide(first.forms.1);
+    let mut run = Run {
+        length: first.length,
+        last_seq: first.last_seq,
+        last_ts_recv: first.last_ts_recv,
+        synced: first.synced,
+        columns,
+    };
+    if !each_an_event(&first, &run.columns) {
+        return Some(run);
+    }
+    let (mut rows, mut seq): (Vec<Row>, Vec<i64>) = (Vec::new(), Vec::new());
+    let until = first.last_ts_recv.saturating_add(span_ns);
+    while let Some((next, columns)) = events(&bytes[run.length..], codec, trade_codec) {
+        let goes_on = run.last_seq.checked_add(1) == Some(next.first_seq)
+            && (run.last_ts_recv..=until).contains(&next.last_ts_recv)
+            && rows.len().max(first.rows).saturating_add(next.rows) <= rows_max
+            && (first.forms, first.price_scale, first.size_scale)
+                == (next.forms, next.price_scale, next.size_scale)
+            && each_an_event(&next, &columns);
+        if !goes_on {
+            break;
+        }
+        if rows.is_empty() {
+            rows.extend((0..run.columns.len()).map(|i| run.columns.row(i)));
+            seq.extend(&run.columns.seq);
+        }
+        rows.extend((0..columns.len()).map(|i| columns.row(i)));
+        seq.extend(&columns.seq);
+        run.length += next.length;
+        run.last_seq = next.last_seq;
+        run.last_ts_recv = next.last_ts_recv;
+        run.synced = run.synced.max(next.synced);
+    }
+    if !rows.is_empty() {
+        let (codecs, scales) = ((codec, trade_codec), (first.price_scale, first.size_scale));
+        run.columns = Columns::from_rows(&rows, 1, scales, codecs.0.clone(), codecs.1.clone());
+        run.columns.seq = seq;
+    }
+    Some(run)
+}
+
+fn events(bytes: &[u8], codec: &Arc<Codec>, trade_codec: &Arc<Codec>) -> Option<(Header, Columns)> {
+    let header = Header::read(bytes).filter(|header| header.frame_type == EVENTS)?;
+    let frame = &bytes[..header.length];
+    let columns = header
+        .crc_holds(frame)
+        .then(|| decode(&header, frame, codec.clone(), trade_codec.clone()))??;
+    Some((header, columns))
+}
+
+/// Whether every row is an event of its own, none of them the beginning of a book.
+fn each_an_event(header: &Header, columns: &Columns) -> bool {
+    let rows = i64::try_from(header.rows).ok();
+    rows == header.last_seq.checked_sub(header.first_seq).map(|n| n + 1)
+        && !columns.kind.contains(&CLEAR)
 }

@@ -639,6 +639,19 @@ def decode_frame(
     no whole frame: zeroes, a wrong magic, a length beyond the buffer, a wrong crc32c.  A codec that
     is still "auto" takes the form the frame was written with; any other is believed."""
 
+def decode_run(
+    buffer: Buffer,
+    offset: int,
+    codec: IdCodec,
+    trade_codec: IdCodec,
+    rows_max: int,
+    span_ns: int,
+) -> tuple[int, int, int, int, EventBatch] | None:
+    """(length, last seq, last ts_recv, synced, batch) of the frame of events at offset and of those
+    behind it that go on with it: of the same scales and forms of ids, no event missing, none
+    earlier, no CLEAR among them, at most so many rows and ns in all.  None where no whole
+    frame of events stands at offset."""
+
 def frame_header(buffer: Buffer, offset: int) -> tuple[int, int, int, int, int, int] | None:
     """(type, length, rows, first_seq, last_seq, last_ts_recv) without checking the crc."""
 

@@ -21,6 +21,11 @@ full.  Policy: events roll, marks go in."""
 journal_read_bytes_min: Final = 64 * 2**10
 journal_read_bytes_max: Final = 2**20
 """What a reader reads at once; doubles from min to max while it goes on, min again at the tail."""
+journal_run_rows: Final = 500
+"""Events that a reader takes from a journal as one batch.
+Policy: the next batch begins there; a frame is never divided."""
+journal_run_ms: Final = 60_000
+"""Of the market's time that such a batch spans.  Policy: the next one begins there."""
 journal_scan_bytes: Final = 256 * 2**10
 """Looked through at once for the next whole frame: little enough for a processor's cache."""
 follow_poll_ms_min: Final = 0.5

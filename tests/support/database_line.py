@@ -81,7 +81,7 @@ def recorded_over(
     stop = threading.Event()
     with (
         tempfile.TemporaryDirectory(dir=folder, prefix="ordertape-try-") as data,
-        limited(database_batch_rows=dice.randint(50, 400), **given),
+        limited(database_batch_rows=dice.randint(50, 400), journal_run_rows=20, **given),
         line_to(server.folder, hook) as line,
     ):
         recording = Recording(Path(data), seed)

@@ -16,6 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = {
         "database_maintenance_ms": 60,
         "database_batch_rows": 120,
+        "journal_run_rows": 20,
         "lives_pause_ms": 20,
         # Files of a try are small beside their books: nothing is let go unread all the same.
         "demo_archive_held_factor": 1_000,

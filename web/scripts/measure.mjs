@@ -1,13 +1,14 @@
-/** What the page costs: node scripts/measure.mjs ADDRESS HISTORY_S SECONDS, a line of JSON.
+/** What the page costs: node scripts/measure.mjs ADDRESS HISTORY_S SECONDS WIDTH HEIGHT, a line of JSON.
  *
  * HISTORY_S: so much of the past counts as there.  SECONDS: how long bytes and memory are watched. */
 import { browser } from "./browser.mjs";
 
 const SAMPLE_S = 60;
 
-const [address, history, seconds] = process.argv.slice(2);
+const [address, ...numbers] = process.argv.slice(2);
+const [history, seconds, width, height] = numbers.map(Number);
 const chromium = await browser();
-const context = await chromium.newContext({ viewport: { width: 2000, height: 800 } });
+const context = await chromium.newContext({ viewport: { width, height } });
 const page = await context.newPage();
 
 const devtools = await context.newCDPSession(page);
@@ -86,9 +87,11 @@ const events = [];
 devtools.on("Tracing.dataCollected", ({ value }) => events.push(...value));
 const includedCategories = ["__metadata", "devtools.timeline", "disabled-by-default-devtools.timeline"];
 await devtools.send("Tracing.start", { transferMode: "ReportEvents", traceConfig: { includedCategories } });
-await page.mouse.move(1000, 300);
+const across = (nth) => width * (0.5 + 0.15 * Math.sin(nth / 15));
+const down = (nth) => height * (0.375 + 0.05 * Math.sin(nth / 40));
+await page.mouse.move(across(0), down(0));
 await page.mouse.down();
-for (let nth = 0; nth < 100; nth++) await page.mouse.move(1000 + 300 * Math.sin(nth / 15), 300 + 40 * Math.sin(nth / 40));
+for (let nth = 0; nth < 100; nth++) await page.mouse.move(across(nth), down(nth));
 await page.mouse.up();
 const traced = new Promise((done) => devtools.once("Tracing.tracingComplete", done));
 await devtools.send("Tracing.end");

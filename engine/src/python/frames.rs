@@ -63,6 +63,33 @@ pub fn decode_frame<'py>(
     )))
 }
 
+type Run<'py> = Option<(usize, i64, i64, u64, Bound<'py, EventBatch>)>;
+
+#[pyfunction]
+pub fn decode_run<'py>(
+    buffer: &Bound<'py, PyAny>,
+    offset: usize,
+    codec: &Bound<'py, IdCodec>,
+    trade_codec: &Bound<'py, IdCodec>,
+    rows_max: usize,
+    span_ns: i64,
+) -> PyResult<Run<'py>> {
+    let borrowed = Borrowed::of(buffer)?;
+    let bytes = borrowed.bytes().get(offset..).unwrap_or_default();
+    let codecs = (&codec.get().0, &trade_codec.get().0);
+    let Some(run) = frame::decode_run(bytes, codecs.0, codecs.1, rows_max, span_ns) else {
+        return Ok(None);
+    };
+    let batch = Bound::new(buffer.py(), EventBatch::of(run.columns))?;
+    Ok(Some((
+        run.length,
+        run.last_seq,
+        run.last_ts_recv,
+        run.synced,
+        batch,
+    )))
+}
+
 type HeaderFields = (u8, usize, usize, i64, i64, i64);
 
 #[pyfunction]

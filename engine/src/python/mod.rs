@@ -40,6 +40,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<coinbase::CoinbaseSnapshot>()?;
     module.add_function(wrap_pyfunction!(frames::encode_mark, module)?)?;
     module.add_function(wrap_pyfunction!(frames::decode_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(frames::decode_run, module)?)?;
     module.add_function(wrap_pyfunction!(frames::frame_header, module)?)?;
     module.add_function(wrap_pyfunction!(cold::encode_cold_block, module)?)?;
     module.add_function(wrap_pyfunction!(cold::decode_cold_block, module)?)?;

@@ -41,7 +41,8 @@ _OLDEST = Position(0, 0)
 class JournalFrame(NamedTuple):
     """What stands between two positions, behind event ``after``.
 
-    A gap mark may stand where nothing could be read.
+    Frames of events that go on with one another come as one; a gap mark may stand where nothing
+    could be read.
     """
 
     start: Position
@@ -89,13 +90,13 @@ class JournalReader:
             self.segment = None
 
     def read(self, *, final: bool = True) -> Iterator[JournalFrame]:
-        """Every whole frame from the position on, in order, plumbing left out.
+        """Every whole frame from the position on, in order, plumbing left out; events in runs.
 
         ``final``: looks behind a place without a frame at once, not only when stuck there.
         """
         while (segment := self._current()) is not None:
             offset = self.position.offset
-            found = segment.frame(offset, self.codecs.order, self.codecs.trade)
+            found = segment.run(offset, self.codecs.order, self.codecs.trade)
             if found is None:
                 if not self._step_over(segment, offset, final):
                     return

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ordertape import limits
-from ordertape._engine import EventBatch, IdCodec, decode_frame
+from ordertape._engine import EventBatch, IdCodec, decode_frame, decode_run
 from ordertape.tape.folder import names_like
+from ordertape.times import NS_PER_MILLISECOND
 
 __all__ = [
     "EVENTS",
@@ -159,6 +160,25 @@ class SegmentReader:
                 return header, decoded[3]
             self._buffer = b""  # read when half written: once more, afresh
         return None
+
+    def run(
+        self, offset: int, codec: IdCodec, trade_codec: IdCodec
+    ) -> tuple[Header, EventBatch | bytes] | None:
+        """Like ``frame``, but frames of events that go on with one another are told as one.
+
+        A venue's message is a frame, so a busy market has thousands a second, and what a frame
+        costs here is many times what its event does.
+        """
+        header = self.header(offset)
+        if header is not None and header.type == EVENTS:
+            most = limits.journal_run_rows, limits.journal_run_ms * NS_PER_MILLISECOND
+            found = decode_run(self._buffer, offset - self._start, codec, trade_codec, *most)
+            if found is not None:
+                length, last_seq, ts_recv, synced, batch = found
+                self.synced = max(self.synced, synced)
+                told = header._replace(length=length, rows=len(batch), last_seq=last_seq)
+                return told._replace(ts_recv=ts_recv, synced=synced), batch
+        return self.frame(offset, codec, trade_codec)
 
     # Where no frame is ----------------------------------------------------------------------------
 
