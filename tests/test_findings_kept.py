@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -88,6 +89,17 @@ def test_icebergs_of_a_tape_are_found_with_their_lives(folder: MarketFolder) -> 
         assert phases[-1] == "executed"
         assert each.price_low == each.price_high == 100
         assert each.began < each.phases[0][1] <= each.ended <= each.told
+
+
+def test_a_page_is_told_the_first_phase_and_the_last_ones(folder: MarketFolder) -> None:
+    write_icebergs(folder, 1)
+    (found,) = [each for each in newest(folder).values() if each.kind == "native iceberg"]
+    for phases in (1, 2, 11, 12, 40):
+        told = replace(found, phases=tuple(("traded", START + nth) for nth in range(phases)))
+        everything = told.as_json()["phases"]
+        assert len(everything) == phases
+        expected = everything if phases <= 11 else everything[:1] + everything[-10:]
+        assert told.as_frame()["phases"] == expected
 
 
 def test_a_window_of_a_tape_has_what_was_told_in_it(folder: MarketFolder) -> None:

@@ -91,6 +91,9 @@ findings_cursor_events: Final = 200_000
 again after a restart, and the warm-up."""
 finding_phases_kept: Final = 200
 """Phases of an iceberg that stay with it; of more the last ones."""
+finding_phases_told: Final = 10
+"""The last phases that a page is told with each new one, beside the first.
+Policy: a page keeps those it was told before; REST has all."""
 findings_page_default: Final = 100
 """Findings in one answer where nobody says how many."""
 findings_page_max: Final = 1_000

@@ -41,6 +41,14 @@ describe("findings", () => {
     expect(joined(all, [iceberg])[0].phase).toBe("executed");
   });
 
+  it("that go on for hours keep their first orders, their first phase and the last ones", () => {
+    const phases = Array.from({ length: 30 }, (_, nth) => ({ phase: "traded", at: time(nth) }));
+    const order_ids = Array.from({ length: 200 }, (_, nth) => `o${nth}`);
+    const [kept] = joined(joined([], [finding({ order_ids, orders: 300, phases })]), []);
+    expect(kept.phases).toEqual([phases[0], ...phases.slice(-19)]);
+    expect([kept.order_ids.length, kept.order_ids[49], kept.orders]).toEqual([50, "o49", 300]);
+  });
+
   it("say what speaks against them, and accuse nobody", () => {
     const card = cardOf(finding());
     expect(card.join("\n")).toContain("against: long life 0.10");

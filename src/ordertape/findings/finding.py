@@ -106,9 +106,11 @@ class Finding:
         }
 
     def as_frame(self) -> dict[str, Any]:
-        """As pages are told: prices and sizes are texts."""
+        """As pages are told: prices and sizes are texts, of many phases the first and the last."""
         names = ("price_low", "price_high", "size", "filled")
-        return self.as_json() | {name: plain(getattr(self, name)) for name in names}
+        told, later = self.as_json(), max(1, len(self.phases) - limits.finding_phases_told)
+        told["phases"] = told["phases"][:1] + told["phases"][later:]
+        return told | {name: plain(getattr(self, name)) for name in names}
 
 
 def finding_of(told: Mapping[str, Any]) -> Finding:

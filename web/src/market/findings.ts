@@ -3,6 +3,9 @@ import type { Finding } from "../wire/messages";
 import { clock, short, span } from "./numbers";
 
 const FINDINGS_KEPT = 500;
+/** Of the orders and phases of each, or a few that go on for hours would fill the memory. */
+const ORDERS_KEPT = 50;
+const PHASES_KEPT = 20;
 
 export const NAMES: Record<string, string> = {
   "spoof-like": "Spoof-like",
@@ -27,7 +30,7 @@ export function joined(known: Finding[], more: Finding[]): Finding[] {
     const before = all.get(each.id);
     const phases = before ? merged(before, each) : each.phases;
     const newer = before && before.told_sequence > each.told_sequence ? before : each;
-    all.set(each.id, { ...newer, phases });
+    all.set(each.id, { ...newer, phases: ends(phases), order_ids: newer.order_ids.slice(0, ORDERS_KEPT) });
   }
   return [...all.values()].sort((a, b) => (a.told < b.told ? 1 : a.told > b.told ? -1 : 0)).slice(0, FINDINGS_KEPT);
 }
@@ -35,6 +38,11 @@ export function joined(known: Finding[], more: Finding[]): Finding[] {
 function merged(before: Finding, now: Finding): Finding["phases"] {
   const all = new Map([...before.phases, ...now.phases].map((each) => [`${each.at} ${each.phase}`, each]));
   return [...all.values()].sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+}
+
+/** The first phase, which says since when it is known, and the last ones. */
+function ends(phases: Finding["phases"]): Finding["phases"] {
+  return phases.length <= PHASES_KEPT ? phases : [phases[0], ...phases.slice(1 - PHASES_KEPT)];
 }
 
 /** The newest that the server has of a market up to a time, newest first. Throws what the server says. */
