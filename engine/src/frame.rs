@@ -476,7 +476,8 @@ fn events(bytes: &[u8], codec: &Arc<Codec>, trade_codec: &Arc<Codec>) -> Option<
 
 /// Whether every row is an event of its own, none of them the beginning of a book.
 fn each_an_event(header: &Header, columns: &Columns) -> bool {
-    let rows = i64::try_from(header.rows).ok();
-    rows == header.last_seq.checked_sub(header.first_seq).map(|n| n + 1)
+    let further = header.last_seq.checked_sub(header.first_seq);
+    header.rows > 0
+        && further == i64::try_from(header.rows - 1).ok()
         && !columns.kind.contains(&CLEAR)
 }
