@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -79,12 +80,17 @@ def test_everything_goes_on_over_another_connection_and_is_there_once(
             super().forget()
             self.forgotten += 1
 
+        def wait_until(self, seq: int) -> None:
+            wait_for(lambda: self.passed(*ONE) >= seq, f"event {seq}")
+
+        def wait_for_another(self, end: Callable[[], int]) -> None:
+            before = self.forgotten
+            assert end() >= 2
+            wait_for(lambda: self.forgotten > before, "another connection")
+
     monkeypatch.setattr(LivesFollower, "resume", watched)
-    folder, market, settled = (
-        MarketFolder(tmp_path, *ONE),
-        Unexplained(seed=5, orders=25),
-        Counted(),
-    )
+    folder, market = MarketFolder(tmp_path, *ONE), Unexplained(seed=5, orders=25)
+    settled = Counted()
     follower = DatabaseFollower(tmp_path, database, days=36_500, settled=settled)
     stop = threading.Event()
     thread = threading.Thread(target=follower.run, args=(stop,))
@@ -94,12 +100,9 @@ def test_everything_goes_on_over_another_connection_and_is_there_once(
             for _ in range(4):
                 for batch in market.messages(60):
                     writer.append(batch)
-                last = market.next_seq - 1
-                wait_for(lambda: settled.passed(*ONE) >= last, f"event {last}")  # noqa: B023
-                before = settled.forgotten
-                assert end_connections(connection) >= 2
-                wait_for(lambda: settled.forgotten > before, "another connection")  # noqa: B023
-        wait_for(lambda: settled.passed(*ONE) == last, "the last event, once more")
+                settled.wait_until(market.next_seq - 1)
+                settled.wait_for_another(lambda: end_connections(connection))
+        settled.wait_until(market.next_seq - 1)
     finally:
         stop.set()
         thread.join()

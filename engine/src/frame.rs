@@ -458,8 +458,8 @@ pub fn decode_run(
         run.synced = run.synced.max(next.synced);
     }
     if !rows.is_empty() {
-        let (codecs, scales) = ((codec, trade_codec), (first.price_scale, first.size_scale));
-        run.columns = Columns::from_rows(&rows, 1, scales, codecs.0.clone(), codecs.1.clone());
+        let scales = (first.price_scale, first.size_scale);
+        run.columns = Columns::from_rows(&rows, 1, scales, codec.clone(), trade_codec.clone());
         run.columns.seq = seq;
     }
     Some(run)
