@@ -357,7 +357,8 @@ class Player:
         self._at_full_detail()
         chosen = market or next((market for market in self._markets if market.scene), None)
         next_ts = None if chosen is None else chosen.next_ts()
-        if next_ts is not None and next_ts - self._now > limits.replay_step_ms_max * NS_PER_MILLISECOND:
+        step_ns = limits.replay_step_ms_max * NS_PER_MILLISECOND
+        if next_ts is not None and next_ts - self._now > step_ns:
             self._seek(next_ts + 1)
             return
         behind = None if chosen is None else chosen.next_event()
