@@ -1,5 +1,6 @@
 /** Rules and alerts as the server keeps them. */
 import type { Alert } from "../wire/messages";
+import { answered, ask, posting } from "../wire/server";
 import { useLive } from "./state";
 
 const ALERTS_KEPT = 500;
@@ -59,13 +60,6 @@ export function merged(known: Alert[], more: Alert[]): Alert[] {
   return [...all.values()].sort((a, b) => (a.t < b.t ? 1 : a.t > b.t ? -1 : 0)).slice(0, ALERTS_KEPT);
 }
 
-async function answer(where: string, wish: RequestInit = {}): Promise<Record<string, unknown>> {
-  const response = await fetch(where, wish);
-  const told = (await response.json().catch(() => ({}))) as Record<string, unknown>;
-  if (!response.ok) throw new Error(String(told.detail ?? `the server answered ${response.status}`));
-  return told;
-}
-
 /** `address` leads to …/alerts. */
 export class AlertBook {
   constructor(private readonly address: string) {}
@@ -73,25 +67,28 @@ export class AlertBook {
   /** What the server has, into the state; a problem is told there, too. */
   async load(): Promise<void> {
     await this.tried(async () => {
-      const [rules, alerts] = await Promise.all([answer(`${this.address}/rules`), answer(`${this.address}?limit=${ASKED}`)]);
+      const [kept, fired] = await Promise.all([
+        ask<{ rules: Rule[]; detail?: string }>(`${this.address}/rules`),
+        ask<{ alerts: Alert[] }>(`${this.address}?limit=${ASKED}`),
+      ]);
       useLive.setState((state) => ({
-        rules: rules.rules as Rule[],
-        rulesKept: String(rules.detail ?? ""),
-        alerts: merged(state.alerts, alerts.alerts as Alert[]),
+        rules: kept.rules,
+        rulesKept: kept.detail ?? "",
+        alerts: merged(state.alerts, fired.alerts),
       }));
     });
   }
 
   async add(wish: Record<string, unknown>): Promise<boolean> {
     return this.tried(async () => {
-      await answer(`${this.address}/rules`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(wish) });
+      await answered(`${this.address}/rules`, posting(wish));
       await this.load();
     });
   }
 
   async remove(id: number): Promise<void> {
     await this.tried(async () => {
-      await answer(`${this.address}/rules/${id}`, { method: "DELETE" });
+      await answered(`${this.address}/rules/${id}`, { method: "DELETE" });
       await this.load();
     });
   }

@@ -1,5 +1,6 @@
 /** Between the worker, the pictures and the chrome. */
 import type { Told } from "../wire/messages";
+import { address, ask } from "../wire/server";
 import type { FromWorker, OpenWish, ToWorker } from "../worker/protocol";
 import { merged } from "./alerts";
 import { MarketData } from "./data";
@@ -12,17 +13,12 @@ import { askRecording } from "./recording";
 
 /** Everything that a page is told where it asks for nothing else. */
 const CHANNELS = ["heat", "ladder", "queue", "trades", "large"];
-export const API = "api/v1/orderbook-heatmap";
 /** The chrome changes at most so often. */
 const TURN_MS = 250;
 /** Only so many findings are asked for, the newest: those around a replay are not all before now. */
 const FINDINGS_BEHIND_MS = 3_600_000;
 /** Alerts that pop up at a time. */
 const TOASTS = 3;
-
-export function address(path: string): string {
-  return new URL(`${API}/${path}`, document.baseURI).href;
-}
 
 export class Feed {
   readonly data = new MarketData();
@@ -111,9 +107,7 @@ export class Feed {
 
   async list(): Promise<void> {
     try {
-      const answer = await fetch(address("level3/streams"));
-      if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
-      useLive.setState({ markets: listed(await answer.json()), marketsError: "" });
+      useLive.setState({ markets: listed(await ask(address("level3/streams"))), marketsError: "" });
     } catch (error) {
       useLive.setState({ marketsError: (error as Error).message });
     }

@@ -1,5 +1,6 @@
 /** What the detectors found, as the page keeps it. */
 import type { Finding } from "../wire/messages";
+import { ask, marketPath } from "../wire/server";
 import { clock, short, span } from "./numbers";
 
 const FINDINGS_KEPT = 500;
@@ -47,13 +48,11 @@ function ends(phases: Finding["phases"]): Finding["phases"] {
 
 /** The newest that the server has of a market up to a time, newest first. Throws what the server says. */
 export async function load(address: string, exchange: string, symbol: string, until?: string): Promise<Finding[]> {
-  const url = new URL(`${address}/${encodeURIComponent(exchange)}/${symbol.split("/").map(encodeURIComponent).join("/")}`);
+  const url = new URL(`${address}/${marketPath(exchange, symbol)}`);
   url.searchParams.set("limit", String(FINDINGS_KEPT));
   if (until !== undefined) url.searchParams.set("end_time", until);
-  const response = await fetch(url);
-  const told = (await response.json().catch(() => ({}))) as { findings?: Finding[]; detail?: string };
-  if (!response.ok) throw new Error(told.detail ?? `the server answered ${response.status}`);
-  return (told.findings ?? []).map((each) => ({ ...each, price_low: String(each.price_low), price_high: String(each.price_high), size: String(each.size), filled: String(each.filled) }));
+  const { findings } = await ask<{ findings: Finding[] }>(url);
+  return findings.map((each) => ({ ...each, price_low: String(each.price_low), price_high: String(each.price_high), size: String(each.size), filled: String(each.filled) }));
 }
 
 /** One line of a card, or a list. */

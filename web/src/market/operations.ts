@@ -1,4 +1,5 @@
 /** What operators look at: streams, roles, database and disk, out of what the server measures anyway. */
+import { answered, ask } from "../wire/server";
 
 interface Measured {
   name: string;
@@ -48,20 +49,16 @@ export interface Operations {
   at: number;
 }
 
-async function told(where: URL): Promise<Response> {
-  const answer = await fetch(where);
-  // That something is not ready is an answer, too.
-  if (!answer.ok && answer.status !== 503) throw new Error(`the server answered ${answer.status} to ${where.pathname}`);
-  return answer;
-}
-
 /** Throws where the server does not answer. */
 export async function askOperations(base: string, api: string): Promise<Operations> {
-  const [ready, streams, metrics] = await Promise.all([told(new URL("readyz", base)), told(new URL(`${api}/level3/streams`, base)), told(new URL("metrics", base))]);
-  const listed = (await streams.json()) as { streams: (StreamNow & { exchanges: string[] })[] };
+  const [ready, { streams }, metrics] = await Promise.all([
+    answered(new URL("readyz", base), {}, 503),
+    ask<{ streams: (StreamNow & { exchanges: string[] })[] }>(new URL(`${api}/level3/streams`, base)),
+    answered(new URL("metrics", base)),
+  ]);
   return {
     ready: (await ready.json()) as Ready,
-    streams: listed.streams.map((stream) => ({ ...stream, exchange: stream.exchanges[0] ?? "" })),
+    streams: streams.map((stream) => ({ ...stream, exchange: stream.exchanges[0] ?? "" })),
     measured: readMetrics(await metrics.text()),
     at: Date.now(),
   };

@@ -1,5 +1,5 @@
 /** What was recorded of a market, at a glance. */
-import { address } from "./feed";
+import { address, ask, marketPath } from "../wire/server";
 
 export interface Gap {
   from: string;
@@ -23,9 +23,7 @@ export interface Recording {
 /** A text: why it is not known. */
 export async function askRecording(exchange: string, symbol: string): Promise<Recording | string> {
   try {
-    const answer = await fetch(address(`heatmap/${exchange}/${symbol}/overview`));
-    const told = await answer.json();
-    return answer.ok ? (told as Recording) : String(told.detail);
+    return await ask<Recording>(address(`heatmap/${marketPath(exchange, symbol)}/overview`));
   } catch (error) {
     return (error as Error).message;
   }

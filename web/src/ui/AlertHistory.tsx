@@ -1,8 +1,9 @@
 import { useEffect, useState } from "react";
 import type { Chart } from "../heat/chart";
 import { KINDS, nameOf } from "../market/alerts";
-import { address, type Feed } from "../market/feed";
+import type { Feed } from "../market/feed";
 import type { Alert } from "../wire/messages";
+import { address, ask as asked } from "../wire/server";
 import { show } from "./Alerts";
 import { Dialog } from "./Dialogs";
 import { moment } from "./Recordings";
@@ -35,10 +36,8 @@ async function askAlerts(wish: Wish, cursor: string | null): Promise<{ alerts: A
   const [exchange, symbol] = wish.market.split("|");
   const said = { exchange, symbol, start_time: wish.from && `${wish.from}Z`, end_time: wish.to && `${wish.to}Z`, cursor, limit: String(PAGE) };
   for (const [name, value] of Object.entries(said)) if (value) url.searchParams.set(name, value);
-  const answer = await fetch(url);
-  const told = (await answer.json().catch(() => ({}))) as { alerts?: Alert[]; next_cursor?: string | null; detail?: string };
-  if (!answer.ok) throw new Error(told.detail ?? `the server answered ${answer.status}`);
-  return { alerts: told.alerts ?? [], next: told.next_cursor ?? null };
+  const { alerts, next_cursor: next } = await asked<{ alerts: Alert[]; next_cursor: string | null }>(url);
+  return { alerts, next };
 }
 
 /** Whether a word is in what an alert says. */

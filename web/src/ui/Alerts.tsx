@@ -2,11 +2,12 @@ import { useEffect, useMemo, useState } from "react";
 import type { Chart } from "../heat/chart";
 import { rowOf } from "../heat/marks";
 import { AlertBook, KINDS, nameOf, wordsOf } from "../market/alerts";
-import { address, type Feed } from "../market/feed";
+import type { Feed } from "../market/feed";
 import { clock } from "../market/numbers";
 import { useSettings } from "../market/settings";
 import { useLive, usePart } from "../market/state";
 import type { Alert } from "../wire/messages";
+import { address } from "../wire/server";
 import { whenShown } from "./address";
 
 const ROWS = 150;

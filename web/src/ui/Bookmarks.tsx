@@ -1,8 +1,9 @@
 import { useEffect, useState } from "react";
 import { create } from "zustand";
 import type { Chart } from "../heat/chart";
-import { address, type Feed } from "../market/feed";
+import type { Feed } from "../market/feed";
 import { useLive } from "../market/state";
+import { address, answered, ask, posting } from "../wire/server";
 import { goTo, readAddress, viewAddress } from "./address";
 import { Dialog } from "./Dialogs";
 import { moment } from "./Recordings";
@@ -24,13 +25,6 @@ interface Kept {
   remove: (id: number) => Promise<void>;
 }
 
-async function asked(path: string, wish: RequestInit = {}): Promise<Record<string, unknown>> {
-  const answer = await fetch(address(path), wish);
-  const told = (await answer.json().catch(() => ({}))) as Record<string, unknown>;
-  if (!answer.ok) throw new Error(String(told.detail ?? `the server answered ${answer.status}`));
-  return told;
-}
-
 /** Kept by the server, so that they are the same in every browser. */
 const useBookmarks = create<Kept>()((set) => {
   const tried = async (task: () => Promise<void>): Promise<void> => {
@@ -45,15 +39,15 @@ const useBookmarks = create<Kept>()((set) => {
     all: null,
     problem: "",
     load: () => tried(async () => {
-      const { bookmarks } = await asked("bookmarks");
-      set({ all: bookmarks as Bookmark[] });
+      const { bookmarks } = await ask<{ bookmarks: Bookmark[] }>(address("bookmarks"));
+      set({ all: bookmarks });
     }),
     add: (note, view) => tried(async () => {
-      const made = await asked("bookmarks", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ note, view }) });
-      set(({ all }) => ({ all: [made as unknown as Bookmark, ...(all ?? [])] }));
+      const made = await ask<Bookmark>(address("bookmarks"), posting({ note, view }));
+      set(({ all }) => ({ all: [made, ...(all ?? [])] }));
     }),
     remove: (id) => tried(async () => {
-      await asked(`bookmarks/${id}`, { method: "DELETE" });
+      await answered(address(`bookmarks/${id}`), { method: "DELETE" });
       set(({ all }) => ({ all: (all ?? []).filter((each) => each.id !== id) }));
     }),
   };

@@ -1,9 +1,10 @@
 import type { Chart } from "../heat/chart";
 import type { MarketData } from "../market/data";
-import { address, type Feed } from "../market/feed";
+import type { Feed } from "../market/feed";
 import { exact, span } from "../market/numbers";
 import { type Box, useLive, usePart } from "../market/state";
 import type { Opened } from "../wire/messages";
+import { address, marketPath } from "../wire/server";
 import { boxAddress, linkTo, playClip } from "./address";
 
 /** Size units that were traded there, since the page looks. */
@@ -27,7 +28,7 @@ export function decimal(value: number, scale: number): string {
 
 /** Where the server gives the events of a stretch as a file. */
 export function boxFile(box: Box, opened: Opened, format: "csv" | "parquet"): string {
-  const market = `${encodeURIComponent(opened.exchange)}/${opened.symbol.split("/").map(encodeURIComponent).join("/")}`;
+  const market = marketPath(opened.exchange, opened.symbol);
   const asked = new URLSearchParams({
     start_time: new Date(box.fromMs).toISOString(),
     end_time: new Date(box.toMs).toISOString(),

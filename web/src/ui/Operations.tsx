@@ -1,7 +1,7 @@
 import { useEffect, useState } from "react";
-import { API } from "../market/feed";
 import { bytes, short, span } from "../market/numbers";
 import { askOperations, figure, type Operations as Told } from "../market/operations";
+import { API } from "../wire/server";
 import { Dialog } from "./Dialogs";
 
 const AGAIN_MS = 3_000;

@@ -4,6 +4,7 @@ import type { Column } from "../market/ring";
 import { GAP_CODE } from "./frames";
 import type { Opened } from "./messages";
 import { Cursor } from "./numbers";
+import { answered, marketPath } from "./server";
 
 const TILE_COLUMNS = 512;
 const BUCKETS_MS = [100, 1_000, 5_000, 60_000];
@@ -17,10 +18,9 @@ export function tilesBefore(ms: number): { lod: number; index: number }[] {
 }
 
 export async function fetchTile(root: string, opened: Opened, lod: number, index: number, base: number, signal: AbortSignal): Promise<PastColumn[]> {
-  const market = `${encodeURIComponent(opened.exchange)}/${opened.symbol.split("/").map(encodeURIComponent).join("/")}`;
+  const market = marketPath(opened.exchange, opened.symbol);
   const least = opened.min_size ? `&min_size=${opened.min_size / 10 ** opened.size_scale}` : "";
-  const answer = await fetch(`${root}${market}/tile?lod=${lod}&group=${opened.group}&index=${index}${least}`, { signal });
-  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+  const answer = await answered(`${root}${market}/tile?lod=${lod}&group=${opened.group}&index=${index}${least}`, { signal });
   return readTile(new Uint8Array(await answer.arrayBuffer()), index, opened, base);
 }
 
