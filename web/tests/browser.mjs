@@ -9,8 +9,8 @@ import { createInterface } from "node:readline";
 import { browser, open } from "../scripts/browser.mjs";
 
 const [address] = process.argv.slice(2);
-/** How much longer things take while others compute on this machine, too. */
-const crowd = Math.max(1, loadavg()[0] / cpus().length);
+/** By how much others may hold it up who compute on this machine, too: waiting ends where something is broken. */
+const crowd = Math.max(2, loadavg()[0] / cpus().length);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const chromium = await browser();
@@ -74,24 +74,18 @@ await context.addInitScript(() => {
   };
 });
 
-await promise("a live book within 3 s", async () => {
-  const took = [];
-  for (let nth = 0; nth < 3; nth++) {
-    await page?.close();
-    const began = Date.now();
-    page = await open(context, address);
-    await page.waitForFunction(() => window.ordertape.feed.data.ladder.bids.length > 5);
-    took.push(Date.now() - began);
-    if (took.at(-1) < 3_000) break;
-  }
-  expect(Math.min(...took) < 3_000 * crowd, `it took ${took} ms at ${crowd.toFixed(1)} times the load of a full machine`);
-  return `${Math.min(...took)} ms, load ${crowd.toFixed(1)}`;
+// How fast it opens is measured where nothing else computes: python -m bench.page.
+await promise("a live book", async () => {
+  const began = Date.now();
+  page = await open(context, address);
+  await page.waitForFunction(() => window.ordertape.feed.data.ladder.bids.length > 5);
+  return `${Date.now() - began} ms, load ${crowd.toFixed(1)}`;
 });
 page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
 page.on("pageerror", (error) => errors.push(error.message));
 
 await promise("the market is named live and simulated", async () => {
-  await page.waitForFunction(() => document.querySelector(".badge.live"), null, { timeout: 10_000 });
+  await page.waitForFunction(() => document.querySelector(".badge.live"));
   const badges = await page.textContent(".badges");
   expect(/LIVE/.test(badges) && /SIMULATED/.test(badges), badges);
 });
@@ -203,7 +197,7 @@ await promise("a rule made here fires, and a click on its alert is where it fire
   await seconds.fill("0");
   await page.click(".rules form button");
   await page.waitForSelector(".rules li");
-  await page.waitForSelector(".words", { timeout: 15_000 });
+  await page.waitForSelector(".words");
   await page.click(".rules li button");
   await page.waitForFunction(() => window.ordertape.live.getState().rules.length === 0);
   await page.click(".row");
@@ -272,7 +266,7 @@ await promise("another group of prices is another picture", async () => {
 
 await promise("recordings are listed, and one is replayed from where it begins", async () => {
   await page.keyboard.press("r");
-  await page.click("dialog[open] .recordings td button:enabled", { timeout: 15_000 * crowd });
+  await page.click("dialog[open] .recordings td button:enabled");
   const began = await page.getAttribute("dialog[open] .inside li:last-child time", "datetime");
   await page.click("dialog[open] .inside li:last-child button");
   await page.waitForFunction(() => window.ordertape.live.getState().opened?.source === "replay" && window.ordertape.live.getState().clock);
@@ -281,12 +275,12 @@ await promise("recordings are listed, and one is replayed from where it begins",
   expect(!(await page.isVisible("dialog[open]")), "the list stays");
   await page.keyboard.press("l");
   await page.waitForFunction(() => window.ordertape.live.getState().opened?.source === "live");
-  await page.waitForFunction(() => document.querySelector(".stage").dataset.health === "live", null, { timeout: 15_000 });
+  await page.waitForFunction(() => document.querySelector(".stage").dataset.health === "live");
 });
 
 await promise("what came and went is a layer, drawn as without WebGL", async () => {
   await page.keyboard.press("f");
-  await page.waitForFunction(() => window.ordertape.feed.data.flows.base.newest > 0, null, { timeout: 15_000 });
+  await page.waitForFunction(() => window.ordertape.feed.data.flows.base.newest > 0);
   const { differ } = await page.evaluate(() => window.differingNow("flow", window.ordertape.feed.data.flows));
   await page.keyboard.press("f");
   expect(differ === 0, `${differ} pixels differ`);
@@ -304,13 +298,13 @@ await promise("a replay that is played fast is followed, and live has its past a
     const { finest, finestLevel } = feed.data.pyramid;
     const ms = finest.newest * finest.bucketMs;
     return finestLevel === 3 && ms > chart.camera.fromMs && ms < chart.camera.spot.rightMs;
-  }, null, { timeout: 20_000 * crowd });
+  });
   const began = Date.now();
   await page.keyboard.press("l");
   await page.waitForFunction(() => {
     const { base } = window.ordertape.feed.data.pyramid;
     return window.ordertape.live.getState().opened?.source === "live" && base.newest - base.oldest > 100;
-  }, null, { timeout: 5_000 * crowd });
+  });
   return `its past after ${Date.now() - began} ms`;
 });
 
@@ -318,7 +312,7 @@ await promise("screens have addresses, and say what the server does", async () =
   const other = await context.newPage();
   for (const [path, words] of [["status", "Every role"], ["alerts", "Alerts that fired"], ["sessions", "market"]]) {
     await other.goto(new URL(path, address).href);
-    await other.waitForFunction((said) => document.querySelector("dialog[open]")?.textContent.includes(said), words, { timeout: 15_000 * crowd })
+    await other.waitForFunction((said) => document.querySelector("dialog[open]")?.textContent.includes(said), words)
       .catch(async () => expect(false, `${path} says ${await other.evaluate(() => document.querySelector("dialog[open]")?.textContent)}`));
   }
   await other.keyboard.press("Escape");
@@ -329,7 +323,7 @@ await promise("screens have addresses, and say what the server does", async () =
 await promise("findings are drawn and listed, and one leads to its replay", async () => {
   await page.evaluate(() => window.ordertape.settings.getState().set({ tab: "Findings", drawer: true }));
   // The simulator's icebergs; the keeper looks through a tape now and then.
-  await page.waitForSelector("#tab-panel li .row", { timeout: 40_000 * crowd });
+  await page.waitForSelector("#tab-panel li .row");
   await page.click("#tab-panel li .row");
   await page.waitForSelector("#tab-panel .evidence");
   const at = await page.evaluate(() => {
@@ -348,7 +342,7 @@ await promise("findings are drawn and listed, and one leads to its replay", asyn
   }, at.began);
   await page.evaluate(() => window.ordertape.settings.getState().set({ tab: "Large orders", drawer: false }));
   await page.keyboard.press("l");
-  await page.waitForFunction(() => document.querySelector(".stage").dataset.health === "live", null, { timeout: 15_000 * crowd });
+  await page.waitForFunction(() => document.querySelector(".stage").dataset.health === "live");
 });
 
 await promise("axe finds no serious violation", async () => {
@@ -399,10 +393,10 @@ await promise("no error was told and no policy broken", async () => {
 
 await promise("a server that is gone makes it stale, and it recovers alone", async () => {
   await ask("kill");
-  await page.waitForFunction(() => document.querySelector(".stage").dataset.health === "stale", null, { timeout: 15_000 });
+  await page.waitForFunction(() => document.querySelector(".stage").dataset.health === "stale");
   expect(/Nothing new for/.test(await page.textContent(".over")), "no age");
   await ask("start");
-  await page.waitForFunction(() => document.querySelector(".stage").dataset.health === "live", null, { timeout: 45_000 });
+  await page.waitForFunction(() => document.querySelector(".stage").dataset.health === "live");
   const hatched = await page.evaluate(() => {
     const { base } = window.ordertape.feed.data.pyramid;
     return Array.from({ length: 300 }, (_, back) => base.sample(base.newest - back, base.bases[base.slot(base.newest)])).includes(255);
