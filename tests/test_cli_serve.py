@@ -99,8 +99,10 @@ def test_the_demo_has_a_database_of_its_own_goes_on_and_ends_at_one_ctrl_c(tmp_p
         assert server.process.returncode == 0
         assert server.words() == "Stopping.\n"
     wait_for(lambda: not own.running, "the end of PostgreSQL")
-    with running(data, "demo", "--seconds", "4") as server:
+    with running(data, "demo", "--rate", "1000") as server:
         server.wait_live(era=2, symbol=DEMO)
+        server.end_in_time(signal.SIGINT)
+    with running(data, "demo", "--seconds", "4") as server:
         server.wait_gone()  # on its own
         assert server.process.returncode == 0
     assert verify(data, "bitfinex", DEMO).equal

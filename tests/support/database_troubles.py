@@ -225,18 +225,25 @@ def _crowded(server: InstalledServer, seed: int) -> list[str]:
 
 
 def _crowd_out(made: Scene, opened: psycopg.Connection, crowd: ExitStack) -> None:
-    """Until the follower is the one that finds no connection."""
+    """Until every connection is the crowd's, and the follower is the one that finds none."""
 
     def out() -> bool:
         opened.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE application_name LIKE 'ordertape follower'"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
+            (FOLLOWER,),
         )
         with suppress(psycopg.OperationalError):
             while True:
                 crowd.enter_context(psycopg.connect(made.server.url))
         problem = made.follower.problem or ""
-        return "too many clients" in problem or "connection slots" in problem
+        told = "too many clients" in problem or "connection slots" in problem
+        # What was ended goes a moment later, and so does whoever was just refused: a place is free.
+        held = opened.execute(
+            "SELECT count(*) = current_setting('max_connections')::int FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND application_name <> %s",
+            (FOLLOWER,),
+        ).fetchone()
+        return told and held == (True,)
 
     wait_for(out, "the follower to find no connection", 30)
 
