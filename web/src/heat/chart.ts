@@ -1,62 +1,34 @@
-/** The chart: canvases, what is drawn when, and what pointers do.  Nothing of it goes through React. */
+/** The chart: what is drawn of it and when.  Nothing of it goes through React. */
 import type { Feed } from "../market/feed";
-import { cardOf } from "../market/findings";
 import type { Pyramid } from "../market/pyramid";
 import { useSettings } from "../market/settings";
 import { useLive } from "../market/state";
-import { axes, COB_WIDTH, crosshair, currentBook, lastPrice, PRICE_WIDTH, TIME_HEIGHT } from "./axes";
+import { COB_WIDTH } from "./axes";
 import { Camera } from "./camera";
-import { drawCanvas } from "./canvas";
-import { findingAt, findings } from "./findings";
-import { barOf, bestLines, largeOrders, largeTags, type Place, touchRow } from "./marks";
+import { Layers } from "./layers";
+import { type Place, touchRow } from "./marks";
+import { drawMarks, drawPointer } from "./overlay";
 import { type Palette, palette } from "./palette";
-import { describe } from "./hover";
-import type { Finding } from "../wire/messages";
+import { Pointer } from "./pointer";
 import type { HeatRenderer, View } from "./renderer";
-import { bubbles, volumeProfile } from "./trades";
-import { drawWebGl, isSoftware, WebGlHeat } from "./webgl";
 
-/** A processor that draws is given no more pixels and frames than this. */
-const SOFTWARE_PIXELS = 450_000;
+/** A processor that draws is given no more frames than this. */
 const SOFTWARE_FRAME_MS = 190;
 const COSTS_KEPT = 600;
 const FIRST_MS_PER_PIXEL = 100;
 
-type Region = "plot" | "price" | "time" | "none";
-interface Drag {
-  region: Region;
-  x: number;
-  y: number;
-  fromX: number;
-  fromY: number;
-  /** What is drawn with it: a closer look, or a stretch that is taken along. */
-  box: "zoom" | "choose" | null;
-  moved: boolean;
-}
-
 export class Chart {
   readonly camera = new Camera();
-  renderer!: HeatRenderer;
-  software = false;
   frames = 0;
   /** Milliseconds of the page's thread, a frame. */
   costs: number[] = [];
-  private heat!: HTMLCanvasElement;
-  private readonly marks = document.createElement("canvas");
-  private readonly cross = document.createElement("canvas");
+  private readonly layers: Layers;
+  private readonly pointer: Pointer;
   private palette: Palette = palette();
-  private pointer: { x: number; y: number } | null = null;
-  private frozen: { x: number; y: number } | null = null;
-  private drag: Drag | null = null;
-  private hovered: string | null = null;
-  private found: Finding | null = null;
   private waiting = 0;
   private all = true;
   private drawnAt = 0;
-  /** Where the chart lies in the window: asked for at every move of a pointer it would lay out the whole page. */
-  private corner = { left: 0, top: 0 };
-  /** Of the device's pixels to those of the page. */
-  private ratio = 1;
+  /** The market and group whose prices fill the chart. */
   private fitted = "";
   /** Another moment or market begins. */
   private anew = true;
@@ -66,10 +38,9 @@ export class Chart {
     private readonly root: HTMLElement,
     private readonly feed: Feed,
   ) {
-    this.marks.className = this.cross.className = "layer";
+    this.layers = new Layers(root);
+    this.pointer = new Pointer(this.layers.cross, this);
     this.makeHeat();
-    root.append(this.marks, this.cross);
-    this.cross.tabIndex = -1;
     for (const each of [feed.data.pyramid, feed.data.flows]) {
       each.changed = (level, slot) => each === this.pyramid && this.renderer.changed(level, slot);
       each.cleared = () => {
@@ -82,6 +53,7 @@ export class Chart {
     this.ends.push(() => feed.drawn.delete(came));
     this.ends.push(useSettings.subscribe((now, before) => {
       if (now.renderer !== before.renderer || now.layer !== before.layer) this.makeHeat();
+      if (now.cob !== before.cob || now.quality !== before.quality) this.resize();
       this.palette = palette();
       this.camera.followTime = now.followTime;
       this.camera.followPrice = now.followPrice;
@@ -91,7 +63,9 @@ export class Chart {
     this.camera.followTime = useSettings.getState().followTime;
     this.camera.followPrice = useSettings.getState().followPrice;
     this.camera.spot.msPerPixel = FIRST_MS_PER_PIXEL;
-    this.listen();
+    this.ends.push(useLive.subscribe((now, before) => {
+      if (now.selected?.orderId !== before.selected?.orderId || now.finding !== before.finding || now.frozen !== before.frozen || now.box !== before.box) this.redraw();
+    }));
     const watch = new ResizeObserver(() => this.resize());
     watch.observe(root);
     this.ends.push(() => watch.disconnect());
@@ -101,8 +75,11 @@ export class Chart {
   dispose(): void {
     for (const end of this.ends) end();
     cancelAnimationFrame(this.waiting);
-    this.renderer.dispose();
-    this.root.replaceChildren();
+    this.layers.dispose();
+  }
+
+  get renderer(): HeatRenderer {
+    return this.layers.renderer;
   }
 
   get group(): number {
@@ -122,8 +99,8 @@ export class Chart {
   /** What the renderer is asked to draw now. */
   view(): View {
     const { camera } = this;
-    const across = this.heat.width / camera.width;
-    const down = this.heat.height / camera.height;
+    const across = this.layers.heat.width / camera.width;
+    const down = this.layers.heat.height / camera.height;
     return {
       level: this.pyramid.levelAt(camera.spot.msPerPixel / across),
       fromMs: camera.fromMs,
@@ -151,26 +128,31 @@ export class Chart {
 
   reset(): void {
     this.camera.remember();
+    this.fitPrices();
+    this.fitTimes();
+    this.moved();
+  }
+
+  fitPrices(): void {
     this.fitted = "";
-    this.camera.spot.msPerPixel = FIRST_MS_PER_PIXEL;
-    this.camera.followTime = true;
     this.camera.followPrice = "soft";
     this.fit();
-    this.moved();
+  }
+
+  fitTimes(): void {
+    this.camera.spot.msPerPixel = FIRST_MS_PER_PIXEL;
+    this.camera.followTime = true;
     this.follow();
+  }
+
+  select(orderId: string): void {
+    this.feed.select({ orderId });
   }
 
   /** As a picture: heatmap and marks as one. */
   async picture(): Promise<Blob | null> {
     this.draw();
-    const out = document.createElement("canvas");
-    [out.width, out.height] = [this.marks.width, this.marks.height];
-    const context = out.getContext("2d")!;
-    context.fillStyle = this.palette.ground;
-    context.fillRect(0, 0, out.width, out.height);
-    context.drawImage(this.heat, 0, 0, this.camera.width * this.ratio, this.camera.height * this.ratio);
-    context.drawImage(this.marks, 0, 0);
-    return new Promise((done) => out.toBlob(done, "image/png"));
+    return this.layers.picture(this.camera, this.palette.ground);
   }
 
   private came(): void {
@@ -179,7 +161,7 @@ export class Chart {
     this.find();
     this.follow();
     this.all = true;
-    if (this.software && performance.now() - this.drawnAt < SOFTWARE_FRAME_MS) return;
+    if (this.layers.software && performance.now() - this.drawnAt < SOFTWARE_FRAME_MS) return;
     this.request();
   }
 
@@ -194,7 +176,7 @@ export class Chart {
     useSettings.getState().set({ followTime: true });
   }
 
-  private follow(): void {
+  follow(): void {
     const { finest } = this.feed.data.pyramid;
     if (finest.newest < 0) return;
     const slot = finest.slot(finest.newest);
@@ -239,7 +221,7 @@ export class Chart {
     });
   }
 
-  private request(): void {
+  request(): void {
     if (!this.waiting) {
       this.waiting = requestAnimationFrame(() => {
         this.waiting = 0;
@@ -254,11 +236,11 @@ export class Chart {
     if (this.all) {
       this.all = false;
       this.drawHeat();
-      this.drawMarks();
+      drawMarks(this.layers.begin(this.layers.marks), this.place(), this.right);
       this.frames++;
       this.drawnAt = began;
     }
-    this.drawCross();
+    drawPointer(this.layers.begin(this.layers.cross), this.place(), this.right, this.pointer);
     this.costs.push(performance.now() - began);
     if (this.costs.length > COSTS_KEPT) this.costs.splice(0, COSTS_KEPT / 2);
     this.root.dataset.frames = String(this.frames);
@@ -273,7 +255,7 @@ export class Chart {
     this.renderer.draw(this.view(), look);
   }
 
-  private place(): Place {
+  place(): Place {
     const { selected } = useLive.getState();
     return {
       camera: this.camera,
@@ -283,274 +265,21 @@ export class Chart {
       group: this.group,
       level: this.feed.data.pyramid.levelAt(this.camera.spot.msPerPixel),
       selected: selected?.orderId ?? null,
-      hovered: this.hovered,
-      finding: this.found?.id ?? useLive.getState().finding,
+      hovered: this.pointer.hovered,
+      finding: this.pointer.found?.id ?? useLive.getState().finding,
     };
   }
 
-  private drawMarks(): void {
-    const context = this.begin(this.marks);
-    const place = this.place();
-    const { settings, camera, data } = place;
-    const { finest } = data.pyramid;
-    const last = finest.newest < 0 ? NaN : finest.lasts[finest.slot(finest.newest)];
-    axes(context, place, this.right, last);
-    context.save();
-    context.beginPath();
-    context.rect(0, 0, camera.width, camera.height);
-    context.clip();
-    if (settings.profile) volumeProfile(context, place);
-    const labels = settings.large ? largeOrders(context, place) : [];
-    bestLines(context, place);
-    if (settings.bubbles) bubbles(context, place);
-    const glyphs = settings.markers ? findings(context, place) : [];
-    largeTags(context, labels, glyphs, place);
-    context.restore();
-    context.save();
-    context.beginPath();
-    context.rect(0, 0, this.right, camera.height);
-    context.clip();
-    if (settings.cob) currentBook(context, place, camera.width);
-    context.restore();
-    lastPrice(context, place, this.right, last);
-  }
-
-  private drawCross(): void {
-    const context = this.begin(this.cross);
-    const at = this.frozen ?? this.pointer;
-    this.drawBox(context);
-    if (this.drag?.box && this.drag.moved && this.pointer) {
-      const { fromX, fromY } = this.drag;
-      context.strokeStyle = this.palette.accent;
-      context.strokeRect(fromX, fromY, this.pointer.x - fromX, this.pointer.y - fromY);
-      return;
-    }
-    if (!at || at.x > this.camera.width || at.y > this.camera.height || this.drag?.moved) return;
-    const place = this.place();
-    crosshair(context, place, this.right, { ...at, text: this.found ? cardOf(this.found) : describe(place, at.x, at.y), frozen: this.frozen !== null });
-  }
-
-  private drawBox(context: CanvasRenderingContext2D): void {
-    const { box } = useLive.getState();
-    if (!box) return;
-    const { camera } = this;
-    const [x0, x1] = [camera.x(box.fromMs), camera.x(box.toMs)];
-    const [y0, y1] = [camera.y(box.high), camera.y(box.low)];
-    context.save();
-    context.beginPath();
-    context.rect(0, 0, camera.width, camera.height);
-    context.clip();
-    context.strokeStyle = this.palette.accent;
-    context.lineWidth = 1.5;
-    context.strokeRect(x0, y0, x1 - x0, y1 - y0);
-    context.fillStyle = this.palette.accent;
-    context.globalAlpha = 0.08;
-    context.fillRect(x0, y0, x1 - x0, y1 - y0);
-    context.restore();
-  }
-
-  private begin(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
-    const context = canvas.getContext("2d")!;
-    context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    context.clearRect(0, 0, canvas.width, canvas.height);
-    return context;
-  }
-
   private makeHeat(): void {
-    this.renderer?.dispose();
-    this.heat?.remove();
-    this.heat = document.createElement("canvas");
-    this.heat.className = "layer heat";
-    this.root.prepend(this.heat);
-    const { pyramid } = this;
-    const wanted = new URLSearchParams(location.search).get("renderer") ?? useSettings.getState().renderer;
-    try {
-      if (wanted === "canvas") throw new Error("asked for");
-      this.renderer = drawWebGl(this.heat, pyramid);
-      const gl = this.renderer as WebGlHeat;
-      gl.restored = () => this.redraw();
-      this.software = isSoftware(gl.gl);
-    } catch {
-      // A canvas that was asked for WebGL in vain can't be drawn on otherwise.
-      const fresh = document.createElement("canvas");
-      fresh.className = this.heat.className;
-      this.heat.replaceWith(fresh);
-      this.heat = fresh;
-      this.renderer = drawCanvas(fresh, pyramid);
-      this.software = true;
-    }
+    this.layers.draw(this.pyramid, () => this.redraw());
     if (this.root.isConnected) this.resize();
   }
 
   private resize(): void {
-    const { clientWidth, clientHeight } = this.root;
-    const ratio = (this.ratio = Math.min(2, window.devicePixelRatio || 1));
-    this.corner = this.root.getBoundingClientRect();
-    const { cob, quality } = useSettings.getState();
-    this.camera.width = Math.max(1, clientWidth - PRICE_WIDTH - (cob ? COB_WIDTH : 0));
-    this.camera.height = Math.max(1, clientHeight - TIME_HEIGHT);
-    const { width, height } = this.camera;
-    const reduced = quality === "reduced" || (quality === "automatic" && this.software);
-    const most = reduced ? Math.min(1, Math.sqrt(SOFTWARE_PIXELS / (width * height))) : ratio;
-    this.heat.width = Math.max(1, Math.round(width * Math.min(ratio, most)));
-    this.heat.height = Math.max(1, Math.round(height * Math.min(ratio, most)));
-    this.heat.style.width = `${width}px`;
-    this.heat.style.height = `${height}px`;
-    for (const canvas of [this.marks, this.cross]) {
-      canvas.width = Math.round(clientWidth * ratio);
-      canvas.height = Math.round(clientHeight * ratio);
-      canvas.style.width = `${clientWidth}px`;
-      canvas.style.height = `${clientHeight}px`;
-    }
+    this.layers.resize(this.camera);
+    this.pointer.locate();
     this.fit();
     this.follow();
     this.redraw();
-  }
-
-  // Pointers ------------------------------------------------------------------------------------
-
-  private listen(): void {
-    const on = <K extends keyof HTMLElementEventMap>(kind: K, act: (event: HTMLElementEventMap[K]) => void): void =>
-      this.cross.addEventListener(kind, act as EventListener, { passive: false });
-    on("pointerenter", () => {
-      this.corner = this.root.getBoundingClientRect();
-    });
-    on("pointerdown", (event) => this.down(event));
-    on("pointermove", (event) => this.move(event));
-    on("pointerup", (event) => this.up(event));
-    on("pointerleave", () => {
-      this.pointer = null;
-      this.hovered = this.found = null;
-      this.request();
-    });
-    on("wheel", (event) => this.wheel(event));
-    on("dblclick", (event) => this.twice(event));
-    this.ends.push(useSettings.subscribe((now, before) => {
-      if (now.cob !== before.cob || now.quality !== before.quality) this.resize();
-    }));
-    this.ends.push(useLive.subscribe((now, before) => {
-      if (now.selected?.orderId !== before.selected?.orderId || now.finding !== before.finding || now.frozen !== before.frozen || now.box !== before.box) this.redraw();
-    }));
-  }
-
-  /** Where on the chart, in the page's pixels. */
-  private at(event: MouseEvent): { x: number; y: number } {
-    return { x: event.clientX - this.corner.left, y: event.clientY - this.corner.top };
-  }
-
-  private region(x: number, y: number): Region {
-    if (x <= this.camera.width && y <= this.camera.height) return "plot";
-    if (x > this.right && y <= this.camera.height) return "price";
-    return y > this.camera.height && x <= this.camera.width ? "time" : "none";
-  }
-
-  private down(event: PointerEvent): void {
-    const { x, y } = this.at(event);
-    this.cross.setPointerCapture(event.pointerId);
-    this.drag = { region: this.region(x, y), x, y, fromX: x, fromY: y, box: event.altKey ? "choose" : event.shiftKey ? "zoom" : null, moved: false };
-  }
-
-  private move(event: PointerEvent): void {
-    const { x, y } = this.at(event);
-    this.pointer = { x, y };
-    const { drag, camera } = this;
-    if (!drag) {
-      this.cross.style.cursor = { plot: "crosshair", price: "ns-resize", time: "ew-resize", none: "default" }[this.region(x, y)];
-      const before = [this.hovered, this.found];
-      this.found = useSettings.getState().markers && x <= this.camera.width ? findingAt(this.place(), x, y) : null;
-      this.hovered = this.found ? null : this.orderAt(x, y);
-      if (this.hovered !== before[0] || this.found !== before[1]) this.all = true;
-      this.request();
-      return;
-    }
-    if (!drag.moved && Math.hypot(x - drag.fromX, y - drag.fromY) < 4) return;
-    if (!drag.moved) camera.remember();
-    drag.moved = true;
-    const [dx, dy] = [x - drag.x, y - drag.y];
-    [drag.x, drag.y] = [x, y];
-    if (drag.region === "price") camera.zoomPrice(Math.exp(dy / 150), camera.height / 2);
-    else if (drag.region === "time") camera.zoomTime(Math.exp(-dx / 200), camera.width);
-    else if (drag.region === "plot" && !drag.box) camera.pan(dx, Math.abs(y - drag.fromY) > 6 || camera.followPrice === "off" ? dy : 0);
-    this.moved();
-  }
-
-  private up(event: PointerEvent): void {
-    const { drag } = this;
-    this.drag = null;
-    if (!drag) return;
-    const { x, y } = this.at(event);
-    if (drag.box === "zoom" && drag.moved) {
-      this.camera.box(drag.fromX, drag.fromY, x, y);
-      this.moved();
-    } else if (drag.box === "choose" && drag.moved) {
-      this.choose(drag.fromX, drag.fromY, x, y);
-    } else if (!drag.moved && drag.region === "plot") {
-      this.click(x, y, event.shiftKey);
-    }
-    this.redraw();
-  }
-
-  /** A stretch of time and whole rows of prices. */
-  private choose(x0: number, y0: number, x1: number, y1: number): void {
-    const { camera } = this;
-    const [left, right] = [Math.max(0, Math.min(x0, x1)), Math.min(camera.width, Math.max(x0, x1))];
-    const [top, bottom] = [Math.max(0, Math.min(y0, y1)), Math.min(camera.height, Math.max(y0, y1))];
-    useLive.setState({ box: { fromMs: Math.floor(camera.ms(left)), toMs: Math.ceil(camera.ms(right)), low: Math.floor(camera.row(bottom)), high: Math.ceil(camera.row(top)) } });
-  }
-
-  private click(x: number, y: number, shift: boolean): void {
-    const id = this.orderAt(x, y);
-    if (shift) this.frozen = this.frozen ? null : { x, y };
-    else if (this.found) {
-      useLive.setState({ finding: this.found.id });
-      if (this.found.order_ids.length) this.feed.select({ orderId: this.found.order_ids[0] });
-      useSettings.getState().set({ tab: "Findings", drawer: true });
-    } else if (id) {
-      this.feed.select({ orderId: id });
-      useSettings.getState().set({ tab: "Order" });
-    } else this.frozen = null;
-  }
-
-  /** The large order whose bar is nearest, within reach. */
-  private orderAt(x: number, y: number): string | null {
-    if (!useSettings.getState().large || x > this.camera.width) return null;
-    const place = this.place();
-    let found: string | null = null;
-    let nearest = 7;
-    for (const [id, order] of this.feed.data.large) {
-      const bar = barOf(order, place);
-      if (!bar || x < bar.x0 - 3 || x > bar.x1 + 3) continue;
-      const away = Math.abs(bar.y - y);
-      if (away < nearest) [found, nearest] = [id, away];
-    }
-    return found;
-  }
-
-  private wheel(event: WheelEvent): void {
-    event.preventDefault();
-    const { x, y } = this.at(event);
-    const factor = Math.exp(Math.max(-1, Math.min(1, event.deltaY / 120)) * 0.22);
-    if (event.ctrlKey || this.region(x, y) === "price") {
-      this.camera.zoomPrice(factor, y);
-      if (this.camera.followPrice === "centre") this.camera.followPrice = "soft";
-    } else this.camera.zoomTime(factor, x);
-    if (this.camera.followTime) this.follow();
-    this.moved();
-  }
-
-  private twice(event: MouseEvent): void {
-    const { x, y } = this.at(event);
-    const region = this.region(x, y);
-    this.camera.remember();
-    if (region === "price") {
-      this.fitted = "";
-      this.camera.followPrice = "soft";
-      this.fit();
-    } else if (region === "time") {
-      this.camera.spot.msPerPixel = FIRST_MS_PER_PIXEL;
-      this.camera.followTime = true;
-      this.follow();
-    }
-    this.moved();
   }
 }
