@@ -118,7 +118,7 @@ describe("an epoch", () => {
 });
 
 describe("a connection", () => {
-  const clock = (t: string) => ({ op: "clock", t, speed: 1, playing: false, ended: false });
+  const clock = (t: string, playing = false) => ({ op: "clock", t, speed: 4, playing, ended: false });
 
   it("goes on where the replay stood, and is not lost while it stands", async () => {
     await start({ exchange: "x", symbol: "A/B", source: "replay", at: "2026-11-22T10:00:00Z" });
@@ -133,7 +133,22 @@ describe("a connection", () => {
     expect(Socket.all.length).toBeGreaterThan(1);
     const next = Socket.all.at(-1)!;
     next.onopen();
+    expect(next.sent).toHaveLength(1);
     expect(next.sent[0]).toMatchObject({ op: "open", source: "replay", at: "2026-11-22T10:05:00Z" });
+  });
+
+  it("plays on what was played, and nothing that was opened since", async () => {
+    await start({ exchange: "x", symbol: "A/B", source: "replay", at: "2026-11-22T10:00:00Z" });
+    socket.tell({ ...OPENED, source: "replay" }, heat(1, 0), clock("2026-11-22T10:05:00Z", true));
+    const again = (): Record<string, unknown>[] => {
+      Socket.all.at(-1)!.onclose();
+      vi.advanceTimersByTime(1_000);
+      Socket.all.at(-1)!.onopen();
+      return Socket.all.at(-1)!.sent;
+    };
+    expect(again()).toMatchObject([{ op: "open", at: "2026-11-22T10:05:00Z" }, { op: "play", speed: 4 }]);
+    ask({ do: "open", wish: { exchange: "x", symbol: "A/B", source: "live" } });
+    expect(again().map(({ op }) => op)).toEqual(["open"]);
   });
 
   it("asks the recording for what came while the page was hidden", async () => {

@@ -3,7 +3,7 @@
 import { ingest } from "../market/ingest";
 import { LEVELS_MS, Pyramid } from "../market/pyramid";
 import { decode } from "../wire/frames";
-import type { Opened, Told } from "../wire/messages";
+import type { Clock, Opened, Told } from "../wire/messages";
 import { fetchTile, Past, tilesBefore } from "../wire/tiles";
 import { Connection } from "./connection";
 import { Decoder, LEVEL_OF_LOD } from "./decoder";
@@ -26,6 +26,8 @@ const pyramid = new Pyramid();
 let decoder = new Decoder();
 let connection: Connection | null = null;
 let wish: OpenWish | null = null;
+/** Of the replay, as it was told last. */
+let clock: Clock | null = null;
 let shown = "";
 let opened: Opened | null = null;
 let wantsPast = false;
@@ -57,7 +59,10 @@ function heard(data: string | ArrayBuffer): void {
     const told = JSON.parse(data) as Told;
     if (told.op === "alive") return;
     // A connection that was lost goes on where the replay stood.
-    if (told.op === "clock" && wish?.source === "replay") wish = { ...wish, at: told.t };
+    if (told.op === "clock" && wish?.source === "replay") {
+      wish = { ...wish, at: told.t };
+      clock = told;
+    }
     if (told.op === "opened") {
       const anew = told.source === "replay" ? told.epoch : "";
       began(`${told.exchange} ${told.symbol} ${told.source} ${told.group} ${told.min_size} ${told.code_unit} ${told.price_scale} ${told.size_scale} ${anew}`);
@@ -163,13 +168,16 @@ self.onmessage = (event: MessageEvent<ToWorker>) => {
       connection = new Connection(asked.url, heard, (state) => {
         if (state === "open") {
           meter.reconnects++;
+          const { playing, speed } = clock ?? { playing: false, speed: 1 };
           open();
+          if (playing) connection?.send({ op: "play", speed });
         }
         say({ say: "connection", state });
       });
       break;
     case "open":
       wish = asked.wish;
+      clock = null;
       open();
       break;
     case "send":
