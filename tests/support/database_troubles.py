@@ -42,6 +42,8 @@ __all__ = ["TROUBLES", "away", "full", "trouble"]
 Server: TypeAlias = InstalledServer | SmallServer
 CATCH_UP = 3.0
 """Times the live rate."""
+FOLLOWER = "ordertape follower"
+"""What a follower's connection is called in PostgreSQL."""
 _schemas = count(1)
 
 
