@@ -201,7 +201,7 @@ async def test_a_storm_of_clients_leaves_nothing_behind(running: Running) -> Non
         writer.transport.abort()
 
     async def all_gone() -> None:
-        # One that left in the middle of a handshake is noticed by its unanswered ping at the latest.
+        # One that left in the middle of a handshake is noticed by its unanswered ping.
         await asyncio.to_thread(
             wait_for, lambda: running.figures().clients == 0, "the end of all sessions", 60
         )

@@ -17,6 +17,6 @@ export async function open(context, address, settings = {}) {
   const state = JSON.stringify({ state: settings, version: 1 });
   await page.addInitScript((kept) => localStorage.getItem("ordertape") ?? localStorage.setItem("ordertape", kept), state);
   await page.goto(address);
-  await page.waitForFunction(() => Number(document.querySelector(".stage")?.dataset.newest ?? -1) > 0, null, { timeout: 20_000 });
+  await page.waitForFunction(() => Number(document.querySelector(".stage")?.dataset.newest ?? -1) > 0);
   return page;
 }
