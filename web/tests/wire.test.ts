@@ -25,6 +25,8 @@ function asTold(content: Content): Record<string, unknown> {
   return JSON.parse(JSON.stringify(rest, (_key, value) => number(value)));
 }
 
+const HEADER_BYTES = 24;
+
 describe("frames", () => {
   const names = readdirSync(GOLDEN).filter((name) => name.endsWith(".bin"));
 
@@ -38,9 +40,12 @@ describe("frames", () => {
     expect(asTold(content)).toEqual(meant.content);
   });
 
-  it.each(names)("refuses %s cut anywhere before its end, or reads a shorter one", (name) => {
+  it.each(names)("refuses %s cut in its head, and cut anywhere else, or reads a shorter one", (name) => {
     const whole = new Uint8Array(readFileSync(join(GOLDEN, name)));
-    for (let length = 0; length < whole.length; length++) {
+    for (let length = 0; length < HEADER_BYTES; length++) {
+      expect(() => decode(whole.subarray(0, length))).toThrow(FrameError);
+    }
+    for (let length = HEADER_BYTES; length < whole.length; length++) {
       try {
         decode(whole.subarray(0, length));
       } catch (error) {
