@@ -341,6 +341,17 @@ def test_batches_of_different_scales_join_at_the_largest() -> None:
         assert joined[ROWS + n] == fine[n]
 
 
+def test_a_batch_is_joined_at_finer_scales_where_they_are_asked_for() -> None:
+    batch = batch_of(price_scale=2, size_scale=6)
+    finer = EventBatch.concat([batch], price_scale=4, size_scale=3)
+    assert (finer.price_scale, finer.size_scale) == (4, 6)
+    assert [finer[n] for n in range(ROWS)] == [batch[n] for n in range(ROWS)]
+    with pytest.raises(ValueError, match="price_scale 19: expected 0 to 18 digits"):
+        EventBatch.concat([batch], price_scale=19)
+    with pytest.raises(ValueError, match="size_scale -1: expected 0 to 18 digits"):
+        EventBatch.concat([batch], size_scale=-1)
+
+
 def test_batches_that_do_not_fit_one_scale_are_refused() -> None:
     large = batch_of(price=[NULL, 1, 2, 3, 4, 2**63 - 1], price_scale=0)
     with pytest.raises(NumberRefused, match="price"):

@@ -184,6 +184,10 @@ DOORS: dict[str, tuple[Callable[..., Any], int]] = {
     "IdCodec ==": (lambda other: codec == other, 1),
     "EventBatch.concat": (EventBatch.concat, 1),
     "EventBatch.concat of batches": (lambda other: EventBatch.concat([batch, other]), 1),
+    "EventBatch.concat at scales": (
+        lambda price, size: EventBatch.concat([batch], price_scale=price, size_scale=size),
+        2,
+    ),
     "EventBatch[]": (batch.__getitem__, 1),
     "EventBatch[:]": (lambda a, b, c: batch[a:b:c], 3),
     "EventBatch.column": (batch.column, 1),

@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ordertape import limits
 from ordertape._engine import EventBatch, IdCodec, decode_frame, decode_run, encode_mark
+from ordertape.errors import TapeCorrupt
 from ordertape.events import EventKind, Flag
+from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.reader import TapeReader
+from ordertape.tape.segment import segments
 from support.tape import Market, rows_of, write_journal
 from test_engine_frames import values_of
 
@@ -95,6 +99,7 @@ BEHIND = {
     "a mark": encode_mark(b"{}", 2, 9, 0),
     "a snapshot": message(3, [1]).encode_frame(2, 0),
     "a book": message(3, [CLEAR]).encode_frame(1, 0),
+    "a row of a book": message(3, [1], flags=[Flag.SNAPSHOT]).encode_frame(1, 0),
     "a book among events": message(3, [1, CLEAR, 1]).encode_frame(1, 0),
     "missing events": message(4, [1]).encode_frame(1, 0),
     "the same event": message(2, [1]).encode_frame(1, 0),
@@ -151,3 +156,42 @@ def test_a_journal_of_small_messages_is_read_in_few_batches(tmp_path: Path) -> N
     found = list(TapeReader(folder.data, folder.exchange, folder.symbol).batches())
     assert rows_of(found) == rows_of(batches)
     assert len(found) < len(batches) / 20
+
+
+def tape_of(folder: MarketFolder) -> list[dict[str, Any]]:
+    return rows_of(TapeReader(folder.data, folder.exchange, folder.symbol).batches())
+
+
+@pytest.mark.parametrize("now", [1, 7, 100, 2_000])
+def test_a_run_that_was_archived_in_part_is_read_on_however_long_it_is_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: int
+) -> None:
+    """The archive remembers where a run began, and that ends elsewhere: what is read at once hangs
+    on where a reader enters, on what was written since, and on the settings."""
+    folder = MarketFolder(tmp_path, "demo", "X/Y")
+    batches = list(Market().messages(2_000, clear_every=900))
+    write_journal(folder, batches)
+    archiver = Archiver(folder, file_rows_max=333)
+    archiver.step()
+    archiver.close()
+    assert sum(1 for _ in folder.archive.glob("events-*.parquet")) > 3
+    monkeypatch.setattr(limits, "journal_run_rows", now)
+    assert tape_of(folder) == rows_of(batches)
+    again = Archiver(folder, file_rows_max=333)
+    again.finish()
+    again.close()
+    assert tape_of(folder) == rows_of(batches)
+
+
+@pytest.mark.parametrize("seq", [9, 10])
+def test_what_was_read_already_is_refused_at_the_beginning_of_a_run_too(
+    tmp_path: Path, seq: int
+) -> None:
+    folder = MarketFolder(tmp_path, "demo", "X/Y")
+    write_journal(folder, [message(1, [CLEAR]), *(message(n, [1]) for n in range(2, 11))])
+    (segment,) = segments(folder.journal)
+    with segment.path.open("ab") as file:
+        for again in range(seq, 13):
+            file.write(message(again, [1], ts_recv=11).encode_frame(1, 0))
+    with pytest.raises(TapeCorrupt, match=r"expected what follows \(seq, ts_recv\) \(10, 10\)"):
+        tape_of(folder)

@@ -60,6 +60,20 @@ def test_rows_that_were_laid_down_come_back_as_they_were(tmp_path: Path, codec: 
     assert rows_of(waiting.take()) == rows_of(batches[:1])
 
 
+def test_few_batches_of_many_rows_are_laid_down_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ordertape.limits.archive_waiting_rows_max", 40)
+    batch = EventBatch.concat(list(Market().messages(40)))
+    assert len(batch) >= 40
+    waiting, files = WaitingRows(tmp_path), open_files()
+    waiting.append(batch)
+    assert open_files() == files
+    waiting.append(batch[:1])
+    assert open_files() == files + 1
+    assert rows_of(waiting.take()) == [*rows_of([batch]), *rows_of([batch[:1]])]
+
+
 def test_marks_that_were_laid_down_come_back_up_to_an_event(tmp_path: Path) -> None:
     marks = [
         ArchivedMark(nth // 2, Position(1, nth), Mark("state", nth, START + nth, {"to": f"{nth}"}))

@@ -235,20 +235,15 @@ impl Slice {
             .map_or(0, |at| at + 1)
     }
 
-    /// Several slices as one batch at the largest of their scales; ids must share one codec.
+    /// Several slices as one batch at the largest of their scales and of the `least` ones, of prices
+    /// and of sizes; ids must share one codec.
     /// The field that doesn't fit where a value is too large for that scale.
-    pub fn concat(slices: &[Self]) -> Result<Columns, &'static str> {
+    pub fn concat(slices: &[Self], least: (u8, u8)) -> Result<Columns, &'static str> {
         let first = &slices[0].columns;
-        let price_scale = slices
-            .iter()
-            .map(|s| s.columns.price_scale)
-            .max()
-            .unwrap_or(0);
-        let size_scale = slices
-            .iter()
-            .map(|s| s.columns.size_scale)
-            .max()
-            .unwrap_or(0);
+        let (price_scale, size_scale) = slices.iter().fold(least, |(price, size), s| {
+            let columns = &s.columns;
+            (price.max(columns.price_scale), size.max(columns.size_scale))
+        });
         let total = slices.iter().map(|s| s.len).sum();
         let (mut rows, mut seq) = (Vec::with_capacity(total), Vec::with_capacity(total));
         for slice in slices {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::batch::{Before, Columns, Row, Slice, filled};
-use crate::events::{ASK, CLEAR, NO_SIDE, OPEN, TRADE};
+use crate::events::{self, ASK, CLEAR, NO_SIDE, OPEN, TRADE};
 use crate::ids::{Codec, Form, Id, NULL_ID};
 
 pub const MAGIC: u32 = u32::from_le_bytes(*b"OTF1");
@@ -436,14 +436,24 @@ pub fn decode_run(
     }
     let (mut rows, mut seq): (Vec<Row>, Vec<i64>) = (Vec::new(), Vec::new());
     let until = first.last_ts_recv.saturating_add(span_ns);
-    while let Some((next, columns)) = events(&bytes[run.length..], codec, trade_codec) {
-        let goes_on = run.last_seq.checked_add(1) == Some(next.first_seq)
+    loop {
+        let behind = &bytes[run.length..];
+        let Some(next) = Header::read(behind) else {
+            break;
+        };
+        let goes_on = next.frame_type == EVENTS
+            && run.last_seq.checked_add(1) == Some(next.first_seq)
             && (run.last_ts_recv..=until).contains(&next.last_ts_recv)
             && rows.len().max(first.rows).saturating_add(next.rows) <= rows_max
             && (first.forms, first.price_scale, first.size_scale)
-                == (next.forms, next.price_scale, next.size_scale)
-            && each_an_event(&next, &columns);
+                == (next.forms, next.price_scale, next.size_scale);
         if !goes_on {
+            break;
+        }
+        let Some((next, columns)) = events(behind, codec, trade_codec) else {
+            break;
+        };
+        if !each_an_event(&next, &columns) {
             break;
         }
         if rows.is_empty() {
@@ -474,10 +484,14 @@ fn events(bytes: &[u8], codec: &Arc<Codec>, trade_codec: &Arc<Codec>) -> Option<
     Some((header, columns))
 }
 
-/// Whether every row is an event of its own, none of them the beginning of a book.
+/// Whether every row is an event of its own, none of them the beginning of a book or part of one.
 fn each_an_event(header: &Header, columns: &Columns) -> bool {
     let further = header.last_seq.checked_sub(header.first_seq);
     header.rows > 0
         && further == i64::try_from(header.rows - 1).ok()
         && !columns.kind.contains(&CLEAR)
+        && columns
+            .flags
+            .iter()
+            .all(|flags| flags & events::SNAPSHOT == 0)
 }

@@ -89,9 +89,11 @@ class EventBatch:
     as UUIDs where no codec says otherwise) or as texts, None where there is none.  TypeError or
     ValueError name the column that doesn't fit."""
     @staticmethod
-    def concat(batches: Sequence[EventBatch]) -> EventBatch: ...
-    """One batch of several of the same two codecs, at the largest of their scales; ValueError where
-    the codecs differ, NumberRefused where a value doesn't fit that scale."""
+    def concat(
+        batches: Sequence[EventBatch], *, price_scale: int = 0, size_scale: int = 0
+    ) -> EventBatch: ...
+    """One batch of several of the same two codecs, at the largest of their scales and of those that
+    are asked for; ValueError where the codecs differ, NumberRefused where a value doesn't fit."""
     def __len__(self) -> int: ...
     @overload
     def __getitem__(self, key: slice, /) -> EventBatch: ...
@@ -649,7 +651,7 @@ def decode_run(
 ) -> tuple[int, int, int, int, EventBatch] | None:
     """(length, last seq, last ts_recv, synced, batch) of the frame of events at offset and of those
     behind it that go on with it: of the same scales and forms of ids, no event missing, none
-    earlier, no CLEAR among them, at most so many rows and ns in all.  None where no whole
+    earlier, no CLEAR and no row of a book, at most so many rows and ns in all.  None where no whole
     frame of events stands at offset."""
 
 def frame_header(buffer: Buffer, offset: int) -> tuple[int, int, int, int, int, int] | None:

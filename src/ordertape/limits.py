@@ -42,12 +42,14 @@ archive_file_rows_max: Final = 1_000_000
 archive_row_group_rows: Final = 131_072
 """Rows a Parquet row group holds: what a reader decodes at once."""
 archive_step_events: Final = 50_000
-"""Events that one look at a journal takes: half a second where each has a frame of its own.
+"""Events that one look at a journal takes.
 Policy: other markets have their turn, then the next look follows at once.
 """
 archive_waiting_batches_max: Final = 512
 """Batches of events, of a row or two each in a quiet market, that wait for a row group in memory.
 Policy: they are laid into a temporary file without a name beside the archive."""
+archive_waiting_rows_max: Final = 10_000
+"""Rows of such batches.  Policy: the same."""
 archive_waiting_marks_max: Final = 64
 """Marks that wait in memory for the end of a file.  Policy: as batches of events."""
 demo_archive_bytes_max: Final = 256 * 2**20
@@ -355,7 +357,8 @@ database_pool_wait_ms: Final = 5_000
 database_batch_rows: Final = 50_000
 """Events in one COPY and one transaction.  Policy: the next begins."""
 database_batches_apart_max: Final = 256
-"""Of them in batches as the tape has them, of an event or two each.  Policy: they are joined."""
+"""Of them in batches as the tape has them, few events each in a quiet market.
+Policy: they are joined."""
 database_batch_rows_min: Final = 500
 """The same, halved down to this while a database is too slow for more within
 database_answer_ms_max.  Policy: tried again."""

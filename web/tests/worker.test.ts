@@ -139,16 +139,33 @@ describe("a connection", () => {
 
   it("plays on what was played, and nothing that was opened since", async () => {
     await start({ exchange: "x", symbol: "A/B", source: "replay", at: "2026-11-22T10:00:00Z" });
-    socket.tell({ ...OPENED, source: "replay" }, heat(1, 0), clock("2026-11-22T10:05:00Z", true));
-    const again = (): Record<string, unknown>[] => {
-      Socket.all.at(-1)!.onclose();
+    const replayed = { ...OPENED, source: "replay" };
+    socket.tell(replayed, heat(1, 0));
+    ask({ do: "send", request: { op: "play", speed: 4 } });
+    socket.tell(clock("2026-11-22T10:05:00Z", true));
+    const lost = (): void => Socket.all.at(-1)!.onclose();
+    const again = (...told: object[]): unknown[] => {
       vi.advanceTimersByTime(1_000);
-      Socket.all.at(-1)!.onopen();
-      return Socket.all.at(-1)!.sent;
+      const next = Socket.all.at(-1)!;
+      next.onopen();
+      next.tell(...told);
+      return next.sent;
     };
-    expect(again()).toMatchObject([{ op: "open", at: "2026-11-22T10:05:00Z" }, { op: "play", speed: 4 }]);
+    lost();
+    expect(again()).toMatchObject([{ op: "open", at: "2026-11-22T10:05:00Z" }]);
+    lost(); // before it was opened again: it is still to be played
+    expect(again(replayed, clock("2026-11-22T10:05:00Z"), replayed)).toMatchObject([{ op: "open" }, { op: "play", speed: 4 }]);
+    lost();
+    ask({ do: "send", request: { op: "stop" } });
+    expect(again(replayed)).toMatchObject([{ op: "open" }]);
+    ask({ do: "send", request: { op: "play", speed: 1 } });
+    Socket.all.at(-1)!.tell({ ...clock("2026-11-22T10:06:00Z"), ended: true });
+    lost();
+    expect(again(replayed)).toMatchObject([{ op: "open" }]);
+    ask({ do: "send", request: { op: "play", speed: 1 } });
     ask({ do: "open", wish: { exchange: "x", symbol: "A/B", source: "live" } });
-    expect(again().map(({ op }) => op)).toEqual(["open"]);
+    lost();
+    expect(again(OPENED)).toMatchObject([{ op: "open", source: "live" }]);
   });
 
   it("asks the recording for what came while the page was hidden", async () => {

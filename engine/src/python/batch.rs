@@ -14,7 +14,7 @@ use crate::number::NumberError;
 use crate::python::arrays::{ids, integers};
 use crate::python::codec::{IdCodec, codec_of};
 use crate::python::column::{Column, Owner, of_filled};
-use crate::python::convert::{decimal, known_side, refused, scale_of};
+use crate::python::convert::{decimal, known_scale, known_side, refused};
 
 /// Events of one market in columns (see `ordertape.events.COLUMNS`), all at the same scales.
 /// A slice is a batch and copies nothing; an index gives one row as a dict.
@@ -134,7 +134,7 @@ impl EventBatch {
         let get = |name: &str| Ok(columns.get_item(name)?.filter(|value| !value.is_none()));
         let scale = |name: &str| {
             let value = get(name)?.ok_or_else(|| missing(name))?;
-            Ok::<u8, PyErr>(scale_of(name, Some(value.extract()?))?.unwrap_or(0))
+            known_scale(name, value.extract()?)
         };
         let kind: Vec<u8> = integers("kind", &get("kind")?.ok_or_else(|| missing("kind"))?)?;
         let given = Given {
@@ -202,9 +202,14 @@ impl EventBatch {
         }))
     }
 
-    /// One batch of several of one id codec, at the largest of their scales.
+    /// One batch of several of one id codec, at the largest of their scales and of those asked for.
     #[staticmethod]
-    fn concat(batches: Vec<PyRef<'_, Self>>) -> PyResult<Self> {
+    #[pyo3(signature = (batches, *, price_scale=0, size_scale=0))]
+    fn concat(batches: Vec<PyRef<'_, Self>>, price_scale: i64, size_scale: i64) -> PyResult<Self> {
+        let least = (
+            known_scale("price_scale", price_scale)?,
+            known_scale("size_scale", size_scale)?,
+        );
         let Some(first) = batches.first() else {
             return Err(PyValueError::new_err("concat needs at least one batch"));
         };
@@ -220,7 +225,7 @@ impl EventBatch {
             ));
         }
         let slices: Vec<Slice> = batches.iter().map(|batch| batch.0.clone()).collect();
-        match Slice::concat(&slices) {
+        match Slice::concat(&slices, least) {
             Ok(columns) => Ok(Self::of(columns)),
             Err(field) => Err(refused(field, b"", NumberError::TooLarge)),
         }

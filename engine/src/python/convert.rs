@@ -259,13 +259,13 @@ pub fn scale_of(name: &str, scale: Option<i64>) -> PyResult<Option<u8>> {
 }
 
 /// A scale that must be there.
-fn known_scale(scale: i64) -> PyResult<u8> {
-    Ok(scale_of("scale", Some(scale))?.unwrap_or(0))
+pub fn known_scale(name: &str, scale: i64) -> PyResult<u8> {
+    Ok(scale_of(name, Some(scale))?.unwrap_or(0))
 }
 
 #[pyfunction]
 pub fn parse_number(text: &Bound<'_, PyAny>, scale: i64) -> PyResult<i64> {
-    let scale = known_scale(scale)?;
+    let scale = known_scale("scale", scale)?;
     with_text(text, |text| {
         parse(text)
             .and_then(|parsed| parsed.at_scale(scale).ok_or(NumberError::TooLarge))
@@ -275,5 +275,5 @@ pub fn parse_number(text: &Bound<'_, PyAny>, scale: i64) -> PyResult<i64> {
 
 #[pyfunction]
 pub fn format_number(value: i128, scale: i64) -> PyResult<String> {
-    Ok(plain(value, known_scale(scale)?))
+    Ok(plain(value, known_scale("scale", scale)?))
 }

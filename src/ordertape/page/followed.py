@@ -4,9 +4,6 @@ and how much rested in each row of prices."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
-
-import numpy as np
 
 from ordertape import limits
 from ordertape._engine import Effects, EventBatch, Flow, Heat, Lifecycles, OrderBook, Rows
@@ -14,9 +11,6 @@ from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.rebuild import Replay
 
 __all__ = ["FollowedBook", "HeatedBook"]
-
-_NEEDED = ("kind", "side", "order_id", "price", "size", "ts_recv")
-"""Columns without which there is no batch."""
 
 
 class FollowedBook(Replay):
@@ -73,15 +67,7 @@ class FollowedBook(Replay):
         price, size = self.scales
         if part.price_scale >= price and part.size_scale >= size:
             return part
-        none: dict[str, Any] = dict.fromkeys(_NEEDED, np.zeros(0, np.uint64))
-        finer = EventBatch.from_arrays(
-            **none,
-            price_scale=price,
-            size_scale=size,
-            codec=part.codec,
-            trade_codec=part.trade_codec,
-        )
-        return EventBatch.concat([part, finer])
+        return EventBatch.concat([part], price_scale=price, size_scale=size)
 
 
 class HeatedBook(Replay):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ordertape import limits
 from ordertape._engine import EventBatch
 from ordertape.errors import TapeCorrupt
-from ordertape.events import EventKind
+from ordertape.events import EventKind, Flag
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.marks import Mark, gap_mark
@@ -55,7 +55,8 @@ class JournalReader:
     """Reads on from a position; ``read`` may be called again once more was written.
 
     ``from_seq``: events before it are passed over.  ``snapshots``: SNAPSHOT frames are read too.
-    ``seq``: the last event before ``start`` where known, so that a jump is noticed.
+    ``seq``: the last event that the caller knows, so that a jump is noticed; the frames at
+    ``start`` may begin before it.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class JournalReader:
         self.position = start if start is not None else _OLDEST
         self.seq = seq
         self.ts_recv = 0
+        self._read_to = 0
         self.era: int | None = None
         self.from_seq = from_seq
         self.segment: SegmentReader | None = None
@@ -101,10 +103,12 @@ class JournalReader:
                 if not self._step_over(segment, offset, final):
                     return
                 continue
-            if found[0].forms != self._forms and found[0].type != MARK:
-                self._learn_forms(segment, offset, found[0])
+            first, header, content = found
+            if header.forms != self._forms and header.type != MARK:
+                self._learn_forms(segment, offset, header)
                 continue
-            yield from self._take(*found)
+            self._check_order(first, content)
+            yield from self._take(header, content)
 
     # Where to read --------------------------------------------------------------------------------
 
@@ -143,6 +147,7 @@ class JournalReader:
         """Moves behind a frame."""
         self.position = Position(self.position.segment, self.position.offset + header.length)
         self.seq = max(self.seq or 0, header.last_seq)
+        self._read_to = max(self._read_to, header.last_seq)
         self.ts_recv = max(self.ts_recv, header.ts_recv)
 
     def _learn_forms(self, segment: SegmentReader, offset: int, header: Header) -> None:
@@ -218,7 +223,6 @@ class JournalReader:
         if self._damage is not None or before > (self.seq or 0):
             yield self._gap(header, content, before)
         start, after = self.position, self.seq or 0
-        self._check_order(header)
         self._advance(header)
         bodies: Iterator[EventBatch | Mark | Snapshot]
         if isinstance(content, bytes):
@@ -231,14 +235,17 @@ class JournalReader:
         for body in bodies:
             yield JournalFrame(start, self.position, after, body)
 
-    def _check_order(self, header: Header) -> None:
-        if header.type != EVENTS:
+    def _check_order(self, first: Header, content: EventBatch | bytes) -> None:
+        """Of the frame that stands here; those behind it in a run go on with it."""
+        if first.type != EVENTS or not isinstance(content, EventBatch):
             return
-        expected, found = (self.seq or 0, self.ts_recv), (header.last_seq, header.ts_recv)
-        if found[0] < expected[0] or found[1] < expected[1]:
+        # Not ``seq``: a run that was archived in part may be a shorter one now.
+        again = first.first_seq <= self._read_to and not _is_of_a_book(content)
+        if again or first.ts_recv < self.ts_recv:
             raise TapeCorrupt(
-                f"{self.folder.market}: expected nothing before (seq, ts_recv) {expected} "
-                f"at {self.position}, found {found}"
+                f"{self.folder.market}: expected what follows (seq, ts_recv) "
+                f"{(self._read_to, self.ts_recv)} at {self.position}, "
+                f"found {(first.first_seq, first.ts_recv)}"
             )
 
     def _events(self, header: Header, batch: EventBatch) -> Iterator[EventBatch]:
@@ -301,3 +308,8 @@ class JournalReader:
         self.seq = max(seq, before)
         mark = gap_mark(seq, self.ts_recv or to_ns, to_ns, reason, era=self.era or 0, **known)
         return JournalFrame(start, self.position, seq, mark)
+
+
+def _is_of_a_book(batch: EventBatch) -> bool:
+    """Whether it goes on with the rows behind a CLEAR, which have its seq."""
+    return len(batch) > 0 and bool(batch[0]["flags"] & Flag.SNAPSHOT)

@@ -163,8 +163,9 @@ class SegmentReader:
 
     def run(
         self, offset: int, codec: IdCodec, trade_codec: IdCodec
-    ) -> tuple[Header, EventBatch | bytes] | None:
-        """Like ``frame``, but frames of events that go on with one another are told as one.
+    ) -> tuple[Header, Header, EventBatch | bytes] | None:
+        """Like ``frame``, but frames of events that go on with one another are told as one; the
+        first one's own header before that of all.
 
         A venue's message is a frame, so a busy market has thousands a second, and what a frame
         costs here is many times what its event does.
@@ -177,8 +178,9 @@ class SegmentReader:
                 length, last_seq, ts_recv, synced, batch = found
                 self.synced = max(self.synced, synced)
                 told = header._replace(length=length, rows=len(batch), last_seq=last_seq)
-                return told._replace(ts_recv=ts_recv, synced=synced), batch
-        return self.frame(offset, codec, trade_codec)
+                return header, told._replace(ts_recv=ts_recv, synced=synced), batch
+        frame = self.frame(offset, codec, trade_codec)
+        return None if frame is None else (frame[0], *frame)
 
     # Where no frame is ----------------------------------------------------------------------------
 

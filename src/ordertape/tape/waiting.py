@@ -68,16 +68,17 @@ class _Laid(NamedTuple):
 class WaitingRows:
     """Rows in order, all at the same scales and with ids in one market's keys.
 
-    A live market's row group is made of a hundred thousand batches of a row or two, each of which
-    takes as much memory as ten rows: beyond ``limits.archive_waiting_batches_max`` of them they
-    are laid into a file below ``folder``, as large as what the journal has of them.
-    Raises OSError.
+    A row group is a hundred thousand rows, and a batch of a row or two takes as much memory as
+    ten: beyond so many batches or rows in memory (``limits.archive_waiting_batches_max``,
+    ``archive_waiting_rows_max``) they are laid into a file below ``folder``, as large as what the
+    journal has of them.  Raises OSError.
     """
 
     def __init__(self, folder: Path) -> None:
         self._file = _Unnamed(folder)
         self._laid: list[_Laid] = []
         self._near: list[EventBatch] = []
+        self._near_rows = 0
         self._rows = 0
 
     def __len__(self) -> int:
@@ -95,12 +96,15 @@ class WaitingRows:
 
     def append(self, rows: EventBatch) -> None:
         """Takes the next rows, whose columns are filled already."""
-        if len(self._near) >= limits.archive_waiting_batches_max:
+        batches, most = limits.archive_waiting_batches_max, limits.archive_waiting_rows_max
+        if len(self._near) >= batches or self._near_rows >= most:
             for many in joined(self._near):
                 place = self._file.lay(many.encode_frame(_EVENTS, 0))
                 self._laid.append(_Laid(place, many.codec, many.trade_codec))
             self._near.clear()
+            self._near_rows = 0
         self._near.append(rows)
+        self._near_rows += len(rows)
         self._rows += len(rows)
 
     def take(self) -> list[EventBatch]:
@@ -120,7 +124,7 @@ class WaitingRows:
         self._file.close()
         self._laid.clear()
         self._near.clear()
-        self._rows = 0
+        self._near_rows = self._rows = 0
 
 
 class WaitingMarks:

@@ -7,7 +7,7 @@ import { COB_WIDTH } from "./axes";
 import { Camera } from "./camera";
 import { Layers } from "./layers";
 import { type Place, touchRow } from "./marks";
-import { drawMarks, drawPointer } from "./overlay";
+import { drawCross, drawMarks } from "./overlay";
 import { type Palette, palette } from "./palette";
 import { Pointer } from "./pointer";
 import type { HeatRenderer, View } from "./renderer";
@@ -240,7 +240,7 @@ export class Chart {
       this.frames++;
       this.drawnAt = began;
     }
-    drawPointer(this.layers.begin(this.layers.cross), this.place(), this.right, this.pointer);
+    drawCross(this.layers.begin(this.layers.cross), this.place(), this.right, this.pointer);
     this.costs.push(performance.now() - began);
     if (this.costs.length > COSTS_KEPT) this.costs.splice(0, COSTS_KEPT / 2);
     this.root.dataset.frames = String(this.frames);
@@ -271,13 +271,13 @@ export class Chart {
   }
 
   private makeHeat(): void {
-    this.layers.draw(this.pyramid, () => this.redraw());
+    this.layers.makeHeat(this.pyramid, () => this.redraw());
     if (this.root.isConnected) this.resize();
   }
 
   private resize(): void {
+    this.pointer.locate(); // first: what is written below would be laid out for it
     this.layers.resize(this.camera);
-    this.pointer.locate();
     this.fit();
     this.follow();
     this.redraw();

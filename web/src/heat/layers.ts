@@ -31,8 +31,8 @@ export class Layers {
     this.root.replaceChildren();
   }
 
-  /** The heatmap anew, by what the settings or the address ask for; `restored`: its context was lost and is back. */
-  draw(pyramid: Pyramid, restored: () => void): void {
+  /** Who draws the heatmap, by what the settings or the address ask for; `restored`: its context was lost and is back. */
+  makeHeat(pyramid: Pyramid, restored: () => void): void {
     this.renderer?.dispose();
     this.heat?.remove();
     this.heat = this.below();

@@ -31,7 +31,7 @@ export function drawMarks(context: CanvasRenderingContext2D, place: Place, right
 }
 
 /** The stretch that was chosen, the one that is being drawn, or what lies under the pointer. */
-export function drawPointer(context: CanvasRenderingContext2D, place: Place, right: number, pointer: Pointer): void {
+export function drawCross(context: CanvasRenderingContext2D, place: Place, right: number, pointer: Pointer): void {
   const { camera, palette } = place;
   const { box } = useLive.getState();
   if (box) drawBox(context, camera, palette, box);

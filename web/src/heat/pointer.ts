@@ -12,8 +12,9 @@ interface Pointed {
   /** Where prices begin, in pixels. */
   readonly right: number;
   place(): Place;
-  /** Draws what follows the pointer, and all of it where that is `redraw`. */
+  /** Draws what follows the pointer in the next frame. */
   request(): void;
+  /** Draws all of it then. */
   redraw(): void;
   /** The camera was moved by hand. */
   moved(): void;

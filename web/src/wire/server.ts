@@ -12,7 +12,7 @@ export function marketPath(exchange: string, symbol: string): string {
 }
 
 /** Throws what the server says where it refuses; `fine`: a status that is an answer, too. */
-export async function answered(where: string | URL, wish: RequestInit = {}, fine = 200): Promise<Response> {
+export async function answered(where: string | URL, wish: RequestInit = {}, fine?: number): Promise<Response> {
   const answer = await fetch(where, wish);
   if (answer.ok || answer.status === fine) return answer;
   const { detail } = (await answer.json().catch(() => ({}))) as { detail?: unknown };

@@ -3,7 +3,7 @@
 import { ingest } from "../market/ingest";
 import { LEVELS_MS, Pyramid } from "../market/pyramid";
 import { decode } from "../wire/frames";
-import type { Clock, Opened, Told } from "../wire/messages";
+import type { Opened, Told } from "../wire/messages";
 import { fetchTile, Past, tilesBefore } from "../wire/tiles";
 import { Connection } from "./connection";
 import { Decoder, LEVEL_OF_LOD } from "./decoder";
@@ -26,8 +26,10 @@ const pyramid = new Pyramid();
 let decoder = new Decoder();
 let connection: Connection | null = null;
 let wish: OpenWish | null = null;
-/** Of the replay, as it was told last. */
-let clock: Clock | null = null;
+/** The request that a replay be played, until it is to stand. */
+let played: Record<string, unknown> | null = null;
+/** The connection was lost: once its replay is opened again it is played on. */
+let again = false;
 let shown = "";
 let opened: Opened | null = null;
 let wantsPast = false;
@@ -61,7 +63,7 @@ function heard(data: string | ArrayBuffer): void {
     // A connection that was lost goes on where the replay stood.
     if (told.op === "clock" && wish?.source === "replay") {
       wish = { ...wish, at: told.t };
-      clock = told;
+      if (told.ended) played = null;
     }
     if (told.op === "opened") {
       const anew = told.source === "replay" ? told.epoch : "";
@@ -69,6 +71,8 @@ function heard(data: string | ArrayBuffer): void {
       opened = told;
       decoder.scale = told;
       wantsPast = true;
+      if (again && played) connection?.send(played);
+      again = false;
     }
     say({ say: "told", told });
     return;
@@ -168,19 +172,21 @@ self.onmessage = (event: MessageEvent<ToWorker>) => {
       connection = new Connection(asked.url, heard, (state) => {
         if (state === "open") {
           meter.reconnects++;
-          const { playing, speed } = clock ?? { playing: false, speed: 1 };
+          again = true;
           open();
-          if (playing) connection?.send({ op: "play", speed });
         }
         say({ say: "connection", state });
       });
       break;
     case "open":
       wish = asked.wish;
-      clock = null;
+      played = null;
+      again = false;
       open();
       break;
     case "send":
+      if (asked.request.op === "play") played = asked.request;
+      if (asked.request.op === "stop") played = null;
       connection?.send(OF_CLOCK.has(String(asked.request.op)) ? asked.request : { stream: STREAM, ...asked.request });
       break;
     case "visible":
