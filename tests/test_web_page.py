@@ -22,7 +22,7 @@ from support.processes import wait_for
 WEB = Path(__file__).resolve().parent.parent / "web"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PROMISES = (
-    "a live book",
+    "a live book within 3 s",
     "the market is named live and simulated",
     "its pixels are those of a renderer without WebGL",
     "the live heatmap is drawn, and as without WebGL",

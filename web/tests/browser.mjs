@@ -74,12 +74,31 @@ await context.addInitScript(() => {
   };
 });
 
-// How fast it opens is measured where nothing else computes: python -m bench.page.
-await promise("a live book", async () => {
-  const began = Date.now();
-  page = await open(context, address);
-  await page.waitForFunction(() => window.ordertape.feed.data.ladder.bids.length > 5);
-  return `${Date.now() - began} ms, load ${crowd.toFixed(1)}`;
+/** How many times longer work takes here and now than where nothing else computes (20 ms on the machine of
+ * docs/benchmarks.md): other tests run beside this one, and machines differ. */
+function slowness() {
+  const began = performance.now();
+  const made = Array.from({ length: 20_000 }, (_, nth) => ({ id: `order ${(nth * 7919) % 20_000}`, nth }));
+  made.sort((a, b) => (a.id < b.id ? -1 : 1));
+  const found = new Map(JSON.parse(JSON.stringify(made)).map((each) => [each.id, each]));
+  return Math.max(1, (performance.now() - began) / 20, found.size / 20_000);
+}
+
+await promise("a live book within 3 s", async () => {
+  slowness(); // compiled
+  const tries = [];
+  for (let nth = 0; nth < 5; nth++) {
+    await page?.close();
+    const before = slowness();
+    const began = performance.now();
+    page = await open(context, address);
+    await page.waitForFunction(() => window.ordertape.feed.data.ladder.bids.length > 5);
+    const ms = performance.now() - began;
+    const slow = Math.max(before, slowness());
+    tries.push(`${ms.toFixed()} ms on a machine ${slow.toFixed(1)} times slower`);
+    if (ms < 3_000 * slow) return tries.at(-1);
+  }
+  throw new Error(`it took ${tries.join(", ")}`);
 });
 page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
 page.on("pageerror", (error) => errors.push(error.message));
