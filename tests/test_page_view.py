@@ -156,6 +156,17 @@ def test_who_joins_later_sees_the_same() -> None:
     assert late.columns[newest] == watched.page.columns[newest]
 
 
+@pytest.mark.parametrize("level", range(len(BUCKET_NS)))
+def test_nothing_waits_that_no_reader_is_sent(level: int) -> None:
+    """Buckets of a level that nobody drains would be held for ever."""
+    watched = Watched(Wish(1, level=level))
+    for _ in range(130):
+        watched.tick()
+    (heat,) = watched.followed.heats
+    heat.advance(watched.now + BUCKET_NS[-1])
+    assert [nth for nth in range(len(BUCKET_NS)) if len(heat.drain(nth))] == [level]
+
+
 def test_every_trade_is_told_once() -> None:
     watched = Watched(Wish(1))
     for _ in range(60):

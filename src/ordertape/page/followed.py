@@ -33,9 +33,10 @@ class FollowedBook(Replay):
         """Digits behind the point of prices and sizes, as of the finest that came."""
         return self.book.price_scale or 0, self.book.size_scale or 0
 
-    def heat(self, group: int, min_size: int) -> Heat:
-        """One that knows what rests now; it is kept up to date until ``forget``."""
-        heat = _heat(self.book, group, min_size)
+    def heat(self, group: int, min_size: int, level: int) -> Heat:
+        """One of a level of detail that knows what rests now; it is kept up to date until
+        ``forget``, and holds every bucket that finished until it is drained."""
+        heat = _heat(self.book, group, min_size, level)
         self.heats.append(heat)
         return heat
 
@@ -92,7 +93,7 @@ class HeatedBook(Replay):
         return 0
 
 
-def _heat(book: OrderBook, group: int, min_size: int, level: int | None = None) -> Heat:
+def _heat(book: OrderBook, group: int, min_size: int, level: int | None) -> Heat:
     scales = {"price_scale": book.price_scale or 0, "size_scale": book.size_scale or 0}
     heat = Heat(group, min_size, **scales, level=level)
     heat.begin(book)

@@ -53,7 +53,7 @@ class View:
     def __init__(self, followed: FollowedBook, handles: Handles, wish: Wish, now: int) -> None:
         self.wish, self.followed = wish, followed
         self.codes: Codes = codes_for(np.asarray(followed.lives.alive().column("size")))
-        self._heat = followed.heat(wish.group, wish.min_size)
+        self._heat = followed.heat(wish.group, wish.min_size, wish.level)
         self._columns = HeatColumns(self._heat, self.codes, now, wish.level)
         self._ladder = LadderView(followed.book)
         self._queue = QueueView(followed.book, handles)
