@@ -54,7 +54,7 @@ class Growing:
         with self.server.socket(f"{API}/page/ws") as socket:
             # Whatever is answered was said by a session that listens.
             socket.send("{}")
-            assert json.loads(socket.recv(timeout=20))["op"] == "refused"
+            assert json.loads(socket.recv(timeout=60))["op"] == "refused"
             yield socket
 
 
@@ -78,7 +78,7 @@ def test_an_alert_reaches_pages_store_and_webhook(growing: Growing) -> None:
         # Until the market's book has begun, orders are new to nobody.
         while not growing.asked("alerts")["alerts"]:
             growing.append(5)
-        told = json.loads(socket.recv(timeout=20))
+        told = json.loads(socket.recv(timeout=60))
     hooked = json.loads(growing.heard.next().body)
     assert {"op": "alert", **hooked} == told
     assert told["rule_id"] == rule["id"]

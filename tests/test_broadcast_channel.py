@@ -41,7 +41,7 @@ async def pumped(mailbox: Mailbox, outlet: KeptOutlet, last: int) -> list[dict[s
     """All texts, up to the event ``last``."""
     task, texts = asyncio.create_task(mailbox.pump_forever()), list[dict[str, Any]]()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not texts or sequences(texts)[-1] < last:
                 await asyncio.sleep(0)
                 texts += outlet.taken()
@@ -231,7 +231,7 @@ async def test_statistics_keep_their_beat_and_come_straight_to_who_wants_nothing
 
     began, beat = loop.time(), Beat(20, tell)
     beat.readers.add(reader)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await enough.wait()
     beat.close()
     assert struck[-1] - began > 0.09

@@ -63,7 +63,7 @@ def test_collect_shows_a_line_a_market_and_ends_cleanly_at_ctrl_c_or_with_its_te
             wait_for(lambda: "L3_keeper_begins" in log.read_text(), "the keeper", 10)
             running.send_signal(ending)
             try:
-                rest, complaints = running.communicate(timeout=10)
+                rest, complaints = running.communicate(timeout=60)
             finally:
                 running.kill()
     assert running.returncode == 0
@@ -97,7 +97,7 @@ def test_collect_writes_plain_lines_where_the_terminal_can_not_go_back() -> None
 def test_collect_says_which_market_the_venue_does_not_list(tmp_path: Path) -> None:
     with simulated_venue() as environment:
         running = ordertape("collect", "bitfinex", "BTC/USD", **environment)
-        _, complaints = running.communicate(timeout=10)
+        _, complaints = running.communicate(timeout=60)
     assert running.returncode == 1
     assert complaints.startswith("ordertape: bitfinex lists no market 'BTC/USD'")
     assert complaints.count("\n") == 1

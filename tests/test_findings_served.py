@@ -115,7 +115,7 @@ def page(looking: Looking) -> Iterator[Any]:
     with looking.server.socket(f"{API}/page/ws") as socket:
         wish = {"op": "open", "stream": 1, "exchange": "bitfinex", "symbol": "A/USD"}
         socket.send(json.dumps({**wish, "source": "live"}))
-        while (frame := socket.recv(timeout=20)) is not None:
+        while (frame := socket.recv(timeout=60)) is not None:
             if isinstance(frame, str) and json.loads(frame)["op"] == "opened":
                 break
         yield socket
@@ -125,7 +125,7 @@ def told(socket: Any, count: int) -> list[dict[str, Any]]:
     """So many findings, alerts or others."""
     found: list[dict[str, Any]] = []
     while len(found) < count:
-        frame = socket.recv(timeout=20)
+        frame = socket.recv(timeout=60)
         if isinstance(frame, str) and json.loads(frame)["op"] in ("finding", "alert"):
             found.append(json.loads(frame))
     return found

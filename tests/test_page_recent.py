@@ -137,7 +137,7 @@ async def test_a_market_is_begun_once_for_who_is_about_to_look(tmp_path: Path) -
         assert (tmp_path, *TAPE) not in pages
         pages.warm(tmp_path, *TAPE, begun)
         pages.warm(tmp_path, *TAPE, begun)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await groups.get() > 0
         assert (tmp_path, *TAPE) in pages
         await pages.close()

@@ -331,7 +331,7 @@ def page(served: Served) -> Iterator[ClientConnection]:
 
 def heard(socket: ClientConnection, op: str) -> dict[str, Any]:
     while True:
-        message = socket.recv(timeout=20)
+        message = socket.recv(timeout=60)
         if isinstance(message, str) and (told := json.loads(message))["op"] == op:
             found: dict[str, Any] = told
             return found
@@ -341,7 +341,7 @@ def heard_both(socket: ClientConnection, *ops: str) -> list[dict[str, Any]]:
     """The next text of each kind, in whatever order they come."""
     found: dict[str, dict[str, Any]] = {}
     while len(found) < len(ops):
-        message = socket.recv(timeout=20)
+        message = socket.recv(timeout=60)
         if isinstance(message, str) and (told := json.loads(message))["op"] in ops:
             found.setdefault(told["op"], told)
     return [found[op] for op in ops]
@@ -364,7 +364,7 @@ def test_a_page_replays_a_recording_and_seeks_in_it(served: Served) -> None:
         socket.send(json.dumps({"op": "play", "speed": 2}))
         shown, columns = PlainPage(), 0
         while columns < 5:
-            message = socket.recv(timeout=20)
+            message = socket.recv(timeout=60)
             if isinstance(message, bytes):
                 header, content = decode(message)
                 shown.take_content(header.t_us, content, bool(header.flags & 1))

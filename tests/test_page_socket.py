@@ -37,7 +37,7 @@ def ask(socket: ClientConnection, **request: Any) -> None:
 def heard(socket: ClientConnection, op: str) -> dict[str, Any]:
     """The next text of that kind."""
     while True:
-        message = socket.recv(timeout=20)
+        message = socket.recv(timeout=60)
         if isinstance(message, str):
             told: dict[str, Any] = json.loads(message)
             if told["op"] == op:
@@ -56,7 +56,7 @@ def test_a_live_market_is_drawn_bucket_by_bucket_without_a_hole(served: Served) 
         opened = open_live(socket)
         assert opened["group"] in opened["groups"]
         while len(begins) < 15:
-            message = socket.recv(timeout=20)
+            message = socket.recv(timeout=60)
             if isinstance(message, str):
                 continue
             header, content = decode(message)
@@ -80,7 +80,7 @@ def test_a_page_that_asks_for_a_key_begins_a_new_epoch_with_everything(served: S
         ask(socket, op="key", stream=1)
         kinds = set()
         while len(kinds) < 3:
-            message = socket.recv(timeout=20)
+            message = socket.recv(timeout=60)
             if isinstance(message, bytes):
                 header, content = decode(message)
                 if header.epoch == opened["epoch"] + 1 and header.flags & KEY:
@@ -93,7 +93,7 @@ def test_an_order_of_the_queue_tells_its_life(served: Served) -> None:
     with page(served) as socket:
         open_live(socket)
         while not shown.queue:
-            message = socket.recv(timeout=20)
+            message = socket.recv(timeout=60)
             if isinstance(message, bytes):
                 header, content = decode(message)
                 shown.take_content(header.t_us, content, bool(header.flags & KEY))
@@ -110,7 +110,7 @@ def test_only_the_channels_that_were_asked_for_come(served: Served) -> None:
         open_live(socket, channels=["ladder"])
         kinds = set()
         for _ in range(20):
-            message = socket.recv(timeout=20)
+            message = socket.recv(timeout=60)
             if isinstance(message, bytes):
                 kinds.add(type(decode(message)[1]).__name__)
     assert kinds == {"Ladder"}
@@ -123,14 +123,14 @@ def test_a_paused_page_hears_of_its_state_alone_and_goes_on_with_keys(served: Se
         statuses = 0
         socket_is_quiet = 0
         while statuses < 3:
-            message = socket.recv(timeout=20)
+            message = socket.recv(timeout=60)
             if isinstance(message, str):
                 statuses += json.loads(message)["op"] == "status"
             elif statuses >= 2:
                 socket_is_quiet += 1
         assert socket_is_quiet == 0
         ask(socket, op="resume", stream=1)
-        while not isinstance(message := socket.recv(timeout=20), bytes):
+        while not isinstance(message := socket.recv(timeout=60), bytes):
             pass
         assert decode(message)[0].flags & KEY
 
@@ -163,7 +163,7 @@ def test_several_markets_share_a_page_and_one_group_is_another_view(served: Serv
         assert (second["stream"], second["group"]) == (2, wider)
         seen = set()
         while seen != {1, 2}:
-            message = socket.recv(timeout=20)
+            message = socket.recv(timeout=60)
             if isinstance(message, bytes) and isinstance(decode(message)[1], HeatDelta):
                 seen.add(decode(message)[0].stream)
 
@@ -190,6 +190,6 @@ def test_sizes_that_no_order_has_show_nothing_and_disturb_no_other_page(served: 
             answer = open_live(absurd, **wish)
             assert answer["min_size"] == (2**63 - 1 if "min_size" in wish else 0)
         for _ in range(30):
-            message = socket.recv(timeout=20)
+            message = socket.recv(timeout=60)
             if isinstance(message, bytes):
                 assert decode(message)[0].epoch == opened["epoch"]

@@ -67,7 +67,7 @@ class Collected:
         await self.rest.close()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - a stream has no event for every condition
             await asyncio.sleep(0.005)

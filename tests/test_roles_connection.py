@@ -45,7 +45,7 @@ def quick() -> Backoff:
     return Backoff(1, 10)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - a stream has no event for every condition
             await asyncio.sleep(0.005)
@@ -214,7 +214,7 @@ async def test_a_ping_is_answered() -> None:
     address = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     stop = asyncio.Event()
     running = asyncio.create_task(MarketConnection(stream_of(), address, Pacer()).run(stop))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await answered.wait()
     stop.set()
     await running

@@ -79,7 +79,7 @@ def run_over_tls(certificate: tuple[Path, Path], until_state: StreamState) -> Ma
             address = f"wss://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws/2"
             connection = MarketConnection(stream, address, Pacer(100), backoff=backoff)
             running = asyncio.create_task(connection.run(stop))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not there():  # noqa: ASYNC110 - a stream tells no one of its states
                     await asyncio.sleep(0.005)
             reached = stream.state
@@ -140,7 +140,7 @@ async def test_a_handshake_that_never_ends_times_out_and_closes_its_socket(
     monkeypatch.setattr(limits, "connect_timeout_ms", 100)
     with pytest.raises((TimeoutError, OSError)):
         await open_websocket(WSListener(), silent.address)
-    await asyncio.wait_for(silent.left.wait(), 5)
+    await asyncio.wait_for(silent.left.wait(), 60)
 
 
 async def test_a_cancelled_handshake_closes_its_socket(silent: Silent) -> None:
@@ -149,7 +149,7 @@ async def test_a_cancelled_handshake_closes_its_socket(silent: Silent) -> None:
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    await asyncio.wait_for(silent.left.wait(), 5)
+    await asyncio.wait_for(silent.left.wait(), 60)
 
 
 async def test_a_host_without_an_address_is_an_os_error() -> None:

@@ -222,7 +222,7 @@ def test_a_browsers_websocket_shows_its_key_as_a_protocol_and_hears_another(door
     with door.server.socket(subprotocols=offered, additional_headers=ELSEWHERE) as socket:
         assert socket.subprotocol == PROTOCOL
         assert door.keys["read"] not in str(socket.response)
-        assert '"l3_status"' in str(socket.recv(timeout=10))
+        assert '"l3_status"' in str(socket.recv(timeout=60))
     bad = [PROTOCOL, f"{KEY_PROTOCOL}{door.keys['bad']}"]
     with pytest.raises(InvalidStatus, match="401"):
         door.server.socket(subprotocols=bad, additional_headers=ELSEWHERE)

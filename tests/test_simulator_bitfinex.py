@@ -34,7 +34,7 @@ async def _read(
 ) -> None:
     """An independent client: sends the requests, reads until it met so many ``cs``."""
     # A reader that stopped reading because its queue is full would not see the close either.
-    async with connect(url, max_queue=None) as socket, asyncio.timeout(10):
+    async with connect(url, max_queue=None) as socket, asyncio.timeout(60):
         for request in requests:
             await socket.send(json.dumps(request))
         while client.counts.get("cs", 0) < checksums:
@@ -112,7 +112,7 @@ async def test_announcements_reach_every_client_and_dropped_clients_see_a_close(
 async def test_a_client_that_does_not_read_is_disconnected_and_the_others_are_not() -> None:
     async with SimulatedBitfinex(7, rate=500, buffer_bytes_max=200_000) as server:
         ping = json.dumps({"event": "ping", "cid": "x" * 50_000})
-        async with connect(server.url, max_queue=1, close_timeout=0.1) as slow, asyncio.timeout(10):
+        async with connect(server.url, max_queue=1, close_timeout=0.1) as slow, asyncio.timeout(60):
             client = NaiveClient()
             reading = asyncio.create_task(_read(server.url, [CONF, _book(25)], client, 10))
             # Its answers fill the buffers of both kernels before they fill the server's.

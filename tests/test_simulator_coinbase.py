@@ -357,7 +357,7 @@ async def test_many_clients_follow_one_product_over_sockets() -> None:
     async with SimulatedCoinbase(7, rate=500, live_orders=300, keep=50_000) as server:
 
         async def follow() -> str:
-            async with connect(server.url, max_queue=None) as socket, asyncio.timeout(15):
+            async with connect(server.url, max_queue=None) as socket, asyncio.timeout(60):
                 now = str(server.clock.exchange.now_ns // SECOND)
                 await socket.send(subscribe(KEYS, now, "full", products=("BTC-USD",)))
                 waiting = [json.loads(await socket.recv()) for _ in range(3)][1:]

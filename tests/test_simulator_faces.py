@@ -93,7 +93,7 @@ async def test_a_clock_that_stood_still_knows_by_how_much() -> None:
         await asyncio.sleep(0)  # its clock runs
         before = exchange.behind_ns
         time.sleep(1.5)  # noqa: ASYNC251 - the whole machine stands still
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while exchange.behind_ns == before:  # noqa: ASYNC110 - a clock has no event
                 await asyncio.sleep(0.005)
         assert abs(time.time_ns() - server.face.clients_ns) < SECOND

@@ -35,7 +35,7 @@ def test_it_prints_its_address_serves_and_ends_cleanly(number: signal.Signals) -
         with connect(line["url"]) as client:
             assert json.loads(client.recv())["event"] == "info"
             process.send_signal(number)
-            _, errors = process.communicate(timeout=10)
+            _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, "")
 
 
@@ -59,7 +59,7 @@ def test_two_venues_show_the_same_markets_each_on_its_own_port() -> None:
             window = json.load(answer)
         assert abs(float(best["bids"][0][0]) / window[0][1] - 1) < 0.01
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, "")
 
 
@@ -67,7 +67,7 @@ def test_it_ends_when_its_parent_closes_the_pipe() -> None:
     with _start("--watch-parent") as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["symbols"] == ["tBTCUST"]
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, "")
 
 
@@ -105,7 +105,7 @@ def test_a_taken_port_is_named() -> None:
         port = json.loads(first.stdout.readline())["url"].split(":")[-1].split("/")[0]
         second = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True)
         first.terminate()
-        first.communicate(timeout=10)
+        first.communicate(timeout=60)
     assert second.returncode == 1
     assert second.stderr.startswith(f"ordertape.simulator: can't listen on port {port}")
     assert len(second.stderr.splitlines()) == 1

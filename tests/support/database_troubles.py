@@ -42,8 +42,6 @@ __all__ = ["TROUBLES", "away", "full", "trouble"]
 Server: TypeAlias = InstalledServer | SmallServer
 CATCH_UP = 3.0
 """Times the live rate."""
-FOLLOWER = "ordertape follower"
-"""What a follower's connection is called in PostgreSQL."""
 _schemas = count(1)
 
 
@@ -228,24 +226,22 @@ def _crowded(server: InstalledServer, seed: int) -> list[str]:
 
 def _crowd_out(made: Scene, opened: psycopg.Connection, crowd: ExitStack) -> None:
     """Until every connection is the crowd's, and the follower is the one that finds none."""
+    pids = [opened.info.backend_pid]
+    (most,) = opened.execute("SELECT current_setting('max_connections')::int").fetchone() or (0,)
 
     def out() -> bool:
         opened.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
-            (FOLLOWER,),
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND pid <> ALL (%s)",
+            (pids,),
         )
         with suppress(psycopg.OperationalError):
             while True:
-                crowd.enter_context(psycopg.connect(made.server.url))
+                pids.append(crowd.enter_context(psycopg.connect(made.server.url)).info.backend_pid)
         problem = made.follower.problem or ""
         told = "too many clients" in problem or "connection slots" in problem
-        # What was ended goes a moment later, and so does whoever was just refused: a place is free.
-        held = opened.execute(
-            "SELECT count(*) = current_setting('max_connections')::int FROM pg_stat_activity "
-            "WHERE backend_type = 'client backend' AND application_name <> %s",
-            (FOLLOWER,),
-        ).fetchone()
-        return told and held == (True,)
+        # Whoever was ended, or refused just now, goes a moment later: then a place is free again.
+        return told and len(pids) == most
 
     wait_for(out, "the follower to find no connection", 30)
 
