@@ -280,7 +280,7 @@ def test_a_page_is_told_the_metrics_of_a_live_market_once_a_second(served: Serve
         told: list[dict[str, Any]] = []
         deadline = time.monotonic() + 60
         while len(told) < 12 and time.monotonic() < deadline:
-            frame = page.recv(timeout=30)
+            frame = page.recv(timeout=120)
             if isinstance(frame, str) and (text := json.loads(frame))["op"] == "metrics":
                 told.append(text)
     ends = [metrics["t"] for metrics in told]

@@ -51,7 +51,7 @@ class Said(logging.Handler):
 
 def first_frame(address: str, path: str) -> dict[str, Any]:
     with connect(f"{address.replace('http', 'ws', 1)}/ws/{path}") as socket:
-        return json.loads(socket.recv(timeout=30))
+        return json.loads(socket.recv(timeout=120))
 
 
 @pytest.mark.parametrize("path", ["BTC/USDT?exchange=bitfinex", "tBTCUST"])

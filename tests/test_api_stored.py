@@ -38,7 +38,7 @@ MARKET = "elsewhere/A-B"
 def api(tmp_path: Path, database: Address) -> Iterator[httpx.Client]:
     with (
         interface(tmp_path / "data", database) as api,
-        httpx.Client(base_url=api.address, timeout=30) as client,
+        httpx.Client(base_url=api.address, timeout=120) as client,
     ):
         yield client
 

@@ -88,7 +88,7 @@ def test_collect_writes_plain_lines_where_the_terminal_can_not_go_back() -> None
         os.close(terminal)
         lines = [shown.readline() for _ in range(3)]
         running.send_signal(signal.SIGINT)
-        _, complaints = running.communicate(timeout=20)
+        _, complaints = running.communicate(timeout=120)
     assert (running.returncode, complaints) == (0, b"")
     assert {line.split("  ")[0] for line in lines} == {f"bitfinex {SYMBOL}"}
     assert not any("\x1b" in line for line in lines)
@@ -111,11 +111,11 @@ def test_what_a_simulated_venue_said_is_marked_and_takes_no_real_data() -> None:
             assert "SIMULATED" in running.stdout.readline()
             running.send_signal(signal.SIGINT)
             try:
-                running.communicate(timeout=20)
+                running.communicate(timeout=120)
             finally:
                 running.kill()
         again = ordertape("collect", *MARKET, **environment)
-        _, complaints = again.communicate(timeout=20)
+        _, complaints = again.communicate(timeout=120)
     assert (running.returncode, again.returncode) == (0, 1)
     assert "is simulated), nothing real is added to it: choose another --data" in complaints
     assert complaints.count("\n") == 1

@@ -61,7 +61,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "ordertape", *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         env={**os.environ, **NO_DATABASE},
         check=False,
     )
@@ -174,7 +174,7 @@ def test_a_database_that_can_t_be_reached_is_said_in_the_terminal_on_the_page_an
         assert "PostgreSQL at 127.0.0.1:9" in said
         server.wait_up()
         wait_for(lambda: read_told(data) is not None, "the keeper's word")
-        page = urllib.request.urlopen(f"{server._address}/plain", timeout=30).read().decode()
+        page = urllib.request.urlopen(f"{server._address}/plain", timeout=120).read().decode()
         assert "<p>database: waiting (PostgreSQL at 127.0.0.1:9" in page
         status = run("status", "--data", str(data)).stdout
         assert "database: waiting (PostgreSQL at 127.0.0.1:9" in status

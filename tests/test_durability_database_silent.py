@@ -91,7 +91,7 @@ def test_the_tape_answers_for_a_stopped_server_within_two_seconds(
 
     with (
         interface(tmp_path, database) as api,
-        httpx.Client(base_url=api.address, timeout=30) as client,
+        httpx.Client(base_url=api.address, timeout=120) as client,
     ):
 
         def asked(route: str) -> tuple[object, float]:

@@ -69,7 +69,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     with JournalWriter(folder) as writer:
         for batch in market.messages(200):
             writer.append(batch)
-    with interface(data) as served, httpx.Client(timeout=30) as client:
+    with interface(data) as served, httpx.Client(timeout=120) as client:
         yield Doors(folder, served.address, client)
 
 

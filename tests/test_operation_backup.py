@@ -83,7 +83,7 @@ def test_the_commands_of_the_page_back_up_a_live_system_and_restore_it(tmp_path:
         with serving(data, venue) as server:
             server.wait_up()
             wish = {"symbol": SYMBOL, "exchanges": ["bitfinex"]}
-            answer = httpx.post(f"{server._address}{API}/start", json=wish, timeout=30)
+            answer = httpx.post(f"{server._address}{API}/start", json=wish, timeout=120)
             assert answer.status_code == 200, answer.text
             server.wait_live(events=500)
             said = [run(back, data, target=target), run(back, data, target=target)]

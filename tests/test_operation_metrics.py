@@ -39,7 +39,7 @@ class Running:
 
     def __init__(self, address: str, data: Path) -> None:
         self.address, self.data = address, data
-        self.client = httpx.Client(base_url=address, timeout=30)
+        self.client = httpx.Client(base_url=address, timeout=120)
 
     def page(self) -> str:
         answer = self.client.get("/metrics")
@@ -117,7 +117,7 @@ def test_every_metric_of_the_document_is_there_and_every_one_there_stands_in_it(
     running.wait("ordertape_database_delay_seconds_count")
     running.wait("ordertape_checksums_total,result=equal")
     with connect(f"{running.address.replace('http', 'ws', 1)}{API}/ws/{SYMBOL}") as reader:
-        reader.recv(timeout=30)
+        reader.recv(timeout=120)
         found = running.page()
         told = {
             f"{family.name}_total" if family.type == "counter" else family.name
@@ -131,7 +131,7 @@ def test_what_clients_are_sent_is_counted(running: Running) -> None:
     before = running.samples()
     with connect(address, max_queue=None) as reader:
         for _ in range(200):
-            reader.recv(timeout=30)
+            reader.recv(timeout=120)
         after = running.wait("ordertape_client_delay_seconds_count", 50)
         assert after["ordertape_clients"] == before["ordertape_clients"] + 1
         assert after["ordertape_frames_sent_total"] >= before["ordertape_frames_sent_total"] + 200

@@ -86,8 +86,8 @@ def told(server: Unit, path: str, body: dict[str, Any] | None = None) -> Any:
     wait_for(lambda: bool(listening_addresses(server.process.pid)), "the server", pause=0.05)
     address = f"{listening_addresses(server.process.pid)[0]}{path}"
     if body is None:
-        return httpx.get(address, timeout=30).json()
-    return httpx.post(address, json=body, timeout=30).json()
+        return httpx.get(address, timeout=120).json()
+    return httpx.post(address, json=body, timeout=120).json()
 
 
 def status(server: Unit) -> dict[str, Any]:
@@ -169,8 +169,8 @@ def test_the_commands_of_the_container_start_with_a_key_alone_and_become_healthy
 
         wait_for(healthy, "a healthy container", pause=0.2)
         address = f"http://127.0.0.1:{port}"
-        assert httpx.get(f"{address}/healthz", timeout=30).status_code == 200
-        assert httpx.get(f"{address}/metrics", timeout=30).status_code == 401
+        assert httpx.get(f"{address}/healthz", timeout=120).status_code == 200
+        assert httpx.get(f"{address}/metrics", timeout=120).status_code == 401
         server.send_signal(signal.SIGTERM)
         assert server.wait(60) == 0
     finally:

@@ -60,7 +60,7 @@ class Followed:
     def status(self, sequence: int) -> dict[str, Any]:
         """What is said once that event is shown."""
         while True:
-            told = self.told.get(timeout=20)
+            told = self.told.get(timeout=120)
             if told["op"] != "status":
                 continue
             assert "can't be read" not in told.get("reason", ""), told

@@ -60,7 +60,7 @@ class Played:
     def clock(self, done: Callable[[dict[str, Any]], bool] = lambda _told: True) -> dict[str, Any]:
         """The next that the clock says of which ``done`` holds."""
         while True:
-            told = self.said.get(timeout=20)
+            told = self.said.get(timeout=120)
             if told["op"] == "refused":
                 raise AssertionError(told["detail"])
             if done(told):
@@ -309,7 +309,7 @@ def test_a_file_that_moved_on_is_looked_for_again_and_no_failure_is_left_unsaid(
     assert shown.epochs
     other = Shown(Reader(Asked(), lambda posted: other.take(posted)))
     played.player.join(TapeLookup(folder), broken, at, 2, other.reader)
-    told = played.said.get(timeout=20)
+    told = played.said.get(timeout=120)
     assert (told["op"], told["stream"]) == ("refused", 2)
     assert told["detail"] == "unexpected ZeroDivisionError: a defect"
     assert played.seek(2 * at - START) == 2 * at - START

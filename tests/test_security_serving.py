@@ -132,7 +132,7 @@ def status(address: str, key: str | None = None) -> int:
     if key is not None:
         asked.add_header("Authorization", f"Bearer {key}")
     try:
-        with urllib.request.urlopen(asked, timeout=30) as answer:
+        with urllib.request.urlopen(asked, timeout=120) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as refused:
         return refused.code
@@ -157,7 +157,7 @@ def test_with_a_key_it_starts_lets_who_has_it_in_and_bounds_uvicorn(
         here, there = f"http://127.0.0.1:{port()}", f"http://{address}:{port()}"
         assert [status(here), status(there), status(there, key)] == [200, 401, 200]
         assert [status(here, key), status(here, key[:-1])] == [200, 401]
-        with urllib.request.urlopen(f"{here}/healthz", timeout=30) as answer:
+        with urllib.request.urlopen(f"{here}/healthz", timeout=120) as answer:
             assert answer.headers["server"] is None
         revoke_key(tmp_path / "data", "desk")
         assert [status(there, key), status(here, key), status(here)] == [401, 401, 200]

@@ -43,7 +43,7 @@ def running(data: Path) -> Iterator[Guarded]:
 def server(running: Guarded) -> Guarded:
     """The server once nobody is connected any more."""
     running.client.close()
-    running.client = httpx.Client(timeout=30)
+    running.client = httpx.Client(timeout=120)
     wait_for(lambda: not running.server.server_state.connections, "the others' end")
     return running
 

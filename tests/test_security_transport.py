@@ -60,7 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 def alone(server: Guarded) -> Guarded:
     """The server once nobody is connected any more."""
     server.client.close()
-    server.client = httpx.Client(timeout=30)
+    server.client = httpx.Client(timeout=120)
     wait_for(lambda: not server.server.server_state.connections, "the others' end")
     return server
 

@@ -347,7 +347,7 @@ def test_an_auction_a_jump_a_restart_and_a_delisting_show_as_the_venue_shows_the
 
 async def fetch(address: str) -> Any:
     def get() -> Any:
-        with urllib.request.urlopen(address, timeout=20) as answer:
+        with urllib.request.urlopen(address, timeout=120) as answer:
             return json.load(answer)
 
     return await asyncio.to_thread(get)

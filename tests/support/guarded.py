@@ -79,7 +79,7 @@ def guarded(
     try:
         wait_for(lambda: server.started or not thread.is_alive(), "the server")
         port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(timeout=30) as client:
+        with httpx.Client(timeout=120) as client:
             yield Guarded(port, app, server, client)
     finally:
         server.should_exit = True

@@ -29,7 +29,7 @@ class Hook:
     taken: queue.SimpleQueue[Taken] = field(default_factory=queue.SimpleQueue)
 
     def next(self) -> Taken:
-        return self.taken.get(timeout=20)
+        return self.taken.get(timeout=120)
 
 
 @contextmanager

@@ -75,7 +75,7 @@ class Launched:
             self._address = found[0]
         text = None if body is None else json.dumps(body).encode()
         try:
-            with urllib.request.urlopen(self._address + path, data=text, timeout=30) as answer:
+            with urllib.request.urlopen(self._address + path, data=text, timeout=120) as answer:
                 return json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return json.loads(error.read())

@@ -53,7 +53,7 @@ class Served:
     """What says where its database is."""
 
     def __post_init__(self) -> None:
-        self.client = httpx.Client(timeout=30)
+        self.client = httpx.Client(timeout=120)
 
     @property
     def schema(self) -> str:
