@@ -35,7 +35,7 @@ from support.database_faults import (
 from support.postgres import InstalledServer
 from support.postgres_line import Wire, line_to
 from support.postgres_small import SmallServer
-from support.processes import load, wait_for
+from support.processes import slowness, wait_for
 
 __all__ = ["TROUBLES", "away", "full", "trouble"]
 
@@ -172,7 +172,7 @@ def full(server: SmallServer, _case: str, seed: int) -> list[str]:
                 "what came meanwhile",
                 60,
             )
-            if (took := time.monotonic() - began) > 10 * load():
+            if (took := time.monotonic() - began) > 10 * slowness():
                 wrong.append(f"all there {took:.1f} s after there was room again")
         return wrong + made.judge()
 
@@ -218,7 +218,7 @@ def _crowded(server: InstalledServer, seed: int) -> list[str]:
                     wrong.append("a reader found a connection where none was left")
             except DatabaseUnavailable:
                 pass
-            if (took := time.monotonic() - began) > 2.5:
+            if (took := time.monotonic() - began) > 2.5 * slowness():
                 wrong.append(f"a reader was told after {took:.1f} s")
             made.record_more()
         return wrong + made.judge()

@@ -84,3 +84,12 @@ def wait_live(data: Path, child: Child, events: int = 1, symbol: str = SYMBOL) -
 def load() -> float:
     """By how much this machine is slower than one of its own."""
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+def slowness() -> float:
+    """By how much work takes longer here and now than on the machine of docs/benchmarks.md where
+    nothing else computes (30 ms there): others do, or this one is slower."""
+    began, total = time.perf_counter(), 0
+    for number in range(1_000_000):
+        total += number
+    return max(load(), (time.perf_counter() - began) / 0.03)

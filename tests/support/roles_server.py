@@ -21,7 +21,7 @@ import psycopg
 from ordertape.database.address import Address
 from ordertape.errors import DatabaseUnavailable
 from ordertape.roles.addresses import listening_addresses
-from support.processes import SYMBOL, wait_for
+from support.processes import SYMBOL, slowness, wait_for
 
 TESTS = Path(__file__).resolve().parent.parent
 NO_DATABASE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing"}
@@ -170,10 +170,9 @@ class Launched:
 
 
 def assert_in_time(began: float) -> None:
-    """What began then took less than ten seconds of a machine that is its own: as much longer as
-    others keep the processors busy."""
+    """What began then took less than ten seconds of a machine that is its own."""
     took = time.monotonic() - began
-    assert took < 10 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert took < 10 * slowness()
 
 
 def rows(address: Address, symbol: str = SYMBOL) -> int:
