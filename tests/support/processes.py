@@ -87,8 +87,8 @@ def load() -> float:
 
 
 def slowness() -> float:
-    """By how much work takes longer here and now than on the machine of docs/benchmarks.md where
-    nothing else computes (30 ms there): others do, or this one is slower."""
+    """By how much work takes longer here and now than 30 ms, which a machine of two virtual cores
+    takes (34 at best) where nothing else computes."""
     began, total = time.perf_counter(), 0
     for number in range(1_000_000):
         total += number

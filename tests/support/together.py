@@ -25,7 +25,7 @@ from ordertape.roles.status import StreamReport, read_report
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.reader import TapeReader
 from support.database_faults import following, limited
-from support.processes import wait_for
+from support.processes import slowness, wait_for
 from support.roles_server import Launched
 from support.server import API
 from support.soak_judge import judge_tape
@@ -157,6 +157,6 @@ def kill_together(case: str, seed: int) -> list[str]:
     world.server = None
     server.close()
     wrong = world.judge(report.synced_sequence)
-    if took > AGAIN_S * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)):
+    if took > AGAIN_S * slowness():
         wrong.append(f"LIVE {took:.1f} s after the server answered")
     return wrong
