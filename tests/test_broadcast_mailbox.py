@@ -158,6 +158,7 @@ async def test_full_drops_what_waits_and_ends_the_client() -> None:
     found = counts.figures()
     assert (found.closed_too_slow, found.waiting_bytes, found.clients) == (1, 0, 1)
     assert 500 < found.largest_mailbox_bytes <= 1_000
+    assert found.dropped_frames > 5
     mailbox.close()
     assert counts.figures().clients == 0
 
@@ -179,10 +180,54 @@ async def test_what_a_client_begins_with_does_not_count() -> None:
     assert not mailbox.full
 
 
-async def test_a_book_that_was_not_asked_for_counts() -> None:
-    mailbox = mailbox_of(KeptOutlet(is_open=False), 1_000)
-    mailbox.put(event(1, 100))
-    mailbox.put_later(iter([event(2, 5_000)]), Reader(), 5_000, book=True)
+async def test_a_book_larger_than_a_mailbox_closes_nobody_who_takes_it() -> None:
+    outlet, counts = KeptOutlet(), ClientCounts()
+    mailbox = Mailbox(outlet, counts, 1_000)
+
+    def pieces() -> Iterator[Parcel]:
+        yield event(0, 5_000)
+        outlet.shut()
+        yield from (event(1, 5_000), event(2, 5_000))
+
+    mailbox.put_later(pieces(), Reader(), 15_000)
+    for seq in range(3, 9):
+        mailbox.put(event(seq, 50))
+    assert counts.figures().waiting_bytes > 15_000
+    async with pumping(mailbox):
+        outlet.reopen()
+        await until(lambda: counts.waiting_bytes == 0)
+    assert [t["seq"] for t in outlet.taken() if t["type"] == "l3_order"] == list(range(9))
+    assert not mailbox.full
+    assert sum(counts.figures().waited.counts) == 7  # the events and the warning before them
+
+
+async def test_who_takes_nothing_of_a_book_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "client_stalled_ms", 20)
+    outlet, counts = KeptOutlet(is_open=False), ClientCounts()
+    mailbox = Mailbox(outlet, counts)
+    mailbox.put(event(1))
+    async with pumping(mailbox):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):  # events alone are bounded by their size
+                await mailbox.until_full()
+        mailbox.put_later(iter([event(2)]), Reader(), 5_000)
+        with pytest.raises(TooSlow):
+            async with asyncio.timeout(60):
+                await mailbox.until_full()
+    found = counts.figures()
+    assert (found.closed_too_slow, found.dropped_frames, found.waiting_bytes) == (1, 2, 0)
+
+
+async def test_a_third_book_is_not_kept_for_a_client_that_has_not_taken_the_first() -> None:
+    outlet, first, other = KeptOutlet(is_open=False), Reader(), Reader()
+    mailbox = mailbox_of(outlet)
+    for seq in (1, 3):
+        mailbox.put_later(iter([event(seq)]), first, 100)
+        mailbox.put(event(seq + 1), first)
+    mailbox.put_later(iter([event(5)]), other, 100)  # another market's
+    assert not mailbox.full
+    mailbox.put(event(6), first)
+    mailbox.put_later(iter([event(7)]), first, 100)
     assert mailbox.full
 
 
@@ -228,9 +273,9 @@ async def test_a_book_replaces_one_that_waits_unless_events_stand_on_it() -> Non
     outlet, counts, reader = KeptOutlet(is_open=False), ClientCounts(), Reader()
     mailbox = Mailbox(outlet, counts, 10_000)
     for seq in (1, 2):
-        mailbox.put_later(iter([event(seq)]), reader, 100, book=True)
+        mailbox.put_later(iter([event(seq)]), reader, 100)
     mailbox.put(event(3), reader)
-    mailbox.put_later(iter([event(4)]), reader, 100, book=True)
+    mailbox.put_later(iter([event(4)]), reader, 100)
     async with pumping(mailbox):
         outlet.reopen()
         await until(lambda: len(outlet.writes) == 3)

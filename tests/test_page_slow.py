@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -66,3 +67,7 @@ def test_a_page_that_says_of_no_frame_that_it_applied_it_is_closed(
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 4008
             assert closed.value.rcvd.reason == "this page applies no frames; open it again"
+            told = httpx.get(f"{api.address.rpartition('/api/')[0]}/metrics", timeout=60).text
+            assert "\nordertape_pages_too_slow_total 1.0\n" in told
+            assert int(told.partition("\nordertape_page_frames_sent_total ")[2].split(".")[0]) > 3
+            assert "\nordertape_page_frames_left_out_total 0.0\n" not in told

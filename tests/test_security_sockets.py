@@ -154,6 +154,20 @@ def test_a_page_says_of_eight_markets_four_times_a_second_what_it_applied(server
         assert (code, reason) == (1008, "expected at most 2400 messages a minute")
 
 
+def test_where_data_lie_is_said_to_nobody_elsewhere(server: Guarded, data: Path) -> None:
+    key = create_key(data, "page", "read", None)
+    wish = '{"op":"open","stream":1,"exchange":"bitfinex","symbol":"NO/TAPE","source":"replay"}'
+    path = "/api/v1/orderbook-heatmap/page/ws"
+    told = []
+    for headers in ({}, {"X-API-Key": key, **ELSEWHERE}):
+        with server.socket(path, additional_headers=headers) as page:
+            page.send(wish)
+            told.append(str(page.recv(timeout=60)))
+    assert str(data) in told[0]
+    assert str(data) not in told[1]
+    assert "in the data folder" in told[1]
+
+
 PING = bytes((0x89, 0xFD)) + bytes(4) + bytes(125)
 BEGINNING, PART = bytes((0x01, 0x80)) + bytes(4), bytes((0x00, 0x80)) + bytes(4)
 """Frames of a client (RFC 6455 5.2), masked with zeroes: text that goes on, and a part of it."""

@@ -196,6 +196,43 @@ def test_an_answer_that_nobody_reads_is_given_up_and_one_that_is_read_slowly_is_
             read += len(part)
 
 
+def all_read(client: socket.socket) -> int:
+    """Bytes until its end."""
+    read = 0
+    with contextlib.suppress(ConnectionResetError):
+        while part := client.recv(2**20):
+            read += len(part)
+    return read
+
+
+def test_of_answers_that_lie_unread_the_oldest_goes_when_they_are_too_many(
+    alone: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "answers_unread_bytes_max", 30_000_000)
+
+    @alone.app.get("/larger")
+    async def answer() -> str:
+        return "x" * 20_000_000
+
+    connections = alone.server.server_state.connections
+
+    def unread() -> list[int]:
+        return sorted(c.transport.get_write_buffer_size() for c in connections)
+
+    with contextlib.ExitStack() as stack:
+        deaf = []
+        for nth in range(3):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            client.connect(("127.0.0.1", alone.port))
+            client.sendall(b"GET /larger HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            deaf.append(client)
+            wait_for(lambda: unread()[-1:] > [10_000_000], f"answer {nth}")
+            wait_for(lambda: len(connections) == 1, "the end of the one before")
+        assert alone.get("/healthz").status_code == 200
+        assert max(all_read(client) for client in deaf[:2]) < 10_000_000
+
+
 @pytest.mark.parametrize("where", ["line", "header", "headers"])
 def test_headers_without_end_are_refused(server: Guarded, where: str) -> None:
     text = {

@@ -513,8 +513,14 @@ resume_events_max: Final = 100_000
 """Events read from the tape for a reader who resumes.  Policy: a whole book instead."""
 client_mailbox_bytes_max: Final = 3 * 2**20
 """What waits for one WebSocket client; half of it warns.  With what its connection and the kernel
-hold it stays under 4 MiB.  Policy: closed with the place to resume from; statistics and statuses
-are conflated to the newest before."""
+hold it stays under 4 MiB.  Whole books, whose texts clients share, are not in it.  Policy: closed
+with the place to resume from; statistics and statuses are conflated to the newest before."""
+client_books_max: Final = 2
+"""Whole books of one market that wait for a client: one under way and the one behind it.  Policy:
+closed as too slow."""
+client_stalled_ms: Final = 5_000
+"""How long a client may take nothing of a whole book that waits for it.  Policy: closed as too
+slow, within twice that."""
 client_connection_bytes_max: Final = 64 * 2**10
 """What a client's connection holds before its mailbox does."""
 client_kernel_bytes_max: Final = 128 * 2**10
@@ -651,6 +657,9 @@ request_head_ms_max: Final = 10_000
 Policy: closed."""
 request_body_ms_max: Final = 10_000
 """From a request's headers to the end of its body.  Policy: refused with 408."""
+answers_unread_bytes_max: Final = 128 * 2**20
+"""Of whole answers that their clients have not taken yet, beyond what the kernel holds of them.
+Policy: the connection whose answer has lain there the longest is cut."""
 answer_stuck_ms_max: Final = 30_000
 """How long a client may take nothing of an answer.  Policy: the connection is cut."""
 keep_alive_seconds: Final = 5

@@ -24,7 +24,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from ordertape.broadcast.figures import ClientFigures
+from ordertape.broadcast.figures import ClientFigures, PageCounts
 from ordertape.database.told import Copied, DatabaseTold
 from ordertape.measures import (
     BOUNDS_SECONDS,
@@ -112,6 +112,9 @@ METRICS: Final[dict[str, Metric]] = {
         "from receipt to the connections of all WebSocket clients, of a frame's newest event; "
         "`batch_ms` is in it, what waits in a mailbox is not",
     ),
+    "ordertape_mailbox_delay_seconds": Metric(
+        "histogram", (), "how long frames waited in mailboxes, of those that did not go straight on"
+    ),
     # What waits
     "ordertape_unsynced_events": Metric("gauge", _MARKET, "recorded and not durable yet"),
     "ordertape_unarchived_events": Metric(
@@ -127,7 +130,7 @@ METRICS: Final[dict[str, Metric]] = {
         "gauge", (), "1 where PostgreSQL takes events, 0 where it is waited for"
     ),
     # Clients
-    "ordertape_clients": Metric("gauge", (), "WebSocket clients"),
+    "ordertape_clients": Metric("gauge", (), "WebSocket clients of books and events"),
     "ordertape_mailbox_bytes": Metric("gauge", (), "what waits for all of them"),
     "ordertape_mailbox_bytes_largest": Metric(
         "gauge", (), "the most that ever waited for one of them"
@@ -138,8 +141,21 @@ METRICS: Final[dict[str, Metric]] = {
     "ordertape_frames_conflated_total": Metric(
         "counter", (), "frames of state that a newer one replaced before they were sent"
     ),
+    "ordertape_frames_dropped_total": Metric(
+        "counter", (), "frames that waited for clients who were closed as too slow"
+    ),
     "ordertape_frames_sent_total": Metric("counter", (), "frames handed to WebSockets"),
     "ordertape_bytes_sent_total": Metric("counter", (), "bytes of those frames"),
+    # Pages
+    "ordertape_pages": Metric("gauge", (), "web pages that are open"),
+    "ordertape_pages_too_slow_total": Metric(
+        "counter", (), "pages closed because they applied nothing for too long"
+    ),
+    "ordertape_page_frames_left_out_total": Metric(
+        "counter", (), "frames that a slow page was not sent; a whole picture follows them"
+    ),
+    "ordertape_page_frames_sent_total": Metric("counter", (), "frames handed to pages"),
+    "ordertape_page_bytes_sent_total": Metric("counter", (), "bytes of those frames"),
 }
 """Every metric there is."""
 
@@ -166,6 +182,7 @@ class Reading:
     """None where nothing persists, or its keeper does not run."""
     copied: Copied | None
     clients: ClientFigures
+    pages: PageCounts
     client_delays: Mapping[tuple[str, str], DelaysTold] = field(default_factory=dict)
     at_ns: int = field(default_factory=time.time_ns)
 
@@ -322,8 +339,11 @@ class _Page(Collector):
     def _clients(self) -> None:
         for name, attribute in _CLIENT_FIGURES:
             self._add(name, getattr(self._reading.clients, attribute))
+        for name, attribute in _PAGE_FIGURES:
+            self._add(name, getattr(self._reading.pages, attribute))
         for market, delays in self._reading.client_delays.items():
             self._add_delays("ordertape_client_delay_seconds", delays, *market)
+        self._add_delays("ordertape_mailbox_delay_seconds", self._reading.clients.waited)
 
 
 _CLIENT_FIGURES: Final = (
@@ -332,6 +352,14 @@ _CLIENT_FIGURES: Final = (
     ("ordertape_mailbox_bytes_largest", "largest_mailbox_bytes"),
     ("ordertape_clients_too_slow_total", "closed_too_slow"),
     ("ordertape_frames_conflated_total", "conflated_frames"),
+    ("ordertape_frames_dropped_total", "dropped_frames"),
     ("ordertape_frames_sent_total", "frames_sent"),
     ("ordertape_bytes_sent_total", "bytes_sent"),
+)
+_PAGE_FIGURES: Final = (
+    ("ordertape_pages", "pages"),
+    ("ordertape_pages_too_slow_total", "closed_too_slow"),
+    ("ordertape_page_frames_left_out_total", "left_out_frames"),
+    ("ordertape_page_frames_sent_total", "frames_sent"),
+    ("ordertape_page_bytes_sent_total", "bytes_sent"),
 )

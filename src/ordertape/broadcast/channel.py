@@ -98,8 +98,7 @@ class Subscription:
         if item.sequence < max(self._sequence, self._missed) or item.stand == self._pictured:
             return
         self._sequence, self._pictured, self.has_book = item.sequence, item.stand, True
-        counted = 0 if self._beginning else item.size(self.depth)
-        self.mailbox.put_later(item.parcels(self.depth), self, counted, book=True)
+        self.mailbox.put_later(item.parcels(self.depth), self, item.size(self.depth))
         early = self._early
         self.forget_early()
         for held in early:

@@ -185,9 +185,14 @@ class BookPicture:
 
     def members(self, depth: int) -> str:
         """``sequence`` to ``asks`` as members of a JSON object; ``depth`` orders a side, 0 all."""
+        depth = self._whole_or(depth)
         if depth not in self._texts:
             self._texts[depth] = self._members(depth)
         return self._texts[depth]
+
+    def _whole_or(self, depth: int) -> int:
+        """Every depth beyond the book is the whole of it: one text for all of them."""
+        return 0 if depth >= max(self.bids, len(self.rows) - self.bids) else depth
 
     def _members(self, depth: int) -> str:
         bids, asks = book_sides(self.rows, self.bids, depth)
@@ -199,6 +204,7 @@ class BookPicture:
     def write(self, depth: int) -> list[bytes]:
         """The frames in the middle of its text, the same for all readers.  Takes long for a large
         book: in a thread before it is sent."""
+        depth = self._whole_or(depth)
         if depth not in self._written:
             # What a reader needs to make columns of it as they stand on the tape.
             form = (

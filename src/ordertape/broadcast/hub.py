@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from ordertape import limits
-from ordertape.broadcast.figures import ClientCounts, ClientFigures
+from ordertape.broadcast.figures import ClientCounts, ClientFigures, PageCounts
 from ordertape.broadcast.mailbox import Mailbox, Outlet
 from ordertape.broadcast.market import Channel
 from ordertape.errors import OrdertapeError
@@ -38,6 +38,7 @@ class Hub:
     ) -> None:
         self.channels: dict[Key, Channel] = {}
         self._counts = ClientCounts()
+        self.page_counts = PageCounts()
         self.changed = asyncio.Event()
         """Set, and replaced, whenever a channel comes or goes."""
         self._infos, self._infos_changed = infos, changed

@@ -6,9 +6,10 @@ Everything here belongs to the event loop.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ordertape import limits
@@ -58,6 +59,7 @@ class _Waiting:
     counted: int
     conflated: int = 0
     book: bool = False
+    since_ns: int = field(default_factory=time.monotonic_ns)
 
 
 class Mailbox:
@@ -65,8 +67,11 @@ class Mailbox:
 
     While the client keeps up they go straight to its connection.  What waits is counted: half
     full, the client is warned before anything else that waits; full, what waits is dropped and
-    ``pump_forever`` raises TooSlow; the client may come back and resume.  Of state only the newest
+    ``until_full`` raises TooSlow; the client may come back and resume.  Of state only the newest
     of its topic waits, saying how many before it were left out.
+
+    A whole book, which may be larger than all that, is not held against the client as long as it
+    goes on taking it: its text is the same for everyone who wants as many orders.
     """
 
     def __init__(
@@ -79,7 +84,7 @@ class Mailbox:
         self._begun: _Waiting | None = None
         """What is made as it is taken and was taken from: nothing comes between its parcels."""
         self._newest: dict[tuple[str, Standing | None], _Waiting] = {}
-        self._bytes = 0
+        self._bytes = self._book_bytes = 0
         self._there, self._overflowed = asyncio.Event(), asyncio.Event()
         self._warned = False
         self.full = False
@@ -104,27 +109,28 @@ class Mailbox:
             self._hold(parcel, whose, asked_for)
 
     def put_later(
-        self, parcels: Iterator[Parcel], whose: Standing, size: int = 0, *, book: bool = False
+        self, parcels: Iterator[Parcel], whose: Standing, book_bytes: int | None = None
     ) -> None:
-        """Parcels that are made as they are taken; ``size``: bytes they hold until then.  A
-        ``book`` replaces one that waits where nothing stands behind it."""
+        """Parcels that are made as they are taken.  ``book_bytes``: of the text of a whole book,
+        which replaces one that waits where nothing stands behind it."""
         if self.full:
             return
-        newest = self._waiting[-1] if self._waiting else None
+        book, newest = book_bytes is not None, self._waiting[-1] if self._waiting else None
         if book and newest is not None and newest.book and newest.whose is whose:
-            self._waiting.pop()
-            self._count(-newest.counted)
+            self._uncount(self._waiting.pop())
             self._counts.conflated_frames += 1
-        if self._bytes and self._bytes + size > self._bytes_max:
+        if book and sum(w.whose is whose for w in self._books()) >= limits.client_books_max:
             self.overflow()
             return
-        self._append(_Waiting(None, parcels, whose, size, book=book))
+        self._append(_Waiting(None, parcels, whose, book_bytes or 0, book=book))
         self._pump()
 
     def overflow(self) -> None:
         """What waits is dropped, and the client with it."""
         if not self.full:
             self._counts.closed_too_slow += 1
+            left = [waiting.parcel for waiting in self._waiting]
+            self._counts.dropped_frames += sum(1 if p is None else p.messages for p in left)
         self.full = True
         self._forget()
         self._overflowed.set()
@@ -138,9 +144,27 @@ class Mailbox:
         """Hands on what waits as the connection takes it; returns when that closes."""
         while not self._outlet.closing:
             await self._there.wait()
-            await self._outlet.drained()
+            try:
+                async with asyncio.timeout(limits.client_stalled_ms / 1000):
+                    await self._outlet.drained()
+            except TimeoutError:
+                self._stalled()
             self._pump()
             await asyncio.sleep(0)  # others have their turn
+
+    def _stalled(self) -> None:
+        """Nothing was taken for a while: no book waits for that client much longer."""
+        oldest = min((book.since_ns for book in self._books()), default=None)
+        if oldest is not None and (
+            time.monotonic_ns() - oldest >= limits.client_stalled_ms * 10**6
+        ):
+            self.overflow()
+
+    def _books(self) -> Iterator[_Waiting]:
+        """Whole books that wait, one that is under way first."""
+        if self._begun is not None and self._begun.book:
+            yield self._begun
+        yield from (waiting for waiting in self._waiting if waiting.book)
 
     # Waiting --------------------------------------------------------------------------------------
 
@@ -164,28 +188,41 @@ class Mailbox:
         if older is None or older.parcel is None:
             return 0
         older.parcel = None
-        self._count(-older.counted)
+        self._uncount(older)
         older.counted = 0
         self._counts.conflated_frames += 1
         return older.conflated + 1
 
     def _append(self, waiting: _Waiting) -> None:
         self._waiting.append(waiting)
-        self._count(waiting.counted)
+        self._count(waiting)
         self._there.set()
 
-    def _count(self, size: int) -> None:
-        counts = self._counts
-        self._bytes += size
+    def _count(self, waiting: _Waiting) -> None:
+        counts, size = self._counts, waiting.counted
+        if waiting.book:
+            self._book_bytes += size
+        else:
+            self._bytes += size
         counts.waiting_bytes += size
-        counts.largest_mailbox_bytes = max(counts.largest_mailbox_bytes, self._bytes)
+        together = self._bytes + self._book_bytes
+        counts.largest_mailbox_bytes = max(counts.largest_mailbox_bytes, together)
+
+    def _uncount(self, waiting: _Waiting) -> None:
+        """It waits no longer."""
+        if waiting.book:
+            self._book_bytes -= waiting.counted
+        else:
+            self._bytes -= waiting.counted
+        self._counts.waiting_bytes -= waiting.counted
 
     def _forget(self) -> None:
         self._waiting.clear()
         self._newest.clear()
         self._begun = None
         self._there.clear()
-        self._count(-self._bytes)
+        self._counts.waiting_bytes -= self._bytes + self._book_bytes
+        self._bytes = self._book_bytes = 0
 
     def _warn_if_due(self) -> None:
         if self._warned or len(self._waiting) < 2 or self._bytes * 2 < self._bytes_max:
@@ -195,8 +232,9 @@ class Mailbox:
             f"{self._bytes} bytes wait for you; over {self._bytes_max} this connection is closed"
         )
         warning = Parcel.of(f'{{"type":"l3_warning","detail":{text(detail)}}}')
-        self._waiting.appendleft(_Waiting(warning, None, None, len(warning.data)))
-        self._count(len(warning.data))
+        first = _Waiting(warning, None, None, len(warning.data))
+        self._waiting.appendleft(first)
+        self._count(first)
 
     # Handing on -----------------------------------------------------------------------------------
 
@@ -219,7 +257,7 @@ class Mailbox:
                 assert later is not None
                 if (made := next(later, None)) is not None:
                     return made, waiting.whose
-                self._count(-waiting.counted)
+                self._uncount(waiting)
                 self._begun = None
             if not self._waiting:
                 return None
@@ -227,9 +265,10 @@ class Mailbox:
             if waiting.later is not None:
                 self._begun = waiting
                 continue
-            self._count(-waiting.counted)
+            self._uncount(waiting)
             if (parcel := waiting.parcel) is None:
                 continue
+            self._counts.waited.note(time.monotonic_ns() - waiting.since_ns)
             if parcel.state is not None:
                 self._newest.pop((parcel.topic, waiting.whose), None)
                 if waiting.conflated:

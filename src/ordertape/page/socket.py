@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ordertape import limits
+from ordertape.broadcast.figures import PageCounts
 from ordertape.page.codec import KEY, FrameType, Header, encode_header
 from ordertape.page.scene import Posted
 from ordertape.page.view import Out
@@ -37,6 +38,8 @@ class PageStream:
     due: asyncio.Event
     channels: frozenset[str] | None = None
     """Those that the page wants; None: all."""
+    counts: PageCounts = field(default_factory=PageCounts)
+    """Of all pages together."""
     epoch: int = 0
     seq: int = -1
     paused: bool = False
@@ -98,17 +101,21 @@ class PageStream:
         kept: deque[Out] = deque()
         for out in self._waiting:
             if out.channel in LEFT_OUT:
-                self.conflated += count
+                self.note_left_out(count)
             else:
                 kept.append(out)
         self._waiting, self._bytes = kept, 0
+
+    def note_left_out(self, frames: int = 1) -> None:
+        self.conflated += frames
+        self.counts.left_out_frames += frames
 
     def _drop_oldest_text(self) -> None:
         for nth, out in enumerate(self._waiting):
             if out.channel not in LEFT_OUT | ALWAYS:
                 del self._waiting[nth]
                 self._texts -= 1
-                self.conflated += 1
+                self.note_left_out()
                 # Of a large order only what changed is told: what follows means nothing without.
                 self.needs_key |= out.channel == "large"
                 return
@@ -135,7 +142,10 @@ class PageStream:
         while self._waiting:
             messages.append(self._message(self._waiting.popleft()))
         self._bytes = self._texts = 0
-        self.sent_bytes += sum(map(len, messages))
+        size = sum(map(len, messages))
+        self.sent_bytes += size
+        self.counts.bytes_sent += size
+        self.counts.frames_sent += len(messages)
         return messages
 
     @property

@@ -7,6 +7,7 @@ stands in the log, on the page and in ``ordertape status``.
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -87,6 +88,7 @@ async def metrics(request: Request, api: TheApi) -> Response:
             database=None if api.database is None else read_told(api.server.data),
             copied=None if api.database is None else read_copied(api.server.data),
             clients=clients,
+            pages=copy(api.hub.page_counts),
             client_delays=delays,
         )
         return encode(registry_of(reading))

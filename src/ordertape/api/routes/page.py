@@ -14,7 +14,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from ordertape import limits
 from ordertape.alerts.fired import Alert
+from ordertape.api.answers import hidden_folder
 from ordertape.api.context import Api, Meant, TheApi
+from ordertape.api.ending import OUTLET, ConnectionOutlet
 from ordertape.errors import DatabaseError, OrdertapeError
 from ordertape.findings.finding import Finding
 from ordertape.page import requests
@@ -64,8 +66,15 @@ class _Session:
         self._epochs: dict[int, int] = {}
         self._too_slow = asyncio.Event()
         self._player: Player | None = None
+        self._counts = api.hub.page_counts
+        self._hidden = json.dumps(hidden_folder.get())[1:-1]
+        """Where data lie is of use on this machine alone."""
 
     async def run(self) -> None:
+        outlet: ConnectionOutlet | None = self.socket.scope.get(OUTLET)
+        if outlet is not None:
+            outlet.hold_little()
+        self._counts.pages += 1
         parts = [
             asyncio.create_task(part)
             for part in (self._listen(), self._send_forever(), self._too_slow.wait())
@@ -76,12 +85,14 @@ class _Session:
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             if self._too_slow.is_set():
+                self._counts.closed_too_slow += 1
                 # One that does not read even that is left untold.
                 async with asyncio.timeout(limits.client_close_ms / 1000):
                     await self.socket.close(TOO_SLOW, "this page applies no frames; open it again")
         except (TimeoutError, WebSocketDisconnect, RuntimeError):
             pass
         finally:
+            self._counts.pages -= 1
             self.api.alerts.leave(self._alert)
             if self.api.found is not None:
                 self.api.found.leave(self._found)
@@ -149,7 +160,7 @@ class _Session:
                 raise requests.RequestRefused("at: expected the time from which to replay")
         self._close(wish.stream)
         channels = None if wish.channels is None else frozenset(wish.channels)
-        stream = PageStream(wish.stream, self.due, channels)
+        stream = PageStream(wish.stream, self.due, channels, self._counts)
         stream.epoch = self._epochs.get(wish.stream, 0)
         asked = Asked(
             wish.group,
@@ -264,9 +275,14 @@ class _Session:
     def _say(self, told: dict[str, Any]) -> None:
         if len(self.said) == self.said.maxlen:
             for opened in self.open.values():
-                opened.stream.conflated += 1
+                opened.stream.note_left_out()
         self.said.append(json.dumps(told))
         self.due.set()
+
+    async def _send_text(self, words: str) -> None:
+        if self._hidden:
+            words = words.replace(self._hidden, "the data folder")
+        await self.socket.send_text(words)
 
     async def _send_forever(self) -> None:
         while True:
@@ -277,11 +293,11 @@ class _Session:
                 await self.socket.send_text(_ALIVE)
             self.due.clear()
             for _ in range(len(self.said)):
-                await self.socket.send_text(self.said.popleft())
+                await self._send_text(self.said.popleft())
             for opened in list(self.open.values()):
                 for message in opened.stream.take():
                     if isinstance(message, str):
-                        await self.socket.send_text(message)
+                        await self._send_text(message)
                     else:
                         await self.socket.send_bytes(message)
             self._ask_keys_where_wanted()

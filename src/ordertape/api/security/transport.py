@@ -93,6 +93,7 @@ class PatientH11(H11Protocol):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._quiet_since = 0.0
+        self._answered = 0.0
         self._unsent, self._unsent_since = 0, 0.0
         self._look: asyncio.TimerHandle | None = None
 
@@ -115,8 +116,24 @@ class PatientH11(H11Protocol):
         return len(theirs) > limits.connections_per_address_max
 
     def on_response_complete(self) -> None:
-        self._quiet_since = self.loop.time()
+        self._quiet_since = self._answered = self.loop.time()
         super().on_response_complete()
+        if self.transport.get_write_buffer_size():
+            self._bound_unread()
+
+    def _bound_unread(self) -> None:
+        """Of the answers that clients let lie those go first that have lain the longest."""
+        waiting = [
+            (other._answered, size, other)
+            for other in self.connections
+            if isinstance(other, PatientH11) and (size := other.transport.get_write_buffer_size())
+        ]
+        total = sum(size for _, size, _ in waiting)
+        for _, size, other in sorted(waiting, key=lambda found: found[0]):
+            if total <= limits.answers_unread_bytes_max:
+                return
+            total -= size
+            other.transport.abort()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._forget()
