@@ -78,7 +78,10 @@ class PageStream:
         if not wanted and out.channel not in ALWAYS:
             return
         if out.channel in LEFT_OUT:
-            if self.paused or self.needs_key:
+            if self.paused:
+                return
+            if self.needs_key:
+                self.note_left_out(not self.asked_keys)
                 return
             self._bytes += len(out.body)
             if self._bytes > limits.page_waiting_bytes_max and not out.is_key:
