@@ -29,7 +29,7 @@ Collected = Callable[[Path], bool]
 
 TICK_NS = 100_000_000
 BEHIND_NS = 30_000_000
-"""A bucket is closed so long after its end: a frame is written up to 5 ms after its receipt."""
+"""A bucket is closed so long after its end: a frame is written up to 5 ms after it is complete."""
 
 
 class LiveMarket:
