@@ -140,6 +140,7 @@ class Template:
             "errors": str(errors),
         }
         pid = self._ask(told)["pid"]
+        self._ended.pop(pid, None)  # of a process before it: numbers come again
         self._running.add(pid)
         return Forked(self, pid, errors)
 
