@@ -10,12 +10,14 @@ import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from ordertape.api.front import BUILT
 from ordertape.api.metrics import METRICS
 from ordertape.roles.notify import alive
 from ordertape.settings import Settings
@@ -208,10 +210,28 @@ def test_systemd_is_told_that_a_role_goes_on(
 # Containers ---------------------------------------------------------------------------------------
 
 
-def test_the_container_is_nobody_s_root_and_says_whether_it_is_ready() -> None:
+def steps_of_the_image() -> list[tuple[str, str]]:
+    """(word, what follows) of every step of the Dockerfile, in order."""
     lines = re.sub(r"\\\n", " ", (DEPLOY / "Dockerfile").read_text()).splitlines()
-    steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
-    said = {word: rest for word, rest in steps if word.isupper()}
+    told = (line.partition(" ") for line in lines if line and not line.startswith("#"))
+    return [(word, rest.strip()) for word, _, rest in told]
+
+
+def stages_of_the_image() -> dict[str, list[tuple[str, str]]]:
+    """The steps of each stage by its name, the last one's by nothing."""
+    stages: dict[str, list[tuple[str, str]]] = {}
+    for word, rest in steps_of_the_image():
+        if word == "FROM":
+            _, _, name = rest.partition(" AS ")
+            stages[name] = []
+        else:
+            stages[name].append((word, rest))
+    return stages
+
+
+def test_the_container_is_nobody_s_root_and_says_whether_it_is_ready() -> None:
+    steps = steps_of_the_image()
+    said = dict(steps)
     assert {word for word, _ in steps} <= {
         *("FROM", "RUN", "WORKDIR", "COPY", "ENV", "USER", "VOLUME", "EXPOSE", "STOPSIGNAL"),
         *("HEALTHCHECK", "ENTRYPOINT", "CMD"),
@@ -231,6 +251,45 @@ def test_the_container_is_nobody_s_root_and_says_whether_it_is_ready() -> None:
     }
     assert {f"!{name}" for name in copied} == {line for line in ignored if line.startswith("!")}
     assert [name for name in copied if not (TOP / name).exists()] == []
+
+
+def test_the_image_makes_the_page_by_the_command_of_set_up_and_the_package_carries_it() -> None:
+    page, build = stages_of_the_image()["page"], stages_of_the_image()["build"]
+    command = dict(page)["RUN"]
+    assert command in (TOP / "scripts" / "setup").read_text()
+    made = f"{dict(page)['WORKDIR']}/{BUILT.relative_to(TOP)}"
+    own = ("COPY", f"--from=page {made} {BUILT.relative_to(TOP)}")
+    (installed,) = (nth for nth, (_, rest) in enumerate(build) if "bin/pip install" in rest)
+    assert build.index(("COPY", "src src")) < build.index(own) < installed
+    packed = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["maturin"]["include"]
+    assert packed == [f"{BUILT.relative_to(TOP)}/**/*"]
+    # A page that somebody built on this machine is another one.
+    assert str(BUILT.relative_to(TOP)) in (TOP / ".dockerignore").read_text().splitlines()
+
+
+def test_what_the_image_copies_of_the_page_is_enough_to_build_it(tmp_path: Path) -> None:
+    """As its stage does, with the packages that set-up installed here."""
+    packages = TOP / "web" / "node_modules"
+    if not packages.is_dir():
+        pytest.skip("the web page is not built: Node 20.19 or newer is needed, then `make setup`")
+    page = stages_of_the_image()["page"]
+    left_out = {
+        line.removeprefix("web/")
+        for line in (TOP / ".dockerignore").read_text().splitlines()
+        if line.startswith("web/")
+    }
+    (copied, to) = dict(page)["COPY"].split()
+    shutil.copytree(TOP / copied, tmp_path / to, ignore=lambda *_: left_out)
+    (tmp_path / to / "node_modules").symlink_to(packages.resolve())
+    into, install, build = dict(page)["RUN"].split(" && ")
+    assert install.startswith("npm install ")
+    done = subprocess.run(
+        f"{into} && {build}", shell=True, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = tmp_path / BUILT.relative_to(TOP)
+    assert (made / "index.html").is_file()
+    assert list((made / "assets").glob("*.js"))
 
 
 def test_the_services_of_compose_are_whole() -> None:
