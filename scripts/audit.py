@@ -1,4 +1,4 @@
-"""Compare every pinned package, Python's and Rust's, with the advisories of osv.dev.
+"""Compare every pinned package, Python's, Rust's and the page's, with the advisories of osv.dev.
 
 Exit 1 where one is known to be vulnerable, 0 where none is or nobody could be asked: an audit that
 needs the network must not decide whether a machine without one may build.
@@ -6,6 +6,7 @@ needs the network must not decide whether a machine without one may build.
 
 from __future__ import annotations
 
+import json
 import sys
 import tomllib
 from pathlib import Path
@@ -22,14 +23,22 @@ BATCH = 500
 
 
 def pinned() -> list[tuple[str, str, str]]:
-    """(ecosystem, name, version) of everything that set-up installs or builds."""
+    """(ecosystem, name, version) of everything that set-up installs or builds, once each."""
     lines = (TOP / "constraints.txt").read_text(encoding="utf-8").split()
     found = [
         ("PyPI", name, version) for name, _, version in (line.partition("==") for line in lines)
     ]
     lock = tomllib.loads((TOP / "engine" / "Cargo.lock").read_text(encoding="utf-8"))
     crates = [package for package in lock["package"] if "source" in package]
-    return found + [("crates.io", crate["name"], crate["version"]) for crate in crates]
+    found += [("crates.io", crate["name"], crate["version"]) for crate in crates]
+    page = json.loads((TOP / "web" / "package-lock.json").read_text(encoding="utf-8"))
+    # Each stands under its folder, in another's node_modules where two want different versions.
+    npm = {
+        ("npm", folder.rpartition("node_modules/")[2], package["version"])
+        for folder, package in page["packages"].items()
+        if folder
+    }
+    return found + sorted(npm)
 
 
 def advisories(

@@ -67,22 +67,27 @@ def audited(server: str) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
-def test_every_pinned_package_of_both_languages_is_asked_for() -> None:
+def test_every_pinned_package_of_all_languages_is_asked_for() -> None:
     with advisories({}) as (server, asked):
         status, said = audited(server)
     assert status == 0
     assert {"fastapi", "uvicorn", "pyo3", "crc32c"} <= set(asked)
-    assert "ordertape-engine" not in asked
+    lock = json.loads((TOP / "web" / "package-lock.json").read_text())["packages"]
+    page = [folder.rpartition("node_modules/")[2] for folder in lock if folder]
+    assert {"react", "vite", "@types/react"} <= set(page) <= set(asked)
+    assert not {"ordertape-engine", "ordertape-page", ""} & set(asked)
     assert said == [f"audit: {len(asked)} packages, advisories of 0"]
 
 
 def test_a_package_that_is_known_to_be_vulnerable_fails_the_audit() -> None:
-    with advisories({"fastapi": ["GHSA-a", "PYSEC-b"], "pyo3": ["RUSTSEC-c"]}) as (server, asked):
+    known = {"fastapi": ["GHSA-a", "PYSEC-b"], "pyo3": ["RUSTSEC-c"], "react-dom": ["GHSA-d"]}
+    with advisories(known) as (server, asked):
         status, said = audited(server)
     assert status == 1
     assert re.fullmatch(r"audit: PyPI fastapi [\d.]+: GHSA-a, PYSEC-b", said[0])
     assert re.fullmatch(r"audit: crates\.io pyo3 [\d.]+: RUSTSEC-c", said[1])
-    assert said[2] == f"audit: {len(asked)} packages, advisories of 2"
+    assert re.fullmatch(r"audit: npm react-dom [\d.]+: GHSA-d", said[2])
+    assert said[3] == f"audit: {len(asked)} packages, advisories of 3"
 
 
 def test_without_a_network_it_says_so_in_one_sentence_and_fails_nothing() -> None:
