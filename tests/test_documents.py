@@ -51,6 +51,15 @@ def test_the_tables_of_settings_and_limits_are_those_of_the_code() -> None:
     assert page == script("tables").renewed(page), "`make format` renews them"
 
 
+def test_every_bound_says_what_happens_where_it_is_reached() -> None:
+    """Limits of other names are paces and sizes: nothing reaches them."""
+    rows = [re.split(r" *\| *", row) for row in script("tables").limits_table().splitlines()]
+    policies = {name.strip("`"): policy for _, name, _, _, policy, _ in rows}
+    bounds = [name for name in policies if name.endswith(("_max", "_kept", "_known"))]
+    assert {"frame_bytes_max", "stream_errors_kept", "clients_known"} <= set(bounds)
+    assert [name for name in bounds if not policies[name].endswith(".")] == []
+
+
 def test_the_example_shows_every_setting_with_its_default_and_no_other() -> None:
     shown = dict(
         re.findall(r"^#?([A-Z][A-Z0-9_]+)=(.*)$", read(TOP / ".env.example"), re.MULTILINE)

@@ -20,7 +20,8 @@ journal_reserve_bytes: Final = 64 * 2**10
 full.  Policy: events roll, marks go in."""
 journal_read_bytes_min: Final = 64 * 2**10
 journal_read_bytes_max: Final = 2**20
-"""What a reader reads at once; doubles from min to max while it goes on, min again at the tail."""
+"""What a reader reads at once; doubles from min to max while it goes on, min again at the tail.
+Policy: a longer frame is read whole."""
 journal_run_rows: Final = 500
 """Events that a reader takes from a journal as one batch.
 Policy: the next batch begins there; a frame is never divided."""
@@ -30,7 +31,8 @@ journal_scan_bytes: Final = 256 * 2**10
 """Looked through at once for the next whole frame: little enough for a processor's cache."""
 follow_poll_ms_min: Final = 0.5
 follow_poll_ms_max: Final = 5
-"""How often a follower looks for new frames; doubles from min to max while none come."""
+"""How often a follower looks for new frames; doubles from min to max while none come.
+Policy: it goes on to look at max."""
 follow_scan_ms: Final = 1_000
 """Stuck so long at a place where a frame began: look behind it.  Policy: once a place."""
 terms_mark_bytes_max: Final = 4 * 2**20
@@ -92,14 +94,14 @@ findings_cursor_events: Final = 200_000
 """Events without a finding after which its place is written down anyway: so many at most are walked
 again after a restart, and the warm-up."""
 finding_phases_kept: Final = 200
-"""Phases of an iceberg that stay with it; of more the last ones."""
+"""Phases of an iceberg that stay with it.  Policy: the oldest are dropped."""
 finding_phases_told: Final = 10
 """The last phases that a page is told with each new one, beside the first.
 Policy: a page keeps those it was told before; REST has all."""
 findings_page_default: Final = 100
 """Findings in one answer where nobody says how many."""
 findings_page_max: Final = 1_000
-"""Findings in one answer."""
+"""Findings in one answer.  Policy: refused."""
 findings_poll_ms: Final = 500
 """How often a server looks for new findings."""
 lookup_groups_kept: Final = 3
@@ -264,7 +266,8 @@ connects_per_minute_max: Final = 18
 """To one venue by one process (Bitfinex allows 20).  Policy: wait."""
 reconnect_backoff_ms_min: Final = 250
 reconnect_backoff_ms_max: Final = 30_000
-"""Waits between attempts double from min to max, with full jitter; LIVE resets them."""
+"""Waits between attempts double from min to max, with full jitter; LIVE resets them.
+Policy: it goes on to try at max."""
 clock_refused_ms: Final = 30_000
 """Before the next attempt where a venue finds our signature too old or too new: a clock that is
 wrong may be set right.  Policy: one attempt in this time.
@@ -286,7 +289,7 @@ rest_requests_per_second_max: Final = 5
 rest_ban_ms_default: Final = 1_000
 """How long nothing is asked after a 429 that does not say it."""
 rest_ban_ms_max: Final = 600_000
-"""How long nothing is asked after a 429, whatever it says."""
+"""How long nothing is asked after a 429, whatever it says.  Policy: asked again."""
 products_timeout_ms: Final = 5_000
 """To fetch a venue's list of markets.  Policy: symbols are resolved without it."""
 products_bytes_max: Final = 16 * 2**20
@@ -371,7 +374,8 @@ database_flush_ms: Final = 200
 """Events that are durable wait at most this long for more of them.  Policy: they are copied."""
 database_backoff_ms_min: Final = 250
 database_backoff_ms_max: Final = 5_000
-"""Waits between attempts to reach a database that is away, doubled from min to max."""
+"""Waits between attempts to reach a database that is away, doubled from min to max.
+Policy: it goes on to try at max."""
 database_maintenance_ms: Final = 30_000
 """Between two rounds of partitions, retention and thinning."""
 database_days_ahead: Final = 1
@@ -411,7 +415,8 @@ role_poll_ms: Final = 200
 """Between two looks whether a role that another process has was let go."""
 role_restart_ms_min: Final = 200
 role_restart_ms_max: Final = 30_000
-"""Waits before a role that ended is started again; they double from min to max."""
+"""Waits before a role that ended is started again; they double from min to max.
+Policy: it goes on to be started at max."""
 role_settled_ms: Final = 10_000
 """A role that ran for so long proved itself: it is started again at once, and its next waits begin
 at min again."""
@@ -454,7 +459,8 @@ control_watermark_ms: Final = 100
 """Between two watermarks of a stream that goes on."""
 control_reconnect_ms_min: Final = 20
 control_reconnect_ms_max: Final = 200
-"""Waits between attempts to reach a control socket; they double from min to max."""
+"""Waits between attempts to reach a control socket; they double from min to max.
+Policy: it goes on to try at max."""
 control_stop_ms_max: Final = 4_000
 """From the request to stop a stream to its answer.  Policy: ChildFailed, in a sentence."""
 control_answer_ms_max: Final = 20_000
@@ -522,10 +528,11 @@ client_stalled_ms: Final = 5_000
 """How long a client may take nothing of a whole book that waits for it.  Policy: closed as too
 slow, within twice that."""
 client_connection_bytes_max: Final = 64 * 2**10
-"""What a client's connection holds before its mailbox does."""
+"""What a client's connection holds before its mailbox does.  Policy: what comes waits there."""
 client_kernel_bytes_max: Final = 128 * 2**10
 """What the kernel is asked to hold for a client (it takes twice that, for its own account, too):
-of its own accord it would take 4 MiB, and a client that stands still would be noticed late."""
+of its own accord it would take 4 MiB, and a client that stands still would be noticed late.
+Policy: what comes waits in the connection."""
 client_piece_bytes: Final = 64 * 2**10
 """A book larger than this goes out in frames of this size, as the connection takes them."""
 client_turn_bytes: Final = 256 * 2**10
@@ -551,7 +558,8 @@ live_connect_ms: Final = 10_000
 """For one connection of ``ordertape.live`` to be there.  Policy: tried again."""
 live_reconnect_ms_min: Final = 50
 live_reconnect_ms_max: Final = 2_000
-"""Waits between tries to reach the server again; they double from min to max."""
+"""Waits between tries to reach the server again; they double from min to max.
+Policy: it goes on to try at max, until live_patience_ms are over."""
 live_patience_ms: Final = 30_000
 """How long ``ordertape.live`` waits for a server that went away.  Policy: ServerGone."""
 live_statistics_ms_default: Final = 1_000
@@ -569,11 +577,12 @@ opening_events_max: Final = 10_000
 """Events behind such a book.  Policy: the next client has a book made."""
 streams_look_ms_min: Final = 100
 streams_look_ms_max: Final = 1_000
-"""How soon after a change, and how often at least, the server looks which streams run."""
+"""How soon after a change, and how often at least, the server looks which streams run.
+Policy: it looks."""
 status_differs_ms: Final = 1_000
 """What a collector says of its state counts against what its tape says after this long."""
 replica_poll_ms_max: Final = 2
-"""How often a replica looks for new frames at least."""
+"""How often a replica looks for new frames at least.  Policy: it looks."""
 replica_catch_up_ms: Final = 2_000
 """How long a reader's first book waits for a replica that is just being made.
 Policy: its status comes first."""
