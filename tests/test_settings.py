@@ -47,6 +47,40 @@ def test_an_empty_value_in_the_environment_unsets_what_stands_in_the_dotenv_file
     assert settings.database_schema == "mine"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "COINBASE_API_SECRET=c2VjcmV0",
+        "ORDERTAPE_WEBHOOKS=ops=https://example.org/hook",
+        "DATABASE_URL=postgresql://me:password@db.example.org/one",
+        "DATABASE_URL=postgresql://db.example.org/one?user=me&password=password",
+    ],
+)
+def test_a_dotenv_file_with_a_secret_is_refused_while_other_accounts_may_read_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str
+) -> None:
+    name, _, value = line.partition("=")
+    file = tmp_path / ".env"
+    file.write_text(f"ORDERTAPE_DATA=elsewhere\n{line}\n")
+    sentence = rf"\.env holds {name} and is open to other accounts: `chmod 600 \.env` closes it"
+    for mode in (0o644, 0o640, 0o604):
+        file.chmod(mode)
+        with pytest.raises(SettingRefused, match=f"^{sentence}$") as refusal:
+            load_settings()
+        assert value not in str(refusal.value)
+    monkeypatch.setenv(name, "")  # it lies open all the same
+    with pytest.raises(SettingRefused, match=sentence):
+        load_settings()
+    file.chmod(0o600)
+    assert load_settings().data == Path("elsewhere")
+
+
+def test_a_dotenv_file_without_a_secret_may_be_read_by_anybody(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DATABASE_URL=postgresql://db/one\nCOINBASE_API_SECRET=\n")
+    (tmp_path / ".env").chmod(0o644)
+    assert load_settings().database_url == "postgresql://db/one"
+
+
 def test_what_another_process_is_given_are_the_very_same_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -2,7 +2,8 @@
 
 An empty value is an unset one, also where ``.env`` has another: so can a process do without what
 stands there.  A value that can't be used raises :class:`SettingRefused` in one
-sentence that names the setting, what was found and what was expected.
+sentence that names the setting, what was found and what was expected; so does a ``.env`` with a
+secret in it that other accounts may read.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import base64
 import binascii
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -29,6 +31,8 @@ from ordertape import limits
 from ordertape.errors import SettingRefused
 
 __all__ = ["Credentials", "Settings", "as_environment", "described", "load_settings"]
+
+_FILE: Final = ".env"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -132,15 +136,42 @@ class _EnvFile(DotEnvSettingsSource):
     """``.env`` without what the environment sets, be it to nothing."""
 
     def __call__(self) -> dict[str, Any]:
+        _refuse_open_secrets(self.env_vars)
         said = {name.upper() for name in os.environ}
         return {name: value for name, value in super().__call__().items() if name not in said}
+
+
+def _refuse_open_secrets(held: Mapping[str, str | None]) -> None:
+    """Raises SettingRefused where ``.env`` holds secrets and is open to other accounts.
+
+    ``held``: what it sets, by names in lower case; what the environment unsets lies open, too.
+    """
+    try:
+        mode = Path(_FILE).stat().st_mode
+    except OSError:
+        return
+    names = [name for name in sorted(_secrets()) if name.isupper() and held.get(name.lower())]
+    if _has_password(held.get("database_url") or ""):
+        names.append("DATABASE_URL")
+    if names and mode & 0o077:
+        raise SettingRefused(
+            f"{_FILE} holds {names[0]} and is open to other accounts: `chmod 600 {_FILE}` closes it"
+        )
+
+
+def _has_password(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return bool(parts.password) or "password=" in parts.query
 
 
 class Settings(BaseSettings):
     """Every setting, one line of meaning each; the alias is its name in the environment."""
 
     model_config = SettingsConfigDict(
-        env_file=".env",
+        env_file=_FILE,
         env_file_encoding="utf-8",
         env_ignore_empty=True,
         extra="ignore",
@@ -370,7 +401,7 @@ def load_settings(**given: Any) -> Settings:
         found = "not shown here" if name in _secrets() else repr(str(first["input"]))
         raise SettingRefused(f"{name} is {found}: {_sentence(str(first['msg']))}") from None
     except UnicodeDecodeError:
-        raise SettingRefused(".env is not UTF-8 text") from None
+        raise SettingRefused(f"{_FILE} is not UTF-8 text") from None
 
 
 def _secrets() -> set[str]:
