@@ -11,6 +11,7 @@ from ordertape import limits
 from ordertape.api.database import Database
 from ordertape.database import schema
 from ordertape.database.address import Address, connect
+from ordertape.database.findings import FindingsStore
 from ordertape.database.stored import stored_market
 from ordertape.errors import DatabaseError
 from support.postgres import installed_cluster
@@ -49,6 +50,19 @@ def test_nothing_is_changed_over_them(database: Database, change: str) -> None:
         connection.execute(change.encode())
     with connect(database.address) as owner:
         assert schema.check(owner, database.address.schema) == []
+
+
+def test_nothing_is_changed_over_the_connection_that_looks_for_findings(
+    database: Database,
+) -> None:
+    store = FindingsStore(database.address)
+    with (
+        pytest.raises(DatabaseError, match="read-only"),
+        store._connection.use() as connection,
+    ):
+        connection.execute(b"DELETE FROM findings")
+    assert store.newest_revision() == 0
+    store.close()
 
 
 def test_a_statement_ends_at_its_timeout(database: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 import uvicorn
+from uvicorn.server import ServerState
 
 from ordertape import limits
 from ordertape.api.security.transport import PatientH11, PatientWebSocket, secure
@@ -300,3 +302,43 @@ def test_an_address_of_another_machine_has_only_so_many_connections(
         with socket.create_connection((address, alone.port)) as fourth:
             assert ended_after(fourth) < 5
         assert alone.get("/healthz").status_code == 200  # this machine's own have no such bound
+
+
+class From(asyncio.Transport):
+    """Our end of a connection from an address that this machine need not have."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__({"peername": (address, 40_000), "sockname": ("2001:db8::1", 80)})
+        self.cut = False
+
+    def abort(self) -> None:
+        self.cut = True
+
+    def is_closing(self) -> bool:
+        return self.cut
+
+
+async def nothing(_scope: object, _receive: object, _send: object) -> None:
+    """An application that is never asked."""
+
+
+async def test_the_addresses_of_one_ipv6_customer_share_their_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "connections_per_address_max", 2)
+    state, configuration = ServerState(), secure(uvicorn.Config(nothing, lifespan="off"))
+
+    def is_cut(address: str) -> bool:
+        transport, protocol = From(address), PatientH11(configuration, state, {})
+        protocol.connection_made(transport)
+        return transport.cut
+
+    try:
+        assert [is_cut(f"2001:db8:0:1::{nth}") for nth in (1, 2, 3)] == [False, False, True]
+        assert not is_cut("2001:db8:0:2::1")
+        assert [is_cut("198.51.100.1") for _ in range(3)] == [False, False, True]
+        assert not is_cut("198.51.100.2")
+        assert not any(is_cut("::1") for _ in range(3))
+    finally:
+        for protocol in list(state.connections):
+            protocol.connection_lost(ConnectionResetError())

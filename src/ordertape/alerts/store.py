@@ -160,7 +160,7 @@ class DatabaseStore:
     kept = "database"
 
     def __init__(self, address: Address) -> None:
-        self._connection = KeptConnection(address, "ordertape alerts")
+        self._connection = KeptConnection(address, "ordertape alerts", changes=True)
         self._saved = 0
 
     def close(self) -> None:

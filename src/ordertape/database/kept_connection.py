@@ -17,10 +17,11 @@ __all__ = ["KeptConnection"]
 
 
 class KeptConnection:
-    """Any thread may use it, one at a time.  ``name``: as the database shows it."""
+    """Any thread may use it, one at a time.  ``name``: as the database shows it.  Without
+    ``changes`` PostgreSQL refuses whatever would change anything."""
 
-    def __init__(self, address: Address, name: str) -> None:
-        self.address, self.name = address, name
+    def __init__(self, address: Address, name: str, *, changes: bool = False) -> None:
+        self.address, self.name, self.changes = address, name, changes
         self._lock = threading.Lock()
         self._connection: psycopg.Connection | None = None
 
@@ -54,6 +55,8 @@ class KeptConnection:
                 self.address, name=self.name, timeout_ms=limits.api_database_connect_ms_max
             )
             made.execute(f"SET statement_timeout = {timeout_ms}".encode())
+            if not self.changes:
+                made.execute(b"SET default_transaction_read_only = on")
             self._connection = made
         return self._connection
 

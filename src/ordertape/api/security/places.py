@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from ordertape import limits
 from ordertape.settings import Settings
 
-__all__ = ["Places", "client_of", "is_local", "is_loopback"]
+__all__ = ["Places", "client_at", "client_of", "is_local", "is_loopback"]
 
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -40,12 +42,18 @@ def is_local(connection: Scope) -> bool:
 def client_of(connection: Scope) -> str:
     """Whose rates and connections are counted together; empty for this machine."""
     client = connection.get("client")
-    if client is None or _is_loopback_address(client[0]):
+    return "" if client is None else client_at(client[0])
+
+
+@lru_cache(limits.clients_known)
+def client_at(host: str) -> str:
+    """The same of an address."""
+    if _is_loopback_address(host):
         return ""
     try:
-        address = ipaddress.ip_address(client[0].partition("%")[0])
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return str(client[0])
+        return host
     if address.version == 6 and address.ipv4_mapped is None:
         return str(ipaddress.ip_network((int(address), _IPV6_CLIENT_BITS), strict=False))
     return str(address)

@@ -25,7 +25,7 @@ from websockets.frames import Frame
 
 from ordertape import limits
 from ordertape.api.security.keys import KeyRing
-from ordertape.api.security.places import is_loopback
+from ordertape.api.security.places import client_at, is_loopback
 from ordertape.api.security.rates import Rates
 from ordertape.api.security.sockets import POLICY_VIOLATION
 from ordertape.errors import SettingRefused
@@ -108,11 +108,11 @@ class PatientH11(H11Protocol):
     def _is_one_too_many(self) -> bool:
         if len(self.connections) > limits.connections_max:
             return True
-        if self.client is None or is_loopback(self.client[0]):
+        own = "" if self.client is None else client_at(self.client[0])
+        if not own:
             return False  # this machine's, behind which a proxy's many clients may be
-        address = self.client[0]
         clients = [getattr(other, "client", None) for other in self.connections]
-        theirs = [client for client in clients if client and client[0] == address]
+        theirs = [client for client in clients if client and client_at(client[0]) == own]
         return len(theirs) > limits.connections_per_address_max
 
     def on_response_complete(self) -> None:
