@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ PROMISES = {
     "server crash point": "1, 2",
     "together": "1, 2, 3",
     "fuzz": "3, 6",
+    "clients": "5, 6",
+    "burst": "3, 5, 6",
     "soak": "1 to 6",
 }
 _INTRO = """# What was tried, and how often
@@ -99,7 +102,7 @@ class Row:
             PROMISES.get(self.campaign, "–"),
             self.campaign,
             self.case,
-            test_of(self.campaign),
+            test_of(self.campaign, self.case),
             f"{self.tries:,}",
             str(self.failures),
             str(self.mended),
@@ -144,13 +147,16 @@ def ranges(seeds: Iterable[int]) -> str:
     return ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in found)
 
 
-def test_of(campaign: str) -> str:
-    """The test that has a campaign of this name."""
+def test_of(campaign: str, case: str) -> str:
+    """The test that has a campaign of this name; of several the one that names the case."""
+    begun = re.compile(rf'\b(run_tries|record)\(\s*"{re.escape(campaign)}"')
+    found = []
     for folder in ("tests/torture", "tests/campaign", "tests"):
         for path in sorted((TOP / folder).glob("test_*.py")):
-            if f'"{campaign}"' in path.read_text(encoding="utf-8"):
-                return f"`{path.relative_to(TOP)}`"
-    return "–"
+            text = path.read_text(encoding="utf-8")
+            if begun.search(text):
+                found.append((f'"{case}"' not in text, f"`{path.relative_to(TOP)}`"))
+    return min(found, key=lambda test: test[0])[1] if found else "–"
 
 
 def rows(ledger: Path) -> list[Row]:

@@ -17,7 +17,7 @@ HEAD = (
     "| commit | seeds |"
 )
 ROW = re.compile(
-    r"\| ([1-6 ,to]+|–) \| [^|]+ \| [^|]+ \| (`tests/\S+\.py`|–) \| [\d,]+ \| \d+ \| \d+ "
+    r"\| [1-6 ,to]+ \| [^|]+ \| [^|]+ \| `tests/\S+\.py` \| [\d,]+ \| \d+ \| \d+ "
     r"\| \d+\.\d\d% \| \d{4}-\d\d-\d\d \| `[\w -]+`( and \d+ more)? \| [\d, to]+ \|"
 )
 
@@ -62,6 +62,31 @@ def test_the_page_has_a_whole_row_for_each_case_and_names_tests_that_exist() -> 
         assert ROW.fullmatch(row), row
     for named in re.findall(r"`(tests/\S+\.py)`", "\n".join(rows)):
         assert (TOP / named).exists()
+
+
+def test_every_campaign_has_its_promises_and_its_test(tmp_path: Path) -> None:
+    begun = re.compile(r'\b(?:run_tries|record)\(\s*"([a-z][a-z ]+)"')
+    campaigns = {
+        campaign
+        for path in sorted((TOP / "tests").rglob("test_*.py"))
+        for campaign in begun.findall(path.read_text())
+    }
+    assert {"matrix", "clients", "burst", "soak"} <= campaigns
+    lines = [{**line(0, []), "campaign": campaign} for campaign in campaigns]
+    rows = table(written(tmp_path, lines))
+    assert len(rows) == len(campaigns)
+    for row in rows:
+        assert ROW.fullmatch(row), row
+
+
+def test_a_campaign_of_two_tests_names_that_of_its_case(tmp_path: Path) -> None:
+    cases = {
+        "collector": "tests/torture/test_kill.py",
+        "while files become cold": "tests/test_tape_cold_crash.py",
+    }
+    lines = [{**line(0, [], case=case), "campaign": "kill"} for case in cases]
+    for row, (case, test) in zip(table(written(tmp_path, lines)), cases.items(), strict=True):
+        assert f"| kill | {case} | `{test}` |" in row
 
 
 def test_a_row_counts_tries_failures_and_what_was_mended(tmp_path: Path) -> None:
