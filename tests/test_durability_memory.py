@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from support.soak_memory import growth
+from support.soak_memory import growth, unjudged
 
 MIB = 2**20
 MINUTES = 36
@@ -38,6 +38,14 @@ def test_a_growth_that_is_noise_exceeds_nothing() -> None:
     assert found is not None
     assert not found.exceeds(1.0)
     assert growth(samples(0.0)[:100]) is None
+
+
+def test_a_role_that_never_lived_long_is_told_of_an_hour_and_not_of_less() -> None:
+    roles = ("server", "keeper", "collector of bitfinex")
+    (told,) = unjudged(roles, {"server": 1.0, "keeper": 0.5}, 3_600)
+    assert told.startswith("memory of the collector of bitfinex was not judged")
+    assert unjudged(roles, roles, 3_600) == []
+    assert unjudged(roles, [], 600) == []
 
 
 FRAGMENTED = """

@@ -32,7 +32,7 @@ from support.soak_clients import Clients
 from support.soak_memory import growth, own_memory
 from support.soak_venues import MARKETS, Venues
 
-__all__ = ["Cause", "Soak"]
+__all__ = ["ROLES", "SERVER", "Cause", "Soak"]
 
 ROLES = {
     "collector of bitfinex": b"ordertape.roles.collector\0bitfinex",

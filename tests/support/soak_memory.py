@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Growth", "growth", "own_memory"]
+__all__ = ["Growth", "growth", "own_memory", "unjudged"]
+
+WHOLE_RUN_S = 3_600
+"""Of a run so long every role's memory is judged."""
 
 
 def own_memory(pid: int) -> int | None:
@@ -67,3 +71,15 @@ def growth(samples: list[tuple[float, int]]) -> Growth | None:
         median,
         [size for _, size in points],
     )
+
+
+def unjudged(roles: Iterable[str], judged: Collection[str], seconds: float) -> list[str]:
+    """In words: which of the roles lived too short for a slope in a run of an hour or more.  In a
+    shorter one none lives long enough, and nothing is said."""
+    if seconds < WHOLE_RUN_S:
+        return []
+    return [
+        f"memory of the {role} was not judged: none of its lives has 12 minutes of samples"
+        for role in roles
+        if role not in judged
+    ]

@@ -16,8 +16,9 @@ import pytest
 
 from ordertape.roles.demonstration import free_port
 from support.postgres import installed_cluster
-from support.soak import Soak
+from support.soak import ROLES, SERVER, Soak
 from support.soak_judge import judge_gaps, judge_tape
+from support.soak_memory import unjudged
 from support.soak_venues import MARKETS, Venues
 from support.tries import record
 
@@ -56,7 +57,9 @@ def test_an_hour_of_random_faults_breaks_no_promise(tmp_path: Path) -> None:
             figures["gap_rows"] += gaps
     figures["losses"] = len(losses) + sum(bool(cause.venues) for cause in soak.causes)
     figures["slopes_percent_an_hour"], figures["memory_mib"] = {}, {}
-    for role, grown in soak.slopes(warm_up=min(300.0, seconds / 10)).items():
+    slopes = soak.slopes(warm_up=min(300.0, seconds / 10))
+    wrong += unjudged((SERVER, *ROLES), slopes, seconds)
+    for role, grown in slopes.items():
         slope, least, most = (round(value, 2) for value in grown[:3])
         figures["slopes_percent_an_hour"][role] = [slope, least, most]
         figures["memory_mib"][role] = round(grown.median / 2**20, 1)
