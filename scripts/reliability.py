@@ -173,7 +173,15 @@ def page(ledger: Path) -> str:
     """The whole page."""
     table = [COLUMNS, tuple("---" for _ in COLUMNS), *(row.cells() for row in rows(ledger))]
     lines = [f"| {' | '.join(cells)} |" for cells in table]
+    if missing := untried(ledger):
+        lines += ["", f"Not tried yet: {', '.join(missing)}."]
     return "\n".join([_INTRO, *lines, "", *_soaks(ledger)])
+
+
+def untried(ledger: Path) -> list[str]:
+    """The campaigns of which the ledger has no try at all."""
+    tried = {told["campaign"] for told in _lines(ledger)}
+    return [campaign for campaign in PROMISES if campaign not in tried]
 
 
 def _soaks(ledger: Path) -> list[str]:
@@ -209,6 +217,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=PAGE)
     options = parser.parse_args(arguments)
     options.out.write_text(page(options.ledger), encoding="utf-8")
+    if missing := untried(options.ledger):
+        sys.stdout.write(f"reliability: not tried yet: {', '.join(missing)}\n")
     return 0
 
 

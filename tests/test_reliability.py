@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from support.tries import run_tries
+
 TOP = Path(__file__).resolve().parent.parent
+OWN = "a campaign"
 PAGE = TOP / "docs" / "reliability.md"
 HEAD = (
     "| promise | campaign | case | test | tries | failures | mended | fails at most | date "
@@ -108,6 +112,57 @@ def test_the_bound_is_the_known_one_where_nothing_failed(
 ) -> None:
     (row,) = table(written(tmp_path, [line(seed, []) for seed in range(seeds)]))
     assert f"| {bound} |" in row
+
+
+def test_the_page_and_the_end_of_the_run_name_campaigns_without_a_try(tmp_path: Path) -> None:
+    page = written(tmp_path, [line(0, [])])
+    (told,) = [text for text in page.splitlines() if text.startswith("Not tried yet: ")]
+    names = told.removeprefix("Not tried yet: ").rstrip(".").split(", ")
+    assert {"fsync", "soak"} <= set(names)
+    assert "commit unknown" not in names
+    command = [sys.executable, "scripts/reliability.py", "--ledger", tmp_path / "tries.jsonl"]
+    command += ["--out", tmp_path / "again.md"]
+    done = subprocess.run(command, cwd=TOP, check=True, capture_output=True, text=True)
+    assert done.stdout == f"reliability: not tried yet: {', '.join(names)}\n"
+
+
+@pytest.mark.parametrize("name", ["test_fsync", "test_disk_full"])
+def test_what_a_tool_is_missing_for_is_told_at_the_end_and_not_passed(
+    name: str, tmp_path: Path
+) -> None:
+    """`make torture` where neither strace nor unshare is installed."""
+    command = [sys.executable, "-m", "pytest", "-m", "torture", f"tests/torture/{name}.py"]
+    environment = {**os.environ, "PATH": str(tmp_path), "ORDERTAPE_TRIES": str(tmp_path / "tries")}
+    done = subprocess.run(command, cwd=TOP, env=environment, capture_output=True, text=True)
+    end = done.stdout.partition("short test summary info")[2]
+    assert re.search(rf"SKIPPED .*{name}\.py:\d+: \w+ is not here\n", end), done.stdout
+    assert "1 skipped" in end
+    assert "passed" not in end
+
+
+@pytest.mark.parametrize("variable", ["ORDERTAPE_TORTURE_SECONDS=0", "ORDERTAPE_TORTURE_SHARE=1/2"])
+def test_a_campaign_of_which_tries_were_left_out_is_skipped(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AGAIN", "SECONDS", "SHARE"):
+        monkeypatch.delenv(f"ORDERTAPE_TORTURE_{name}", raising=False)
+    monkeypatch.setenv("ORDERTAPE_TRIES", str(tmp_path / "tries.jsonl"))
+    with monkeypatch.context() as cut:
+        cut.setenv(*variable.split("="))
+        with pytest.raises(pytest.skip.Exception, match=r"^a campaign: [24] of 4 tries were left"):
+            run_tries(OWN, {"a case": 4}, lambda _case, _seed: [])
+    assert run_tries(OWN, {"a case": 4}, lambda _case, _seed: []) == []
+    monkeypatch.setenv(*variable.split("="))
+    assert run_tries(OWN, {"a case": 4}, lambda _case, _seed: []) == []
+
+
+def test_a_campaign_that_failed_is_no_skipped_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERTAPE_TRIES", str(tmp_path / "tries.jsonl"))
+    monkeypatch.setenv("ORDERTAPE_TORTURE_SHARE", "1/2")
+    failed = run_tries(OWN, {"a case": 2}, lambda _case, seed: ["lost"])
+    assert failed == ["a campaign, a case, seed 0: lost"]
 
 
 def test_a_soak_shows_its_figures(tmp_path: Path) -> None:
