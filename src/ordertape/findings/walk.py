@@ -12,11 +12,14 @@ from ordertape.findings.finding import Finding, finding_of
 from ordertape.lifecycles.walk import Walk
 from ordertape.lifecycles.way import Way
 from ordertape.tape.archive_files import load_codecs
-from ordertape.tape.bases import Base, base_of_cut, nearest_base, read_base
+from ordertape.tape.bases import base_of_cut, bases_until, read_base
+from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import history_of
 from ordertape.tape.lookup import TapeLookup
 from ordertape.tape.reader import TapeReader
+from ordertape.tape.snapshot import Snapshot
+from ordertape.tape.whole_books import newest_whole
 from ordertape.times import NS_PER_SECOND, Time, parse_time
 
 __all__ = ["FindingsWalk", "read_findings"]
@@ -38,9 +41,9 @@ class FindingsWalk(Way):
         reader = TapeReader(folder.data, folder.exchange, folder.symbol)
         codecs = load_codecs(folder)
         walk = Walk(codecs, lambda seq: history_of(reader).era_at(seq), (self.detectors,))
-        base = _base_before(folder, behind)
-        if base is not None:
-            walk.restore(read_base(base, codecs))
+        book = _book_before(folder, codecs, behind)
+        if book is not None:
+            walk.restore(book)
         super().__init__(walk, reader)
 
     def stride(self) -> bool:
@@ -61,7 +64,7 @@ class FindingsWalk(Way):
         return [finding for finding in told if finding.told_seq >= self._behind]
 
 
-def _base_before(folder: MarketFolder, seq: int) -> Base | None:
+def _book_before(folder: MarketFolder, codecs: MarketCodecs, seq: int) -> Snapshot | None:
     """The newest whole book from which baselines are warm behind an event; the first that events
     go on from where there is none so early."""
     lookup = TapeLookup(folder)
@@ -71,10 +74,11 @@ def _base_before(folder: MarketFolder, seq: int) -> Base | None:
         reached = lookup.last_ts()
     # An event before the tape's beginning was let go with what stood around it.
     if reached is not None:
-        early = nearest_base(folder.archive, reached - WARM_UP_NS)
+        early = newest_whole(bases_until(folder.archive, reached - WARM_UP_NS), codecs)
         if early is not None:
-            return early
-    return base_of_cut(folder.archive)
+            return early.told
+    base = base_of_cut(folder.archive)
+    return None if base is None else read_base(base, codecs)
 
 
 def read_findings(

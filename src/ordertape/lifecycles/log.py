@@ -31,6 +31,7 @@ from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import history_of
 from ordertape.tape.reader import TapeReader
 from ordertape.tape.rebuild import Replay
+from ordertape.tape.whole_books import newest_whole
 from ordertape.times import Time, parse_time
 
 __all__ = ["LivesLog", "Stretch", "Walking", "Wanted", "read_lifecycles", "store_next"]
@@ -108,7 +109,9 @@ class Walking(Way):
             bases = {base.seq: base for base in list_bases(folder.archive)}
             walk.go_on(state, _book_at(folder, codecs, state.seq) if state.trusted else None)
             if not walk.trusted and state.seq in bases:
-                walk.restore(read_base(bases[state.seq], codecs))
+                here = newest_whole([bases[state.seq]], codecs)
+                if here is not None:
+                    walk.restore(here.told)
         elif (base := base_of_cut(folder.archive)) is not None:
             walk.restore(read_base(base, codecs))
         super().__init__(walk, reader)
@@ -127,8 +130,8 @@ def _book_at(folder: MarketFolder, codecs: MarketCodecs, seq: int) -> OrderBook 
     """The book behind an event: its base, or the one before it and the events between."""
     replay = Replay(OrderBook(codec=codecs.order))
     bases = [base for base in list_bases(folder.archive) if base.seq <= seq]
-    if bases:
-        replay.restore(read_base(bases[-1], codecs))
+    if (nearest := newest_whole(bases, codecs)) is not None:
+        replay.restore(nearest.told)
     if replay.seq < seq:
         reader = TapeReader(folder.data, folder.exchange, folder.symbol, replay.seq + 1)
         for batch in reader.batches():

@@ -23,6 +23,7 @@ from ordertape.tape.marks import PLUMBING, Mark, gap_mark
 from ordertape.tape.row_group import damage_told, keep_freed_memory
 from ordertape.tape.segment import Position
 from ordertape.tape.snapshot import Snapshot
+from ordertape.tape.whole_books import base_if_whole, newest_whole, tell_damage
 
 __all__ = ["ArchiveReader", "Window", "book_at_end", "rows_digest"]
 
@@ -64,9 +65,10 @@ class _Group(NamedTuple):
 class ArchiveReader:
     """Events of an archive by seq, the rows behind each CLEAR put back in, marks between them.
 
-    ``marks`` and ``snapshots`` (every base): whether they are wanted.  ``after``: marks that stood
-    in the journal before this place are not.  ``place`` tells where the journal goes on behind
-    event ``last_seq``, the archive's last; ``next_seq`` is the next that is wanted of it.
+    ``marks`` and ``snapshots`` (every base that can be read): whether they are wanted.  ``after``:
+    marks that stood in the journal before this place are not.  ``place`` tells where the journal
+    goes on behind event ``last_seq``, the archive's last; ``next_seq`` is the next that is wanted
+    of it.
     """
 
     def __init__(
@@ -103,11 +105,17 @@ class ArchiveReader:
         with ThreadPoolExecutor(1, thread_name_prefix="tape decoder") as decoder:
             groups = self._groups()
             ahead: deque[tuple[_Group, Future[Group]]] = deque()
+            damage: TapeCorrupt | None = None
             try:
                 while True:
-                    while len(ahead) < 2 and (group := next(groups, None)) is not None:
-                        ahead.append((group, decoder.submit(_decode, group, self.codecs)))
+                    try:
+                        while len(ahead) < 2 and (group := next(groups, None)) is not None:
+                            ahead.append((group, decoder.submit(_decode, group, self.codecs)))
+                    except TapeCorrupt as error:
+                        damage = error  # after what stands before it
                     if not ahead:
+                        if damage is not None:
+                            raise damage
                         return
                     group, decoded = ahead.popleft()
                     yield from self._items(group, decoded.result())
@@ -134,7 +142,8 @@ class ArchiveReader:
         for file in self._files:
             missing = self._missing(before, file)
             before = file
-            if file.last_seq < self.window.from_seq - 1:
+            # The marks behind its last event belong to the next one.
+            if file.last_seq < self.window.from_seq - self._marks_wanted:
                 continue
             info = file.info
             if self.window.is_over(info.first_ts_recv):
@@ -247,9 +256,10 @@ class ArchiveReader:
         ]
         if self._snapshots_wanted:
             found += [
-                (seq, 1, read_base(base, self.codecs))
+                (seq, 1, told)
                 for seq, base in self._bases.items()
                 if first <= seq <= group.last_seq
+                and (told := base_if_whole(base, self.codecs)) is not None
             ]
         found += [(after, 2, mark) for after, mark in self._marks_of(group)]
         found.sort(key=lambda entry: entry[:2])
@@ -303,16 +313,20 @@ def rows_digest(file: ArchiveFile) -> str:
 
 
 def book_at_end(folder: MarketFolder, codecs: MarketCodecs) -> OrderBook | None:
-    """The book at the end of an archive; None where no base leads there without a hole."""
+    """The book at the end of an archive; None where no base leads there without a hole or damage,
+    which is told in the log."""
     newest = last_file(folder.archive)
-    book = OrderBook(codec=codecs.order)
     if newest is None:
-        return book
+        return OrderBook(codec=codecs.order)
     bases = [base for base in list_bases(folder.archive) if base.seq <= newest.last_seq]
-    if bases:
-        read_base(bases[-1], codecs).restore(book)
-    for rows in ArchiveReader(folder, codecs, Window(book.seq + 1)).read():
-        if not isinstance(rows, EventBatch) or rows.first_seq > book.seq + 1:
-            return None
-        book.apply(rows)
+    nearest = newest_whole(bases, codecs)
+    book = OrderBook(codec=codecs.order) if nearest is None else nearest.book
+    try:
+        for rows in ArchiveReader(folder, codecs, Window(book.seq + 1)).read():
+            if not isinstance(rows, EventBatch) or rows.first_seq > book.seq + 1:
+                return None
+            book.apply(rows)
+    except TapeCorrupt as error:
+        tell_damage(folder.archive, str(error))
+        return None
     return book

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ordertape._engine import EventBatch
+from ordertape.errors import TapeCorrupt
 from ordertape.tape.archive_columns import gather, layout_of, table_of
 from ordertape.tape.archive_files import (
     METADATA_KEY,
@@ -33,8 +34,8 @@ __all__ = [
     "Base",
     "BaseInfo",
     "base_of_cut",
+    "bases_until",
     "list_bases",
-    "nearest_base",
     "read_base",
     "write_base",
 ]
@@ -96,17 +97,28 @@ def base_of_cut(folder: Path) -> Base | None:
     return next((base for base in list_bases(folder) if before and base.seq == before), None)
 
 
-def nearest_base(folder: Path, at: int | None) -> Base | None:
-    """The newest base that stood at ``at`` (ns, inclusive; None: the newest of all)."""
+def bases_until(folder: Path, at: int | None) -> list[Base]:
+    """The bases that stood at ``at`` (ns, inclusive; None: all), by seq.
+
+    Those that don't say when they stood are among them where they may have.
+    """
     bases = list_bases(folder)
-    low, high = 0, len(bases)
+    telling = list(bases)
+    low, high = 0, len(telling)
     while low < high and at is not None:
         middle = (low + high) // 2
-        if bases[middle].info.ts_recv <= at:
+        try:
+            stood = telling[middle].info.ts_recv <= at
+        except TapeCorrupt:
+            del telling[middle]
+            high -= 1
+            continue
+        if stood:
             low = middle + 1
         else:
             high = middle
-    return bases[high - 1] if high else None
+    later = telling[high].seq if high < len(telling) else None
+    return bases if later is None else [base for base in bases if base.seq < later]
 
 
 def write_base(folder: MarketFolder, snapshot: Snapshot, codecs: MarketCodecs) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
@@ -13,13 +13,14 @@ from ordertape._engine import EventBatch, OrderBook
 from ordertape.errors import TapeCorrupt, UnknownMarket
 from ordertape.events import EventKind
 from ordertape.tape.archive_files import load_codecs
-from ordertape.tape.bases import nearest_base, read_base
+from ordertape.tape.bases import Base, bases_until, read_base
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal_reader import NO_EVENTS, JournalReader
 from ordertape.tape.reader import Near, Tail, TapeReader
 from ordertape.tape.segment import SNAPSHOT, Position, Segment, SegmentReader, segments
 from ordertape.tape.snapshot import Snapshot
+from ordertape.tape.whole_books import tell_damage, whole_book
 from ordertape.times import Time, iso_from_ns, parse_time
 
 __all__ = ["Rebuilt", "Replay", "rebuild", "rebuilt", "time_of"]
@@ -45,8 +46,8 @@ def rebuild(
     """The book at ``at`` (our clock, inclusive; None: now), after the last complete message.
 
     Where events are missing before ``at`` and no whole book follows them: the last book that is
-    known.  Raises UnknownMarket where nothing had been recorded by then, TapeCorrupt,
-    SettingRefused.
+    known.  Where a whole book is damaged, the one before it and a longer replay; TapeCorrupt where
+    none leads there.  Raises UnknownMarket where nothing had been recorded by then, SettingRefused.
     """
     return rebuilt(data, exchange, symbol, at).book
 
@@ -58,23 +59,22 @@ def rebuilt(
     reader = TapeReader(data, exchange, symbol)
     at_ns = None if at is None else parse_time(at)
     codecs = load_codecs(reader.folder)
-    nearest, place = _nearest(reader.folder, codecs, at_ns)
-    replay = Replay(OrderBook(codec=codecs.order) if nearest is None else nearest.book(codecs))
-    if nearest is not None and replay.book.digest() != nearest.digest:
-        raise TapeCorrupt(
-            f"{reader.folder.market}: expected the whole book after event {nearest.seq} to have "
-            f"the digest {nearest.digest}, found {replay.book.digest()}"
-        )
+    begun = _begin(reader.folder, codecs, at_ns)
+    replay, reached = Replay(begun.book), False
     following = reader.since(replay.book.seq + 1)
-    for batch in following.batches(place=place, codecs=codecs):
+    for batch in following.batches(place=begun.place, codecs=codecs):
         rows = batch if at_ns is None else batch[: batch.search_ts_recv(at_ns)]
         replay.take(rows)
-        if len(rows) < len(batch):
+        if reached := len(rows) < len(batch):
             break
+    for seq, error in begun.damaged:
+        # One that the replay came by did no harm; one behind missing events was the way there.
+        if seq > replay.book.seq and (seq <= replay.seq or not reached):
+            raise error
     if replay.book.seq == 0:
         moment = "yet" if at_ns is None else f"by {iso_from_ns(at_ns)}"
         raise UnknownMarket(f"{reader.folder.market}: nothing was recorded {moment}")
-    near = None if nearest is None or place is None else Near(place, nearest.seq, codecs)
+    near = None if begun.place is None else Near(begun.place, begun.seq, codecs)
     return Rebuilt(replay.book, reader.since(replay.book.seq + 1), near)
 
 
@@ -146,19 +146,46 @@ def _from_clear(rows: EventBatch) -> EventBatch:
 # Where to begin -----------------------------------------------------------------------------------
 
 
-def _nearest(
-    folder: MarketFolder, codecs: MarketCodecs, at: int | None
-) -> tuple[Snapshot | None, Position | None]:
-    """The newest whole book that stood at ``at``; of the journal's also its place there."""
-    base = nearest_base(folder.archive, at)
-    archived = base.seq if base is not None else 0
+class _Begun(NamedTuple):
+    """The book that a replay begins with, behind event ``seq``."""
+
+    book: OrderBook
+    seq: int
+    place: Position | None
+    """Where it stands in the journal; None: it is of the archive, or empty."""
+    damaged: list[tuple[int, TapeCorrupt]]
+    """Newer ones that can't be believed: seq, and what is wrong."""
+
+
+def _begin(folder: MarketFolder, codecs: MarketCodecs, at: int | None) -> _Begun:
+    """The newest whole book that stood at ``at`` and is what its digest says."""
+    damaged: list[tuple[int, TapeCorrupt]] = []
+    for found in _whole_books(folder, at):
+        place = None
+        try:
+            if isinstance(found, Base):
+                where, told = str(found.path), read_base(found, codecs)
+            else:
+                snapshot, place = _read_snapshot(folder, codecs, *found), found[1]
+                if snapshot is None:
+                    continue
+                where, told = f"{folder.journal}, {place}", snapshot
+            return _Begun(whole_book(told, codecs, where).book, told.seq, place, damaged)
+        except TapeCorrupt as error:
+            damaged.append((found[0], error))
+            tell_damage(found.path if isinstance(found, Base) else folder.journal, str(error))
+    return _Begun(OrderBook(codec=codecs.order), 0, None, damaged)
+
+
+def _whole_books(folder: MarketFolder, at: int | None) -> Iterator[Base | tuple[int, Position]]:
+    """Bases, and (seq, place) of the journal's snapshots, that stood at ``at``, newest first."""
+    bases = bases_until(folder.archive, at)
     for segment in reversed(segments(folder.journal)):
         for seq, place in reversed(_snapshot_places(segment, at)):
-            if seq <= archived:
-                break
-            if (snapshot := _read_snapshot(folder, codecs, seq, place)) is not None:
-                return snapshot, place
-    return (read_base(base, codecs) if base is not None else None), None
+            while bases and bases[-1].seq >= seq:
+                yield bases.pop()
+            yield seq, place
+    yield from reversed(bases)
 
 
 def _snapshot_places(segment: Segment, at: int | None) -> list[tuple[int, Position]]:

@@ -10,9 +10,9 @@ from ordertape._engine import EventBatch, OrderBook
 from ordertape.errors import BookCorrupt, TapeCorrupt
 from ordertape.events import EventKind
 from ordertape.numbers import counted
-from ordertape.tape.archive_files import ArchiveFile, list_files
+from ordertape.tape.archive_files import ArchiveFile, list_files, load_codecs
 from ordertape.tape.archive_reader import rows_digest
-from ordertape.tape.bases import list_bases
+from ordertape.tape.bases import list_bases, read_base
 from ordertape.tape.file_groups import require_whole
 from ordertape.tape.history import History
 from ordertape.tape.marks import Mark
@@ -108,8 +108,10 @@ def verify(data: str | os.PathLike[str], exchange: str, symbol: str) -> VerifyRe
             require_whole(file.path)
             run.compare_rows(file)
         for base in list_bases(reader.folder.archive):
-            _ = base.info  # also of one that no replay passes: a rebuild may begin there
+            # Readers pass over one that is damaged, and no replay may come to it: told here.
             require_body(base.path)
+            if not base.info.body:  # of version 1
+                read_base(base, load_codecs(reader.folder))
         for item in reader.items(snapshots=True):
             run.take(item)
     except (TapeCorrupt, BookCorrupt) as error:
