@@ -21,6 +21,7 @@ from ordertape.tape.file_groups import COLD, PLAIN
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.verify import verify
 from support.cold import cool_all, everything
+from support.faults import failing_syncs, lacks
 from support.tape import Market, write_journal
 from support.tries import run_tries
 
@@ -74,6 +75,25 @@ def test_a_crash_at_a_named_place_loses_nothing(tmp_path: Path, place: str) -> N
     with closing(Archiver(folder)) as archiver:
         archiver.finish()
     assert not list(folder.archive.glob("*.tmp"))
+
+
+@pytest.mark.skipif(bool(lacks("strace")), reason=lacks("strace"))
+def test_no_plain_file_goes_for_a_cold_one_whose_name_no_sync_covers(tmp_path: Path) -> None:
+    folder = archived(tmp_path)
+    before = everything(folder)
+    plain = sorted(folder.archive.glob(f"events-*{PLAIN}"))
+    for _ in range(2):  # the second finds what the first gave its name
+        ran = subprocess.run(
+            [*failing_syncs(folder.archive), sys.executable, "-c", COOL, str(tmp_path)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert "Input/output error" in ran.stderr
+        assert sorted(folder.archive.glob(f"events-*{PLAIN}")) == plain
+        assert list(folder.archive.glob(f"events-*{COLD}"))
+    nothing_is_lost(folder, before)
 
 
 def attempt(case: str, seed: int) -> list[str]:

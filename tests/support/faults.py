@@ -29,7 +29,7 @@ from support.forked import Forked, Template
 from support.processes import wait_for
 from support.truth import EXCHANGE, PRODUCT, Truth
 
-__all__ = ["FULL", "attempt_full", "attempt_suspended", "attempt_sync", "lacks"]
+__all__ = ["FULL", "attempt_full", "attempt_suspended", "attempt_sync", "failing_syncs", "lacks"]
 
 FULL = ("journal", "journal, told by a server", "archive")
 TESTS = Path(__file__).resolve().parent.parent
@@ -189,6 +189,13 @@ def _in_namespace(case: str, seed: int) -> None:
 
 
 # A disk that does not keep ------------------------------------------------------------------------
+
+
+def failing_syncs(folder: Path, when: str = "1+") -> list[str]:
+    """Before a command: its syncs of a folder fail, the nth or (``n+``) all from there on."""
+    inject = f"inject=fsync:error=EIO:when={when}"
+    quiet = ["strace", "-f", "-qq", "-o", os.devnull]
+    return [*quiet, "-P", str(folder), "-e", "trace=fsync", "-e", inject]
 
 
 def attempt_sync(case: str, seed: int) -> list[str]:

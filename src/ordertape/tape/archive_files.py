@@ -40,6 +40,7 @@ __all__ = [
     "last_file",
     "list_files",
     "load_codecs",
+    "make_durable",
     "sync_file",
     "temporary",
 ]
@@ -221,6 +222,16 @@ def commit_files(folder: Path, moves: Sequence[tuple[Path, Path]]) -> None:
     sync_directory(folder)
     crash_point("archiver.all_renamed")
     (folder / _COMMIT).unlink(missing_ok=True)
+
+
+def make_durable(folder: Path) -> None:
+    """What has its name outlives a power cut afterwards, whoever gave it: a sync of the folder may
+    have failed behind a rename, and a file put back from a copy had none.  Raises OSError."""
+    newest = last_file(folder)
+    if newest is not None:
+        sync_file(newest.path)  # where the journal goes on stands in it
+    sync_directory(folder)
+    sync_directory(folder.parent)
 
 
 def finish_commit(folder: Path) -> None:

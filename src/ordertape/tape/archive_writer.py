@@ -29,6 +29,7 @@ from ordertape.tape.archive_files import (
     finish_commit,
     last_file,
     load_codecs,
+    make_durable,
 )
 from ordertape.tape.archive_reader import book_at_end
 from ordertape.tape.bases import Base, write_base
@@ -72,6 +73,7 @@ class ArchiveWriter:
         self._base_ns = base_seconds_max * NS_PER_SECOND
         folder.archive.mkdir(parents=True, exist_ok=True)
         finish_commit(folder.archive)
+        make_durable(folder.archive)  # segments of the journal may go for what is found here
         newest = last_file(folder.archive)
         info = newest.info if newest is not None else None
         self.codecs = load_codecs(folder)

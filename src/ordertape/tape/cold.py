@@ -96,6 +96,9 @@ def _cooled(plain: ArchiveFile, before: int) -> Cooled | None:
             return None
         _write(plain, cold.path)
         crash_point("cold.renamed")
+    else:  # whoever gave it its name: no sync of the folder may have succeeded since
+        sync_file(cold.path)
+        sync_directory(cold.path.parent)
     plain.path.unlink()
     crash_point("cold.plain_gone")
     sync_directory(plain.path.parent)
