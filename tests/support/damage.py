@@ -37,6 +37,7 @@ DAMAGES = (
     "a torn journal",
     "a bit of a file of events",
     "a torn file of events",
+    "a torn newest file of events",
     "a bit of a base",
     "a torn base",
 )
@@ -122,7 +123,7 @@ def attempt_damage(case: str, seed: int) -> list[str]:
         path, at = _damage(folder, case, dice)
         wrong = _judge(folder, whole.rows)
         if _is_mute(folder, path):
-            wrong += _judge_mute(folder, path)
+            wrong += _judge_mute(folder, path) or _judge_moved_away(folder, whole, path)
         elif path.parent == folder.archive:
             wrong += _judge_books(folder, whole, path)
             wrong += _judge_going_on(folder, whole, path)
@@ -139,7 +140,8 @@ def _damage(folder: MarketFolder, case: str, dice: random.Random) -> tuple[Path,
         path, first, size = _durable_segment(folder, dice)
     else:
         name = "base-" if case.endswith("base") else "events-"
-        path = dice.choice(sorted(folder.archive.glob(f"{name}*.parquet")))
+        paths = sorted(folder.archive.glob(f"{name}*.parquet"))
+        path = paths[-1] if "newest" in case else dice.choice(paths)
         first, size = 0, path.stat().st_size
     content, at = bytearray(path.read_bytes()), dice.randrange(first, size)
     if case.startswith("a torn"):
@@ -212,6 +214,25 @@ def _judge_mute(folder: MarketFolder, path: Path) -> list[str]:
     except TapeCorrupt as error:
         wrong += [] if path.name in str(error) else [f"it is not named: {error}"]
     return wrong if segments(folder.journal) == there else [*wrong, "segments are gone"]
+
+
+def _judge_moved_away(folder: MarketFolder, whole: _Whole, path: Path) -> list[str]:
+    """What it held and the journal lacks is a gap then; all else goes on."""
+    path.rename(path.with_suffix(".damaged"))
+    wrong = _judge(folder, whole.rows)
+    written, book = [*whole.rows, *rows_of(whole.later)], naive_book(whole.batches)
+    with JournalWriter(folder, book=book, segment_bytes=SEGMENT_BYTES) as writer:
+        for batch in whole.later:
+            book.apply(batch)
+            writer.append(batch)
+    with closing(Archiver(folder, **SMALL)) as archiver:
+        archiver.finish()
+    if len(left := segments(folder.journal)) > 1:
+        wrong.append(f"{len(left)} segments of the journal are left")
+    found = _book_at(folder, None)
+    if not isinstance(found, OrderBook) or found.digest() != book.digest():
+        wrong.append(f"the book at the end is another: {found}")
+    return wrong + _judge(folder, written)
 
 
 def _book_at(folder: MarketFolder, at: int | None) -> OrderBook | str:

@@ -14,7 +14,7 @@ from ordertape.tape.archive_writer import ArchiveWriter
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.folder import MarketFolder, sync_directory
 from ordertape.tape.journal_reader import JournalFrame, JournalReader
-from ordertape.tape.segment import SegmentReader, segments
+from ordertape.tape.segment import Position, SegmentReader, segments
 from ordertape.tape.snapshot import Snapshot
 
 __all__ = ["ArchiveWriter", "Archiver", "importing"]
@@ -93,12 +93,20 @@ class Archiver:
             self._reader = JournalReader(
                 self.folder,
                 codecs=codecs,
-                start=self._writer.place,
+                start=self._start(self._writer.place),
                 seq=self._writer.last_seq or None,
                 from_seq=self._writer.last_seq + 1,
                 snapshots=True,
             )
         return self._writer, self._reader
+
+    def _start(self, place: Position | None) -> Position | None:
+        """Where the journal is read from: where the archive says that it goes on.  Of an archive
+        whose newest files are gone that is gone, too: from what is left, behind a gap."""
+        left = segments(self.folder.journal)
+        if place is not None and left and place.segment < left[0].number:
+            return Position(left[0].number, 0)
+        return place
 
     def _take(self, *, final: bool) -> int:
         writer, reader = self._current()
