@@ -15,6 +15,7 @@ from ordertape.alerts.rules import RuleWish
 from ordertape.alerts.store import AlertQuery, AlertStore, DatabaseStore, MemoryStore
 from ordertape.database import schema
 from ordertape.database.address import Address
+from ordertape.database.dropping import drop
 from ordertape.errors import DatabaseUnavailable, MarketBusy, SettingRefused
 from support.postgres import connection, database, embedded_server, installed
 
@@ -116,7 +117,7 @@ def test_a_database_without_its_tables_says_so_and_is_asked_again(
     database: Address, connection: psycopg.Connection
 ) -> None:
     store = DatabaseStore(database)
-    schema.drop(connection, database.schema)
+    drop(connection, database.schema)
     with pytest.raises(DatabaseUnavailable, match="its tables are not there yet"):
         store.rules()
     schema.create(connection, database.schema)

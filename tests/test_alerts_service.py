@@ -20,6 +20,7 @@ from ordertape.alerts.store import AlertQuery, AlertStore, DatabaseStore, Memory
 from ordertape.alerts.webhooks import Webhooks
 from ordertape.database import schema
 from ordertape.database.address import Address
+from ordertape.database.dropping import drop
 from ordertape.page.markets import PageMarkets
 from ordertape.roles.status import is_collected
 from ordertape.tape.folder import MarketFolder
@@ -84,7 +85,7 @@ async def test_what_fired_while_the_database_was_away_is_kept_once_it_is_back(
 
     def saved(alerts: list[Alert]) -> None:
         if not took:  # the tables go between the rule and its alert
-            schema.drop(connection, database.schema)
+            drop(connection, database.schema, everything=True)
         took.append(len(alerts))
         save(alerts)
 

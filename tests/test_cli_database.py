@@ -21,8 +21,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["check"], 1, "ordertape db create` makes it"),
         (["reader", "grafana"], 1, "ordertape db create` makes it"),
         (["psql", "-At", "-c", "SELECT 1"], 1, "ordertape db create` makes it"),
-        (["drop", "--yes"], 0, "nothing was dropped"),
-        (["drop"], 0, "nothing was dropped"),
+        (["drop", "--yes"], 1, "nothing was dropped"),
+        (["drop"], 1, "nothing was dropped"),
+        (["dump", "dumped.sql"], 1, "nothing was written"),
     ],
 )
 def test_looking_for_a_database_makes_none(
@@ -35,7 +36,10 @@ def test_looking_for_a_database_makes_none(
     assert cli.run(["db", *command, "--data", str(tmp_path / "data")]) == status
     captured = capsys.readouterr()
     folder = tmp_path / "data" / "postgresql"
-    assert captured.out.startswith(f"there is no database in {folder} yet: ")
-    assert captured.out.endswith(f"{ending}\n")
-    assert (captured.out.count("\n"), captured.err) == (1, "")
+    said = captured.out + captured.err.removeprefix("ordertape: ")
+    assert said.startswith(
+        f"there is no database in {folder} yet, and DATABASE_URL names no other: "
+    )
+    assert said.endswith(f"{ending}\n")
+    assert said.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

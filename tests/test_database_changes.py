@@ -13,6 +13,7 @@ from ordertape import limits
 from ordertape.database import partitions, schema
 from ordertape.database.address import Address, connect
 from ordertape.database.changes import changing
+from ordertape.database.dropping import drop
 from ordertape.database.partitions import Leaf, attach, drop_before, ensure_leaf, leaves
 from ordertape.database.rows import Generation
 from ordertape.database.thinning import maintain
@@ -120,13 +121,13 @@ def test_a_drop_gives_way_to_whoever_is_writing_and_drops_afterwards(
     with connection.transaction():
         # Against the order of every lock of ours, as a reader of somebody else's may come.
         connection.execute("SELECT count(*) FROM ordertape_schema")
-        done = beside.submit(schema.drop, other, database.schema)
+        done = beside.submit(drop, other, database.schema)
         with connect(database) as watching:
             wait_until_it_waits(watching, other)
         for table in ("markets", "cursors", "level3_gaps", leaf.name, "level3_orders"):
             connection.execute(f"SELECT count(*) FROM {table}".encode())
         assert not done.done()
-    assert f"schema {database.schema}" in done.result()
+    assert f"schema {database.schema}" in done.result().names
 
 
 def test_a_drop_that_is_never_let_in_says_so_and_drops_nothing(
@@ -140,5 +141,5 @@ def test_a_drop_that_is_never_let_in_says_so_and_drops_nothing(
     with connection.transaction():
         connection.execute("SELECT count(*) FROM markets")
         with pytest.raises(DatabaseUnavailable, match="are in use and nothing was dropped"):
-            schema.drop(other, database.schema)
+            drop(other, database.schema)
     assert schema.check(connection, database.schema) == []

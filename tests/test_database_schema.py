@@ -7,6 +7,7 @@ import pytest
 
 from ordertape.database import schema
 from ordertape.database.address import Address, connect
+from ordertape.database.dropping import drop
 from ordertape.errors import SchemaRefused
 from support.postgres import connection, database, embedded_server, installed
 
@@ -38,14 +39,14 @@ def test_create_twice_changes_nothing(database: Address, connection: psycopg.Con
 def test_drop_takes_what_is_ours_and_the_schema_with_it(
     database: Address, connection: psycopg.Connection
 ) -> None:
-    assert schema.drop(connection, database.schema)[-1] == f"schema {database.schema}"
+    assert drop(connection, database.schema).names[-1] == f"schema {database.schema}"
     assert schema.check(connection, database.schema) == [f"schema {database.schema} is missing"]
-    assert schema.drop(connection, database.schema) == []
+    assert drop(connection, database.schema) == ([], [])
 
 
 def test_drop_leaves_what_others_made(database: Address, connection: psycopg.Connection) -> None:
     connection.execute("CREATE TABLE theirs (n int)")
-    schema.drop(connection, database.schema)
+    drop(connection, database.schema)
     assert relations(connection, database.schema) == ["theirs"]
 
 
@@ -56,12 +57,12 @@ def test_drop_leaves_what_others_made(database: Address, connection: psycopg.Con
 def test_tables_of_the_same_name_that_are_not_ours_stop_everything(
     database: Address, connection: psycopg.Connection, theirs: str
 ) -> None:
-    schema.drop(connection, database.schema)
+    drop(connection, database.schema)
     connection.execute(f"CREATE SCHEMA {database.schema}".encode())
     connection.execute(f"CREATE {theirs}".encode())
     before = relations(connection, database.schema)
     name = theirs.split()[1]
-    for action in (schema.create, schema.drop):
+    for action in (schema.create, drop):
         with pytest.raises(SchemaRefused, match=f"holds {name} that ordertape did not make"):
             action(connection, database.schema)
     assert schema.check(connection, database.schema) == [f"{name} is not ordertape's"]
@@ -93,7 +94,7 @@ def test_tables_of_a_newer_version_are_refused(
 
 def test_two_who_create_at_once_do_not_meet(database: Address) -> None:
     with connect(database) as first, connect(database) as second:
-        schema.drop(first, database.schema)
+        drop(first, database.schema)
         with first.transaction():
             assert schema.create(first, database.schema)[0] == "0001 tables"
             second.execute("SET lock_timeout = 50")

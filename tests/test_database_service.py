@@ -19,9 +19,10 @@ import pytest
 from ordertape import limits
 from ordertape.cli import run
 from ordertape.database.address import Address, connect
+from ordertape.database.dropping import drop
 from ordertape.database.embedded import EmbeddedServer
 from ordertape.database.follower import MarketFollower
-from ordertape.database.schema import check, drop
+from ordertape.database.schema import check
 from ordertape.database.service import DatabaseFollower
 from ordertape.database.thinning import maintain
 from ordertape.database.told import read_told
@@ -265,7 +266,7 @@ def test_the_example_of_the_documents_runs_as_often_as_one_likes(
         ("was there already\n", 0),
     ], said
     with connect(Address("example", embedded=embedded_server)) as opened:
-        drop(opened, "example")
+        drop(opened, "example", everything=True)
 
 
 def test_psql_and_url_reach_the_embedded_tables(

@@ -12,7 +12,8 @@ import pytest
 
 from ordertape import limits
 from ordertape.database.address import Address, connect
-from ordertape.database.schema import check, create, drop
+from ordertape.database.dropping import drop
+from ordertape.database.schema import check, create
 from ordertape.errors import DatabaseError, DatabaseUnavailable, SchemaRefused
 from ordertape.roles.connection import MarketConnection
 from ordertape.roles.pacing import Backoff, Pacer

@@ -46,7 +46,6 @@ def shown(section: str) -> list[str]:
 def run(command: str, data: Path, *, target: Path) -> str:
     """What a command of the page prints, with the folders of this test in the place of its own."""
     command = command.replace("/mnt/backup/ordertape", shlex.quote(str(target)))
-    command = command.replace("ordertape.sql", shlex.quote(f"{target}.sql"))
     command = command.replace("bitfinex BTC/USDT", f"bitfinex {SYMBOL}")
     here = Path(sys.executable).parent
     done = subprocess.run(
@@ -78,7 +77,7 @@ def database_of(data: Path) -> Address:
 
 def test_the_commands_of_the_page_back_up_a_live_system_and_restore_it(tmp_path: Path) -> None:
     data, target = tmp_path / "live" / "data", tmp_path / "backup"
-    back, dump, prove, drop = shown("Backup and restore")
+    back, dump, prove, drop, empty, read_back = shown("Backup and restore")
     with simulated_venue(rate=1000) as venue:
         with serving(data, venue) as server:
             server.wait_up()
@@ -86,6 +85,9 @@ def test_the_commands_of_the_page_back_up_a_live_system_and_restore_it(tmp_path:
             answer = httpx.post(f"{server._address}{API}/start", json=wish, timeout=120)
             assert answer.status_code == 200, answer.text
             server.wait_live(events=500)
+            rule = {"kind": "gap", "exchange": "bitfinex", "symbol": SYMBOL}
+            answer = httpx.post(f"{server._address}{API}/alerts/rules", json=rule, timeout=120)
+            rule = answer.json()
             said = [run(back, data, target=target), run(back, data, target=target)]
             reached = [int(re.search(r"up to sequence (\d+)", text)[1]) for text in said]
             assert reached[0] < reached[1]  # it went on meanwhile
@@ -101,13 +103,21 @@ def test_the_commands_of_the_page_back_up_a_live_system_and_restore_it(tmp_path:
 
         # Elsewhere; its database knows more than the tape that was restored.
         shutil.move(data / "postgresql", target / "postgresql")
-        run(drop, target, target=target)
+        run(empty, tmp_path / "elsewhere", target=target)
+        run(read_back, tmp_path / "elsewhere", target=target)
+        database = database_of(tmp_path / "elsewhere")
+        database.acquire()
+        assert rows(database) > reached[1]
+        database.release()
+        said = run(drop, target, target=target)
+        assert "kept alert_rules and alerts" in said
         with serving(target, venue) as server:
             server.wait_live(era=2, events=200)
             wait_for(lambda: rows(database_of(target)) > last, "rows from the tape", pause=0.2)
             gaps = server.get(f"{API}/gaps/bitfinex/{SYMBOL}")["gaps"]
             assert gaps[-1]["reason"] == "not collected"
             assert gaps[-1]["healed_by"] > last
+            assert server.get(f"{API}/alerts/rules")["rules"] == [rule]
             server.send(signal.SIGTERM)
             server.wait_gone()
     assert verify(target, "bitfinex", SYMBOL).equal
@@ -210,6 +220,7 @@ def test_lists_and_keys_are_in_a_backup_but_nothing_that_is_worth_nothing_there(
         journal.append(Market().message())
     (data / "keys.json").write_text("{}")
     (data / "keys.json").chmod(0o600)
+    (data / "bookmarks.json").write_text("{}")
     (data / "bitfinex" / "wanted.json").write_text("{}")
     (data / "postgresql").mkdir()
     (data / "database.json").write_text("{}")
@@ -217,7 +228,8 @@ def test_lists_and_keys_are_in_a_backup_but_nothing_that_is_worth_nothing_there(
     kept = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
     name = segments(folder.journal)[0].path.name
     assert kept == {
-        *("keys.json", "bitfinex/wanted.json", f"bitfinex/BTC%2FUSDT/journal/{name}"),
+        *("keys.json", "bookmarks.json", "bitfinex/wanted.json"),
+        f"bitfinex/BTC%2FUSDT/journal/{name}",
     }
     assert (target / "keys.json").stat().st_mode & 0o777 == 0o600
 

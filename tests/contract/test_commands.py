@@ -19,7 +19,8 @@ import psycopg
 import pytest
 
 from ordertape.database.address import connect
-from ordertape.database.schema import create, drop
+from ordertape.database.dropping import drop
+from ordertape.database.schema import create
 from support.served import LIVE, Served
 
 TOP = Path(__file__).resolve().parents[2]

@@ -20,7 +20,7 @@ import psycopg
 from ordertape.database import schema as tables
 from ordertape.database.address import Address, connect
 from ordertape.database.connections import Connections
-from ordertape.database.schema import drop
+from ordertape.database.dropping import drop
 from ordertape.database.service import DatabaseFollower, copy_tape
 from ordertape.database.thinning import maintain
 from ordertape.errors import DatabaseUnavailable, MarketBusy

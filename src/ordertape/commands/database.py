@@ -8,12 +8,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ordertape.commands.common import DataOption, command_name, out, prepare
 from ordertape.commands.help import WordedCommand, WordedGroup
+from ordertape.commands.progress import waiting
+from ordertape.errors import DatabaseError
 
 if TYPE_CHECKING:
     import psycopg
@@ -24,7 +27,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     cls=WordedGroup,
-    help="Make, check and drop the tables of PostgreSQL; look at them.",
+    help="Make, check, copy and drop the tables of PostgreSQL; look at them.",
     no_args_is_help=True,
 )
 
@@ -49,7 +52,7 @@ def _missing(data: DataOption) -> str | None:
     embedded = address_of(prepare(data)).embedded
     if embedded is None or embedded.exists:
         return None
-    return f"there is no database in {embedded.folder} yet"
+    return f"there is no database in {embedded.folder} yet, and DATABASE_URL names no other"
 
 
 @contextmanager
@@ -95,22 +98,56 @@ def check(data: DataOption = None) -> None:
 @app.command(cls=WordedCommand)
 def drop(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--everything", help="Also alerts, their rules, saved rows: no tape has them."
+        ),
+    ] = False,
     data: DataOption = None,
 ) -> None:
-    """Drop the tables with everything in them; the tapes stay."""
-    from ordertape.database import schema
+    """Drop the tables that the tapes give back; the tapes stay, and alerts and their rules."""
+    from ordertape.database.dropping import drop
 
     if (missing := _missing(data)) is not None:
-        out(f"{missing}: nothing was dropped")
-        return
+        raise DatabaseError(f"{missing}: nothing was dropped")
     with _connection(data) as (connection, address):
-        question = f"Drop ordertape's tables in schema {address.schema} of {address.shown}?"
-        if not yes and not typer.confirm(question):
+        where = f"schema {address.schema} of {address.shown}"
+        more = ", alert rules and alerts and saved rows among them" if everything else ""
+        if not yes and not typer.confirm(f"Drop ordertape's tables in {where}{more}?"):
             out("nothing was dropped")
             raise typer.Exit(1)
-        dropped = schema.drop(connection, address.schema)
-        done = f"dropped {', '.join(dropped)}" if dropped else "there was nothing of ordertape's"
-        out(f"schema {address.schema} in {address.shown}: {done}")
+        dropped = drop(connection, address.schema, everything=everything)
+    stays = f"{' and '.join(dropped.kept)}, which no tape holds (--everything drops them, too)"
+    if not dropped.names:
+        stay = f" but {stays}" if dropped.kept else ""
+        raise DatabaseError(f"{where} has nothing of ordertape's{stay}: nothing was dropped")
+    kept = f"; kept {stays}" if dropped.kept else ""
+    out(f"{where}: dropped {', '.join(dropped.names)}{kept}")
+
+
+@app.command(
+    cls=WordedCommand,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def dump(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Replaced when the new one is whole.")
+    ],
+    data: DataOption = None,
+) -> None:
+    """Write the tables into a file of SQL, which `db psql -f FILE` reads back.
+
+    Other options, such as --data-only or --table PATTERN, are pg_dump's own.
+    """
+    from ordertape.database.psql import dump
+
+    if (missing := _missing(data)) is not None:
+        raise DatabaseError(f"{missing}: nothing was written")
+    with _address(data) as address, waiting("dump"):
+        size = dump(address, file, context.args)
+    out(f"{file}: {size:,} bytes of schema {address.schema} in {address.shown}")
 
 
 @app.command(

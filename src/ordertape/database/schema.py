@@ -1,4 +1,4 @@
-"""The tables: made, checked and dropped.  What is not ours is named and left alone."""
+"""The tables: made and checked.  What is not ours is named and left alone."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from ordertape import limits
 from ordertape.database.changes import HELD, changing, take_turn
 from ordertape.database.rows import Generation, generations_of, orders_view
-from ordertape.errors import DatabaseUnavailable, SchemaRefused
+from ordertape.errors import SchemaRefused
 
-__all__ = ["check", "create", "drop", "is_current", "renew_view", "require"]
+__all__ = [
+    "check",
+    "create",
+    "functions_there",
+    "is_current",
+    "refuse_foreign",
+    "relations_there",
+    "renew_view",
+    "require",
+]
 
 OURS: Final = "ordertape:"
 """How the comment of every relation of ours begins."""
@@ -174,6 +182,16 @@ def migrations() -> list[tuple[int, str, str]]:
     return sorted(found)
 
 
+def relations_there(connection: psycopg.Connection, schema: str) -> list[tuple[str, str, str]]:
+    """(name, kind as pg_class has it, comment) of everybody's relations, by name."""
+    return list(connection.execute(_RELATIONS_THERE, (schema,)))
+
+
+def functions_there(connection: psycopg.Connection, schema: str) -> list[tuple[str, str, str]]:
+    """(signature, name, comment) of everybody's functions, by signature."""
+    return list(connection.execute(_FUNCTIONS_THERE, (schema,)))
+
+
 # Create -------------------------------------------------------------------------------------------
 
 
@@ -185,7 +203,7 @@ def create(connection: psycopg.Connection, schema: str) -> list[str]:
     applied = []
     with connection.transaction():
         take_turn(connection, schema)
-        _refuse_foreign(connection, schema)
+        refuse_foreign(connection, schema)
         if not _schema_exists(connection, schema):
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
         version = _version(connection, schema)
@@ -206,7 +224,8 @@ def create(connection: psycopg.Connection, schema: str) -> list[str]:
     return applied
 
 
-def _refuse_foreign(connection: psycopg.Connection, schema: str) -> None:
+def refuse_foreign(connection: psycopg.Connection, schema: str) -> None:
+    """Raises SchemaRefused where relations or functions of our names are not ours."""
     if foreign := _foreign(connection, schema):
         raise SchemaRefused(
             f"schema {schema} holds {', '.join(foreign)} that ordertape did not make: nothing was "
@@ -218,12 +237,12 @@ def _foreign(connection: psycopg.Connection, schema: str) -> list[str]:
     """Relations and functions under our names that are not ours."""
     found = [
         name
-        for name, _, comment in connection.execute(_RELATIONS_THERE, (schema,))
+        for name, _, comment in relations_there(connection, schema)
         if name in RELATIONS and not comment.startswith(OURS)
     ]
     found += [
         f"{name}()"
-        for _, name, comment in connection.execute(_FUNCTIONS_THERE, (schema,))
+        for _, name, comment in functions_there(connection, schema)
         if name in FUNCTIONS and not comment.startswith(OURS)
     ]
     return found
@@ -236,7 +255,7 @@ def _schema_exists(connection: psycopg.Connection, schema: str) -> bool:
 
 def _version(connection: psycopg.Connection, schema: str) -> int:
     """Of the newest migration applied, 0 where there are no tables of ours."""
-    there = {name for name, _, _ in connection.execute(_RELATIONS_THERE, (schema,))}
+    there = {name for name, _, _ in relations_there(connection, schema)}
     if "ordertape_schema" not in there:
         return 0
     found = connection.execute("SELECT max(version) FROM ordertape_schema").fetchone()
@@ -253,7 +272,7 @@ def check(connection: psycopg.Connection, schema: str) -> list[str]:
     found = [f"{name} is not ordertape's" for name in _foreign(connection, schema)]
     if found:
         return found
-    relations = {name for name, _, _ in connection.execute(_RELATIONS_THERE, (schema,))}
+    relations = {name for name, _, _ in relations_there(connection, schema)}
     columns = set(connection.execute(_COLUMNS_THERE, (schema,)))
     for name, wanted in RELATIONS.items():
         if name not in relations:
@@ -262,7 +281,7 @@ def check(connection: psycopg.Connection, schema: str) -> list[str]:
         found += [
             f"{name}.{column} is missing" for column in wanted if (name, column) not in columns
         ]
-    functions = {name for _, name, _ in connection.execute(_FUNCTIONS_THERE, (schema,))}
+    functions = {name for _, name, _ in functions_there(connection, schema)}
     found += [f"{name}() is missing" for name in FUNCTIONS if name not in functions]
     if "ordertape_schema" in relations and "ordertape_schema.version is missing" not in found:
         version, newest = _version(connection, schema), migrations()[-1][0]
@@ -295,73 +314,6 @@ def require(connection: psycopg.Connection, schema: str) -> None:
             f"the tables in schema {schema} are not ready ({'; '.join(problems[:3])}): "
             "run `ordertape db create`"
         )
-
-
-# Drop ---------------------------------------------------------------------------------------------
-
-
-def drop(connection: psycopg.Connection, schema: str) -> list[str]:
-    """Drops what is ours, all or nothing, and the schema where nothing else is in it; the names.
-
-    Raises SchemaRefused where relations of our names are not ours, DatabaseUnavailable where
-    somebody does not let go of them.
-    """
-    for _ in range(limits.database_drop_tries):
-        try:
-            return _drop(connection, schema)
-        except HELD:
-            continue  # after waiting for the lock itself
-    raise DatabaseUnavailable(
-        f"the tables in schema {schema} are in use and nothing was dropped: "
-        "stop what reads or writes them (pg_stat_activity names it) and try again"
-    )
-
-
-def _drop(connection: psycopg.Connection, schema: str) -> list[str]:
-    dropped = []
-    with changing(connection, schema):
-        _refuse_foreign(connection, schema)
-        ours = [
-            (name, kind)
-            for name, kind, comment in connection.execute(_RELATIONS_THERE, (schema,))
-            if comment.startswith(OURS)
-        ]
-        ours.sort(key=_turn_of)
-        for name, kind in ours:
-            if kind in "rp":
-                lock = sql.SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE")
-                connection.execute(lock.format(sql.Identifier(schema, name)))
-        for name, kind in sorted(ours, key=lambda entry: entry[1] != "v"):
-            what = sql.SQL("VIEW" if kind == "v" else "TABLE")
-            connection.execute(
-                sql.SQL("DROP {} IF EXISTS {} CASCADE").format(what, sql.Identifier(schema, name))
-            )
-            dropped.append(name)
-        for signature, name, comment in list(connection.execute(_FUNCTIONS_THERE, (schema,))):
-            if comment.startswith(OURS):
-                connection.execute(f"DROP FUNCTION {signature}".encode())
-                dropped.append(f"{name}()")
-        left = list(connection.execute(_RELATIONS_THERE, (schema,)))
-        left += list(connection.execute(_FUNCTIONS_THERE, (schema,)))
-        if dropped and not left and schema != "public":
-            connection.execute(sql.SQL("DROP SCHEMA {}").format(sql.Identifier(schema)))
-            dropped.append(f"schema {schema}")
-    return dropped
-
-
-_WRITTEN: Final = ("level3_gaps", "level3_snapshots", "cursors", "markets")
-"""In the order in which the follower and its maintenance come to them, after the events."""
-
-
-def _turn_of(relation: tuple[str, str]) -> tuple[int, str]:
-    """Where a (name, kind) stands in the order of locks: leaves of events, what they belong to,
-    what is written with them, the rest."""
-    name, kind = relation
-    if name in _WRITTEN:
-        return 2 + _WRITTEN.index(name), name
-    if not name.startswith("events_"):
-        return 2 + len(_WRITTEN), name
-    return int(kind == "p"), name
 
 
 # The view -----------------------------------------------------------------------------------------

@@ -24,8 +24,9 @@ from ordertape.tape.segment import Position, segments
 __all__ = ["CopiedTape", "back_up"]
 
 _COPY_BYTES = 2**20
-_LISTS = ("wanted.json", "keys.json")
-"""What lies beside the tapes and is no tape: the streams that are to run, digests of API keys."""
+_LISTS = ("wanted.json", "keys.json", "bookmarks.json")
+"""What lies beside the tapes and is no tape: the streams that are to run, digests of API keys,
+bookmarks of the page."""
 
 
 class CopiedTape(NamedTuple):
