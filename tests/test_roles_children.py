@@ -81,7 +81,8 @@ def test_a_child_that_ignores_the_wish_is_ended(module: Path) -> None:
 
 def test_a_child_that_can_not_start_is_explained_by_its_last_words(module: Path) -> None:
     child = Child("sorry", write(module, "sorry", "import sys; sys.exit('the port is taken')"))
-    with pytest.raises(ChildFailed, match=r"^sorry could not start: the port is taken$"):
+    said = "it ended with status 1; the last it said: the port is taken"
+    with pytest.raises(ChildFailed, match=f"^sorry could not start: {said}$"):
         child.first_line()
     assert child.stop() == 1
 
@@ -129,7 +130,29 @@ def test_a_child_that_ended_on_its_own_is_found(module: Path) -> None:
         child = children.start("brief", write(module, "brief", "import sys; sys.exit('enough')"))
         assert gone(child.pid)
         assert children.ended() is child
-    assert child.ending() == "enough"
+    assert child.ending() == "it ended with status 1; the last it said: enough"
+
+
+def test_a_child_that_was_killed_is_not_explained_by_an_older_warning(module: Path) -> None:
+    warns = """
+        import sys, time
+        sys.stderr.write("warning L3_connect_failed\\n")
+        print("ready", flush=True)
+        time.sleep(60)
+    """
+    child = Child("warned", write(module, "warned", warns))
+    child.first_line()
+    child.kill()
+    assert child.stop() == -signal.SIGKILL
+    assert child.ending() == "it ended with signal 9; the last it said: warning L3_connect_failed"
+
+
+def test_a_child_that_says_nothing_is_explained_by_its_signal(module: Path) -> None:
+    child = Child("mute", write(module, "mute", READY_AND_WAITING))
+    child.first_line()
+    child.kill()
+    assert child.stop() == -signal.SIGKILL
+    assert child.ending() == "it ended with signal 9"
 
 
 def test_a_beat_is_heard_and_never_waits_for_a_parent_that_does_not_read(module: Path) -> None:

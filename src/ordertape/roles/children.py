@@ -119,12 +119,13 @@ class Child:
         return self._first_line
 
     def ending(self) -> str:
-        """How it ended, in words."""
+        """How it ended, in words; behind it what it said last, which may be older than the cause."""
         status = self.status
         if status is None:
             return "it still runs"
         how = f"signal {-status}" if status < 0 else f"status {status}"
-        return self.last_words or f"it ended with {how}"
+        last = f"; the last it said: {self.last_words}" if self.last_words else ""
+        return f"it ended with {how}{last}"
 
     def wait(self) -> int:
         """Blocks until it ended, however it did; its status."""
