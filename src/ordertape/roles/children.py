@@ -119,7 +119,7 @@ class Child:
         return self._first_line
 
     def ending(self) -> str:
-        """How it ended, in words; behind it what it said last, which may be older than the cause."""
+        """How it ended, in words; behind it what it said last, which may be older."""
         status = self.status
         if status is None:
             return "it still runs"
