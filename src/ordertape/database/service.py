@@ -25,8 +25,15 @@ from ordertape.database.patience import NoAnswer, answering_within
 from ordertape.database.schema import create, is_current
 from ordertape.database.settled import Settled
 from ordertape.database.thinning import maintain
-from ordertape.database.told import Copied, DatabaseTold, write_copied, write_told
+from ordertape.database.told import (
+    Copied,
+    DatabaseTold,
+    forget_told,
+    write_copied,
+    write_told,
+)
 from ordertape.database.walks_service import Walker, WalksService
+from ordertape.database.workers import Worker
 from ordertape.errors import DatabaseError, DatabaseUnavailable, OrdertapeError
 from ordertape.measures import CopiedMarket, Delays
 from ordertape.tape.folder import MarketFolder, markets
@@ -83,6 +90,7 @@ class DatabaseFollower:
         """Events in one transaction, while the database is too slow for as many as usual."""
         self._log = structlog.stdlib.get_logger("ordertape.database")
         self._told: DatabaseTold | None = None
+        self._acquired = False
         self._walks = [
             WalksService(
                 name, data, address, begin, session=_WALKS_SESSION, ready=self._takes_walks
@@ -97,40 +105,50 @@ class DatabaseFollower:
         return self._copied.get((exchange, symbol), 0)
 
     def run(self, stop: threading.Event) -> None:
-        """Works until ``stop`` is set; then once more over what is durable."""
-        backoff_ms = limits.database_backoff_ms_min
-        acquired = False
-        house = threading.Thread(target=self._keep_house, args=(stop,), name="database house")
-        walks = [
-            threading.Thread(target=walk.run, args=(stop,), name=f"database {walk.name}")
-            for walk in self._walks
+        """Works until ``stop`` is set; then once more over what is durable.
+
+        Raises what is neither the database's fault nor a file's, in whichever thread it came up,
+        with ``stop`` set and the others ended: a copy that stands still must not look alive.
+        """
+        workers = [
+            Worker(self._keep_house, stop, "database house"),
+            *(Worker(walk.run, stop, f"database {walk.name}") for walk in self._walks),
         ]
-        for thread in (house, *walks):
-            thread.start()
+        for worker in workers:
+            worker.start()
         try:
-            while not stop.is_set():
-                began = time.monotonic()
-                try:
-                    if not acquired:
-                        self.address.acquire(self._tell)
-                        acquired = True
-                    self._session(stop)
-                except (DatabaseError, psycopg.Error) as error:
-                    self._forget_followers()
-                    self._complain(None, _sentence(error))
-                    if isinstance(error, NoAnswer):
-                        self._take_less()
-                if time.monotonic() - began > limits.database_backoff_ms_max / 1000:
-                    backoff_ms = limits.database_backoff_ms_min
-                # Full jitter, so that many followers don't come back at once.
-                stop.wait(random.uniform(0.5, 1) * backoff_ms / 1000)  # noqa: S311 - no secret
-                backoff_ms = min(backoff_ms * 2, limits.database_backoff_ms_max)
+            self._follow(stop)
         finally:
+            stop.set()
             self._forget_followers()
-            for thread in (house, *walks):
-                thread.join()
-            if acquired:
+            for worker in workers:
+                worker.join()
+            self._take_back()
+            if self._acquired:
                 self.address.release()
+        for worker in workers:
+            worker.finish()
+
+    def _follow(self, stop: threading.Event) -> None:
+        """One connection after the other, with growing pauses."""
+        backoff_ms = limits.database_backoff_ms_min
+        while not stop.is_set():
+            began = time.monotonic()
+            try:
+                if not self._acquired:
+                    self.address.acquire(self._tell)
+                    self._acquired = True
+                self._session(stop)
+            except (OrdertapeError, OSError, psycopg.Error) as error:
+                self._forget_followers()
+                self._complain(None, _sentence(error))
+                if isinstance(error, NoAnswer):
+                    self._take_less()
+            if time.monotonic() - began > limits.database_backoff_ms_max / 1000:
+                backoff_ms = limits.database_backoff_ms_min
+            # Full jitter, so that many followers don't come back at once.
+            stop.wait(random.uniform(0.5, 1) * backoff_ms / 1000)  # noqa: S311 - no secret
+            backoff_ms = min(backoff_ms * 2, limits.database_backoff_ms_max)
 
     def _takes_walks(self) -> bool:
         return self._told is not None and self.problem is None
@@ -297,6 +315,12 @@ class DatabaseFollower:
         except OSError as error:  # it explains a database and is worth no event
             self._log.warning("L3_database_state_untold", reason=str(error))
 
+    def _take_back(self) -> None:
+        try:
+            forget_told(self.data)
+        except OSError as error:
+            self._log.warning("L3_database_state_untold", reason=str(error))
+
     def _tell_copied(self) -> None:
         """For ``/metrics``: a database that is away is behind by what is on the tape since."""
         told = [
@@ -328,7 +352,7 @@ class DatabaseFollower:
                         order_index=self._order_index,
                         simulated_rows_max=self._simulated_rows_max,
                     )
-            except (DatabaseError, psycopg.Error) as error:
+            except (OrdertapeError, OSError, psycopg.Error) as error:
                 self._log.warning("L3_database_maintenance_failed", reason=_sentence(error))
             else:
                 if any(done):

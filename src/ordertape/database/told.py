@@ -13,7 +13,15 @@ import msgspec
 
 from ordertape.measures import CopiedMarket
 
-__all__ = ["Copied", "DatabaseTold", "read_copied", "read_told", "write_copied", "write_told"]
+__all__ = [
+    "Copied",
+    "DatabaseTold",
+    "forget_told",
+    "read_copied",
+    "read_told",
+    "write_copied",
+    "write_told",
+]
 
 _NAME = "database.json"
 _COPIED = "copied.json"
@@ -51,6 +59,11 @@ def read_told(data: Path) -> DatabaseTold | None:
     except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     return told if Path(f"/proc/{told.pid}").exists() else None
+
+
+def forget_told(data: Path) -> None:
+    """Takes back what was told: its process goes on, or its number does, but nobody follows."""
+    (data / _NAME).unlink(missing_ok=True)
 
 
 def write_copied(data: Path, copied: Copied) -> None:

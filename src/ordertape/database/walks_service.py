@@ -16,7 +16,7 @@ import structlog
 from ordertape import limits
 from ordertape.database.address import Address, connect, sentence
 from ordertape.database.patience import answering_within
-from ordertape.errors import DatabaseError, DatabaseUnavailable, OrdertapeError, TapeCorrupt
+from ordertape.errors import DatabaseUnavailable, OrdertapeError, TapeCorrupt
 from ordertape.lifecycles.files import forget_damaged
 from ordertape.tape.folder import MarketFolder, markets
 
@@ -93,7 +93,7 @@ class WalksService:
             with connect(self.address, name=f"ordertape {self.name}") as connection:
                 connection.execute(self._session_text)
                 self._session(connection, stop)
-        except (DatabaseError, psycopg.Error) as error:
+        except (OrdertapeError, OSError, psycopg.Error) as error:
             self._complain(None, error)
             stop.wait(limits.database_backoff_ms_max / 1000)
         finally:

@@ -24,6 +24,7 @@ from ordertape.crash_points import crash_point
 from ordertape.database.address import address_of
 from ordertape.database.service import DatabaseFollower
 from ordertape.database.settled import Settled
+from ordertape.database.workers import Worker
 from ordertape.errors import OrdertapeError, RoleBusy
 from ordertape.lifecycles.files import forget_before, stored_lives
 from ordertape.lifecycles.log import store_next
@@ -283,10 +284,10 @@ def main(arguments: list[str] | None = None) -> int:
         keep_memory_small()
         settings = load_settings(data=options.data)
         configure_logs(settings.logs)
-        follower = threading.Thread(
-            target=follow_into_database,
-            args=(settings, stop, options.database_rows_max, settled),
-            name="database follower",
+        follower = Worker(
+            lambda stop: follow_into_database(settings, stop, options.database_rows_max, settled),
+            stop,
+            "database follower",
         )
         if options.database:
             address_of(settings)  # a setting that can't be used is told before anything begins
@@ -301,12 +302,16 @@ def main(arguments: list[str] | None = None) -> int:
         finally:
             stop.set()
             if options.database:
-                follower.join()
+                follower.finish()
     except (OrdertapeError, OSError) as error:
         sys.stderr.write(f"keeper: {error}\n")
         return 1
     except MemoryError:
         sys.stderr.write("keeper: there is not enough memory (see ulimit -v)\n")
+        return 1
+    except Exception as error:  # a defect: whoever runs us starts us again, and the log says why
+        logger("keeper").exception("L3_unexpected_error")
+        sys.stderr.write(f"keeper: unexpected {type(error).__name__}: {error}\n")
         return 1
     return 0
 

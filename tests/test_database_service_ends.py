@@ -1,0 +1,151 @@
+"""What can't be read is told and tried again; what nobody expected ends the keeper, not a thread.
+
+Both with real files: a journal that is a link to itself, and a mark with a text for a number.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from ordertape import limits
+from ordertape.database.address import Address
+from ordertape.database.service import DatabaseFollower
+from ordertape.database.told import DatabaseTold, read_told, write_told
+from ordertape.roles.children import Child
+from ordertape.tape.folder import MarketFolder
+from ordertape.tape.journal import JournalWriter
+from ordertape.tape.marks import gap_mark
+from support.postgres import InstalledServer, connection, database, embedded_server, installed
+from support.processes import wait_for
+from support.tape import START, Market, write_journal
+
+__all__ = ["connection", "database", "embedded_server", "installed"]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "database_backoff_ms_min", 10)
+    monkeypatch.setattr(limits, "database_backoff_ms_max", 100)
+    monkeypatch.setattr(limits, "keeper_pause_ms", 10)
+    monkeypatch.setattr(limits, "database_flush_ms", 10)
+
+
+def state(data: Path) -> str | None:
+    told = read_told(data)
+    return None if told is None else told.state
+
+
+def write_what_nobody_expects(folder: MarketFolder) -> None:
+    """A tape that is whole, every frame with its sum, and says nonsense in a mark."""
+    market = Market()
+    with JournalWriter(folder) as journal:
+        journal.append(market.message())
+        nonsense = gap_mark(market.next_seq - 1, START, None, "x", era=1, missing_to="soon")
+        journal.mark(nonsense)
+        journal.append(market.message())
+
+
+def test_files_that_can_t_be_read_are_told_and_tried_again(
+    database: Address, tmp_path: Path
+) -> None:
+    market = Market()
+    write_journal(MarketFolder(tmp_path, "x", "ONE"), market.messages(10))
+    follower, stop = DatabaseFollower(tmp_path, database, days=36_500), threading.Event()
+    thread = threading.Thread(target=follower.run, args=(stop,))
+    thread.start()
+    try:
+        wait_for(lambda: follower.persisted("x", "ONE") == market.next_seq - 1, "the market")
+        loop = MarketFolder(tmp_path, "x", "TWO").journal
+        loop.parent.mkdir()
+        loop.symlink_to(loop)
+        wait_for(lambda: state(tmp_path) == "waiting", "it is told")
+        assert follower.problem is not None
+        assert os.fspath(loop) in follower.problem
+        assert thread.is_alive()
+        loop.unlink()
+        second = Market(seed=2)
+        write_journal(MarketFolder(tmp_path, "x", "TWO"), second.messages(10))
+        wait_for(lambda: follower.persisted("x", "TWO") == second.next_seq - 1, "the other one")
+        assert state(tmp_path) == "following"
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_what_is_told_is_taken_back_as_it_ends(database: Address, tmp_path: Path) -> None:
+    """Its process may go on, and its number may be another's soon."""
+    follower, stop = DatabaseFollower(tmp_path, database, days=36_500), threading.Event()
+    thread = threading.Thread(target=follower.run, args=(stop,))
+    thread.start()
+    wait_for(lambda: state(tmp_path) == "following", "its word")
+    stop.set()
+    thread.join()
+    assert read_told(tmp_path) is None
+
+
+def test_what_nobody_expected_ends_the_follower_and_all_that_runs_beside_it(
+    database: Address, tmp_path: Path
+) -> None:
+    write_what_nobody_expects(MarketFolder(tmp_path, "x", "ONE"))
+    follower, stop = DatabaseFollower(tmp_path, database, days=36_500), threading.Event()
+    raised: list[str] = []
+
+    def run() -> None:
+        try:
+            follower.run(stop)
+        except TypeError as error:
+            raised.append(str(error))
+
+    before = set(threading.enumerate())
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_for(lambda: not thread.is_alive(), "its end")
+    assert len(raised) == 1
+    assert stop.is_set()
+    assert set(threading.enumerate()) <= before
+    assert read_told(tmp_path) is None
+
+
+def test_what_nobody_expected_of_a_walk_ends_it_too(database: Address, tmp_path: Path) -> None:
+    """Lives of orders are told in a thread of their own: a defect there stops them as quietly."""
+    write_journal(MarketFolder(tmp_path, "x", "ONE"), Market().messages(10))
+    follower, stop = DatabaseFollower(tmp_path, database, days=36_500), threading.Event()
+
+    def fails(*_: object) -> None:
+        raise ValueError("nobody expected this")
+
+    follower._walks[0]._begin = fails  # type: ignore[assignment]
+    with pytest.raises(ValueError, match="nobody expected this"):
+        follower.run(stop)
+    assert stop.is_set()
+    assert read_told(tmp_path) is None
+
+
+def test_a_keeper_whose_follower_ended_ends_too_and_says_why(
+    installed: InstalledServer, tmp_path: Path
+) -> None:
+    data, logs = tmp_path / "data", tmp_path / "logs"
+    write_what_nobody_expects(MarketFolder(data, "bitfinex", "A/B"))
+    # What an earlier keeper told, under a number that a process of today has.
+    write_told(data, DatabaseTold(state="following", database="a database", pid=os.getpid()))
+    keeper = Child(
+        "the keeper",
+        "ordertape.roles.keeper",
+        ["--data", str(data), "--database"],
+        {"DATABASE_URL": installed.url, "OTC_SCHEMA": "ends", "ORDERTAPE_LOGS": str(logs)},
+    )
+    try:
+        wait_for(lambda: keeper.status is not None, "its end")
+        assert keeper.status == 1
+        assert "keeper: unexpected TypeError: " in keeper.ending()
+    finally:
+        keeper.stop()
+    assert read_told(data) is None
+    assert not (data / "database.json").exists()
+    told = (logs / "app.log").read_text()
+    assert "L3_unexpected_error" in told
+    assert "Traceback" in told
