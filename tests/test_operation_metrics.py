@@ -6,6 +6,9 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -209,10 +212,28 @@ def test_a_stopped_collector_and_an_absent_database_are_not_ready_and_said_so(
     assert {"part": f"bitfinex {SYMBOL}", "reason": "it is STALE"} in told["not_ready"]
     assert running.samples()["ordertape_ready"] == 0
     os.kill(report.pid, signal.SIGKILL)  # the server starts another
-    found = running.wait("ordertape_role_starts_total,role=collector of bitfinex", 2)
-    found = running.wait("ordertape_gaps_total,reason=not_collected")
-    assert found["ordertape_gaps_total,reason=checksum"] == 0  # a counter of the new process
+    running.wait("ordertape_role_starts_total,role=collector of bitfinex", 2)
+    running.wait("ordertape_gaps_total,reason=not_collected")
     wait_for(lambda: running.ready()[0] == 200, "a ready server", pause=0.1)
+
+
+def test_every_restart_of_a_collector_is_seen_by_the_alarms(running: Running) -> None:
+    """``increase`` of the gaps and ``changes`` of the start: a new process counts what the ones
+    before did, and started later."""
+    gaps, started = "ordertape_gaps_total,reason=", "ordertape_role_started_timestamp_seconds,role="
+    collector, server = f"{started}collector of bitfinex", f"{started}server"
+    before = running.wait(f"{gaps}sequence")
+    for _ in range(2):
+        report = read_report(MarketFolder(running.data, "bitfinex", SYMBOL).root)
+        assert report is not None
+        os.kill(report.pid, signal.SIGKILL)
+        found = running.wait(f"{gaps}not_collected", before[f"{gaps}not_collected"] + 1)
+        assert found[f"{gaps}not_collected"] == before[f"{gaps}not_collected"] + 1
+        assert all(found[name] >= before[name] for name in before if name.startswith(gaps))
+        assert found[collector] > before[collector]
+        assert found[server] == before[server]
+        before = found
+        wait_for(lambda: running.ready(streams="true")[0] == 200, "LIVE again", pause=0.1)
 
 
 def test_nothing_that_anybody_may_ask_names_a_place_or_an_account(running: Running) -> None:
@@ -258,3 +279,16 @@ def test_a_role_is_told_once_however_many_processes_have_or_wait_for_it() -> Non
     assert both[0].resident_bytes > alone.resident_bytes > 10**6
     assert both[0].open_files > alone.open_files > 2
     assert alone.cpu_seconds > 0
+
+
+def test_a_process_started_when_it_did_however_often_it_is_asked() -> None:
+    before = time.time()
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        (first,) = role_measures([("one", child.pid)])
+        (both,) = role_measures([("one", child.pid), ("one", os.getpid())])
+        (older,) = role_measures([("one", os.getpid())])
+    finally:
+        child.communicate(b"\n")
+    assert before - 0.1 <= first.started_at <= time.time()  # in ticks of a hundredth
+    assert both.started_at == first.started_at > older.started_at

@@ -108,6 +108,9 @@ lookup_groups_kept: Final = 3
 """Decoded row groups a market that paging keeps.  Policy: the least used is dropped."""
 lookups_kept: Final = 64
 """Markets whose tapes the server keeps in mind.  Policy: the least used is dropped."""
+processes_known: Final = 64
+"""Processes of roles whose start the server keeps in mind.  Policy: the least used is computed
+anew."""
 readings_kept: Final = 16_384
 """Files and folders (reports, lists of markets) that the server reads again only when they
 changed, of each kind.  Policy: the least used is read anew."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from bisect import bisect_left
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -114,7 +116,8 @@ class Nearest:
 
 
 class StreamMeasures(msgspec.Struct, kw_only=True):
-    """What a collector knows of one stream, since its start; a reader knows none of it."""
+    """What a collector knows of one stream, since its start but for ``gaps``; a reader knows none
+    of it."""
 
     orders: int = 0
     bid_orders: int = 0
@@ -124,7 +127,8 @@ class StreamMeasures(msgspec.Struct, kw_only=True):
     connects: int = 0
     resyncs: int = 0
     gaps: dict[str, int] = {}
-    """By kind: the names of ``stream.gap_kinds``."""
+    """By kind, the names of ``stream.gap_kinds``: of earlier collectors, too, as long as the folder
+    has the report of the last; of damage, what the journal holds."""
     unreadable: int = 0
     snapshots: int = 0
     checksums: int = 0
@@ -171,6 +175,8 @@ class ProcessMeasures(msgspec.Struct):
     resident_bytes: int
     cpu_seconds: float
     open_files: int
+    started_at: float
+    """Seconds since 1970; of several, the youngest."""
 
 
 def role_measures(pids: Iterable[tuple[str, int]]) -> list[ProcessMeasures]:
@@ -183,6 +189,7 @@ def role_measures(pids: Iterable[tuple[str, int]]) -> list[ProcessMeasures]:
             one.resident_bytes += others.resident_bytes
             one.cpu_seconds += others.cpu_seconds
             one.open_files += others.open_files
+            one.started_at = max(one.started_at, others.started_at)
         found[role] = one
     return list(found.values())
 
@@ -191,10 +198,23 @@ def _process(role: str, pid: int) -> ProcessMeasures | None:
     folder = Path(f"/proc/{pid}")
     try:
         resident = int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        # Behind the name, which may hold anything: the 12th and 13th field are utime and stime.
+        # Behind the name, which may hold anything: the 12th and 13th field are utime and stime,
+        # the 20th is when it started, in ticks since the machine did.
         stat = (folder / "stat").read_text().rpartition(")")[2].split()
         seconds = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
         files = len(os.listdir(folder / "fd"))
+        started = _moment_of(int(stat[19]))
     except (OSError, IndexError, ValueError):
         return None
-    return ProcessMeasures(role, resident, seconds, files)
+    return ProcessMeasures(role, resident, seconds, files, started)
+
+
+@lru_cache(maxsize=limits.processes_known)
+def _moment_of(ticks: int) -> float:
+    """Seconds since 1970 at so many ticks since the machine started.
+
+    Kept: by clocks that are adjusted it would be a little another each time, as if the process
+    were.
+    """
+    since = ticks / os.sysconf("SC_CLK_TCK")
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since

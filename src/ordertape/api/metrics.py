@@ -2,7 +2,8 @@
 
 ``METRICS`` names all of them once; a page is written from one reading of everything.  What a
 collector or the keeper measured is theirs: a counter begins anew when that process does, as
-Prometheus expects of counters, and a stream whose collector does not answer is not told.
+Prometheus expects of counters, but for gaps, of which a restart makes one; and a stream whose
+collector does not answer is not told.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from ordertape.broadcast.figures import ClientFigures, PageCounts
-from ordertape.database.told import Copied, DatabaseTold
+from ordertape.database.told import Copied
 from ordertape.measures import (
     BOUNDS_SECONDS,
     DelaysTold,
@@ -59,6 +60,9 @@ METRICS: Final[dict[str, Metric]] = {
     "ordertape_role_resident_bytes": Metric("gauge", ("role",), "memory of a role's process"),
     "ordertape_role_cpu_seconds_total": Metric("counter", ("role",), "processor time of a role"),
     "ordertape_role_open_files": Metric("gauge", ("role",), "files that a role holds open"),
+    "ordertape_role_started_timestamp_seconds": Metric(
+        "gauge", ("role",), "when a role's process started, whoever started it"
+    ),
     "ordertape_role_starts_total": Metric(
         "counter", ("role",), "how often this server started a role"
     ),
@@ -77,7 +81,9 @@ METRICS: Final[dict[str, Metric]] = {
         "counter", _MARKET, "connections to the venue, the first too"
     ),
     "ordertape_resyncs_total": Metric("counter", _MARKET, "books given up and asked for again"),
-    "ordertape_gaps_total": Metric("counter", (*_MARKET, "reason"), "gaps that began"),
+    "ordertape_gaps_total": Metric(
+        "counter", (*_MARKET, "reason"), "gaps that began, over restarts"
+    ),
     "ordertape_checksums_total": Metric(
         "counter", (*_MARKET, "result"), "checksums compared: equal, different"
     ),
@@ -127,7 +133,7 @@ METRICS: Final[dict[str, Metric]] = {
         "gauge", _MARKET, "recorded and not in PostgreSQL yet"
     ),
     "ordertape_database_following": Metric(
-        "gauge", (), "1 where PostgreSQL takes events, 0 where it is waited for"
+        "gauge", (), "1 where PostgreSQL takes events, 0 where it, or its keeper, is waited for"
     ),
     # Clients
     "ordertape_clients": Metric("gauge", (), "WebSocket clients of books and events"),
@@ -178,8 +184,8 @@ class Reading:
     processes: Sequence[ProcessMeasures]
     starts: Mapping[str, int]
     kept: Mapping[tuple[str, str], Kept]
-    database: DatabaseTold | None
-    """None where nothing persists, or its keeper does not run."""
+    following: bool | None
+    """Whether the database takes events; None where nothing persists."""
     copied: Copied | None
     clients: ClientFigures
     pages: PageCounts
@@ -257,6 +263,7 @@ class _Page(Collector):
             self._add("ordertape_role_resident_bytes", process.resident_bytes, process.role)
             self._add("ordertape_role_cpu_seconds_total", process.cpu_seconds, process.role)
             self._add("ordertape_role_open_files", process.open_files, process.role)
+            self._add("ordertape_role_started_timestamp_seconds", process.started_at, process.role)
         for role, starts in reading.starts.items():
             self._add("ordertape_role_starts_total", starts, role)
 
@@ -315,9 +322,9 @@ class _Page(Collector):
             self._add("ordertape_venue_clock_offset_seconds", offset, *market)
 
     def _database(self) -> None:
-        told, copied = self._reading.database, self._reading.copied
-        if told is not None:
-            self._add("ordertape_database_following", told.state == "following")
+        following, copied = self._reading.following, self._reading.copied
+        if following is not None:
+            self._add("ordertape_database_following", following)
         there = (
             {(market.exchange, market.symbol): market for market in copied.markets}
             if copied
@@ -326,7 +333,7 @@ class _Page(Collector):
         for market in there.values():
             names = market.exchange, market.symbol
             self._add_delays("ordertape_database_delay_seconds", market.delays, *names)
-        if told is None and copied is None:
+        if following is None and copied is None:
             return
         for stream in self._reading.streams:
             if stream.persist:

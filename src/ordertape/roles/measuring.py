@@ -17,6 +17,7 @@ from ordertape._engine import EventBatch, OrderBook
 from ordertape.events import EventKind
 from ordertape.measures import Delays, Nearest, StreamMeasures
 from ordertape.roles.logs import market_logger
+from ordertape.roles.status import read_report
 from ordertape.stream.gap_kinds import GapKind
 from ordertape.stream.market import MarketStream
 from ordertape.tape.marks import Mark
@@ -38,15 +39,26 @@ class MeasuredJournal:
 
     def __init__(self) -> None:
         self.venue, self.durable = Delays(), Delays()
+        self._gaps_before: dict[str, int] = {}
         self._era = 0
         self._offset = Nearest()
         self._unsynced: deque[tuple[int, int]] = deque(maxlen=limits.unsynced_batches_max)
         """(last seq, ns of its receipt) of batches that are not durable yet."""
 
     def follow(self, journal: JournalWriter) -> None:
-        """Where everything goes; before anything else."""
+        """Where everything goes; before anything else.
+
+        Gaps are counted on from what the market's last collector reported: a count that began anew
+        would tell the gap of every restart as the first one, and no alarm could see it grow.
+        """
         self.journal, self._era = journal, journal.recovered.era
         self._log = market_logger("stream", journal.folder.market, lambda: self._era)
+        try:
+            before = read_report(journal.folder.root)
+        except OSError as error:
+            self._log.warning("L3_report_failed", reason=str(error))
+            before = None
+        self._gaps_before = before.measures.gaps if before is not None else {}
 
     def append(self, batch: EventBatch) -> None:
         counts = batch.counts()
@@ -91,8 +103,10 @@ class MeasuredJournal:
         """Of a stream that writes here, as of ``now``."""
         integrity, counters = stream.integrity, stream.counters
         bids, asks = stream.book.totals()[:2]
-        gaps = {kind.value: stream.record.gaps_by_kind[kind] for kind in GapKind}
-        gaps[GapKind.DAMAGE] += len(self.journal.recovered.damage)
+        begun, before = stream.record.gaps_by_kind, self._gaps_before
+        gaps = {kind.value: before.get(kind.value, 0) + begun[kind] for kind in GapKind}
+        # Found anew by each collector as long as the journal holds it.
+        gaps[GapKind.DAMAGE] = begun[GapKind.DAMAGE] + len(self.journal.recovered.damage)
         return StreamMeasures(
             orders=len(stream.book),
             bid_orders=bids,

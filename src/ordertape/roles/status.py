@@ -1,7 +1,7 @@
 """``status.json``: what a collector knows about a stream beyond its tape, written once a second.
 
 It lies in the market's folder, is replaced whole (temporary file, then rename) and never synced:
-it explains a running collector and is worth nothing after a power cut.  The tape is the truth.
+it explains a running collector, and the next one counts gaps on from it.  The tape is the truth.
 """
 
 from __future__ import annotations

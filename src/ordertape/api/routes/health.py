@@ -85,7 +85,7 @@ async def metrics(request: Request, api: TheApi) -> Response:
             kept={
                 (info.exchange, info.symbol): _kept(api, info) for info in infos if info.is_active
             },
-            database=None if api.database is None else read_told(api.server.data),
+            following=None if api.database is None else _follows(api),
             copied=None if api.database is None else read_copied(api.server.data),
             clients=clients,
             pages=copy(api.hub.page_counts),
@@ -95,6 +95,11 @@ async def metrics(request: Request, api: TheApi) -> Response:
 
     # Not where answers wait for each other: the more of them do, the more this one is asked.
     return Response(await asyncio.to_thread(page), media_type=content_type)
+
+
+def _follows(api: Api) -> bool:
+    told = read_told(api.server.data)
+    return told is not None and told.state == "following"
 
 
 def _kept(api: Api, info: StreamInfo) -> Kept:
