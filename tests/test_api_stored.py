@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -14,7 +16,7 @@ import httpx
 import psycopg
 import pytest
 
-from ordertape import L3Order, L3Repository
+from ordertape import L3Order, L3Repository, limits
 from ordertape.database.address import Address, connect
 from ordertape.database.embedded import EmbeddedServer
 from ordertape.database.follower import MarketFollower
@@ -23,7 +25,7 @@ from ordertape.models import L3BookOrder, L3Snapshot, L3Statistics, datetime_fro
 from ordertape.tape.folder import MarketFolder
 from support.interface import interface
 from support.postgres import connection, database, embedded_server, installed
-from support.processes import wait_for
+from support.processes import slowness, wait_for
 from support.served import exact, sentence
 from support.tape import Market, write_journal
 
@@ -317,6 +319,56 @@ def test_a_client_that_leaves_ends_a_page_that_waits_for_a_lock(
             )
             wait_for(lambda: waiting() == 1, "the query")
         wait_for(lambda: waiting() == 0, "its end", 5)
+
+
+async def test_queries_that_read_all_of_a_market_hold_up_no_page_and_refuse_the_next(
+    database: Address, tmp_path: Path
+) -> None:
+    """As many ask for figures as there are threads and connections, and a lock stops them all."""
+    folder, market = MarketFolder(tmp_path, "x", "ONE"), Market()
+    write_journal(folder, market.messages(50))
+    follow(folder, database)
+    await save(database, tmp_path, [order(1)])
+    limit = {"limit": 1_000, "order": "asc"}
+
+    def waiting() -> int:
+        with connect(database) as looking:
+            found = looking.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ordertape api' "
+                "AND state = 'active' AND wait_event_type = 'Lock'"
+            ).fetchone()
+        assert found is not None
+        return int(found[0])
+
+    with (
+        interface(tmp_path, database) as api,
+        httpx.Client(base_url=api.address, timeout=120) as client,
+        ThreadPoolExecutor(limits.api_threads) as beside,
+        connect(database) as locking,
+    ):
+        figures = f"{api.address}/statistics/{MARKET}"
+        before = answer(client, "/orders/x/ONE", **limit)["orders"]
+        with locking.transaction():
+            locking.execute("LOCK TABLE level3_gaps IN ACCESS EXCLUSIVE MODE")
+            asked = [
+                beside.submit(httpx.get, figures, timeout=120) for _ in range(limits.api_threads)
+            ]
+            wait_for(
+                lambda: waiting() + sum(one.done() for one in asked) == len(asked),
+                "each to wait in PostgreSQL or to be answered",
+            )
+            held, took = waiting(), []
+            began = time.monotonic()
+            assert answer(client, "/orders/x/ONE", **limit)["orders"] == before
+            took.append(time.monotonic() - began)
+            began = time.monotonic()
+            assert "ask again" in refused(client, f"/statistics/{MARKET}", 503)
+            took.append(time.monotonic() - began)
+            assert waiting() == held > 0  # nobody had to end first
+        told = sorted(one.result().status_code for one in asked)
+    assert told == [200] * held + [503] * (len(asked) - held)
+    assert len(before) == market.next_seq - 1
+    assert max(took) < 2 * slowness()
 
 
 def test_a_database_without_tables_has_no_market_and_one_that_is_away_can_t_be_asked(

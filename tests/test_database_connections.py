@@ -56,7 +56,7 @@ def test_each_use_has_its_own_timeout(connections: Connections) -> None:
 def test_no_more_than_so_many_are_used_at_once(
     connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ordertape.limits.database_pool_wait_ms", 20)
+    monkeypatch.setattr("ordertape.limits.api_database_wait_ms", 20)
     with ExitStack() as stack:
         for _ in range(limits.api_database_connections_max):
             stack.enter_context(connections.use(1_000))

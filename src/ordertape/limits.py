@@ -359,7 +359,7 @@ database_keepalive_seconds: Final = 10
 """Silence on a network connection until it is probed, both ways.
 Policy: after three probes without an answer it counts as gone, and its locks are let go."""
 database_pool_wait_ms: Final = 5_000
-"""To wait for one of several connections.  Policy: refused."""
+"""For a repository to wait for one of several connections.  Policy: refused."""
 database_batch_rows: Final = 50_000
 """Events in one COPY and one transaction.  Policy: the next begins."""
 database_batches_apart_max: Final = 256
@@ -604,12 +604,21 @@ depth_max: Final = 2**31
 """Orders a side that may be asked for.  Policy: refused."""
 api_threads: Final = 4
 """Answers that read a tape or a database at the same time.  Policy: the next waits."""
+api_long_threads: Final = 2
+"""Of the answers that PostgreSQL alone can give by reading all of a market (figures, a book
+replayed); fewer than connections to it, so that they hold up no page.  Policy: the next waits
+api_long_wait_ms."""
+api_long_wait_ms: Final = 1_000
+"""For one of those to begin.  Policy: refused."""
 live_threads: Final = 4
 """First books, and beginnings and ends of streams, that are worked on at the same time.
 Policy: the next waits."""
 api_database_connections_max: Final = 4
 """Connections to PostgreSQL of the server's answers, or of one repository.  Policy: the next
 waits."""
+api_database_wait_ms: Final = 500
+"""For an answer to wait for one of those; one that asks twice still has time for the tape within
+two seconds.  Policy: the tape answers, or where none does it is refused."""
 api_database_connect_ms_max: Final = 2_000
 """For an answer's connection to be let in.  Policy: the tape answers."""
 api_database_retry_ms: Final = 2_000

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from ordertape import limits
-from ordertape.errors import OrdertapeError
+from ordertape.errors import DatabaseUnavailable, OrdertapeError
 
 __all__ = ["Gone", "Leave", "Work"]
 
@@ -62,22 +62,45 @@ class Leave:
 
 
 class Work:
-    """A bounded number of threads for answers, and others for what live readers wait for: slow
-    answers hold up no beginning of a stream and no first book."""
+    """A bounded number of threads for answers, others for those that take PostgreSQL long, and
+    others for what live readers wait for: slow answers hold up no page, no beginning of a stream
+    and no first book."""
 
     def __init__(self, threads: int = limits.api_threads) -> None:
         self.executor = ThreadPoolExecutor(threads, thread_name_prefix="api")
+        self._long = ThreadPoolExecutor(limits.api_long_threads, thread_name_prefix="api long")
+        self._long_room = asyncio.Semaphore(limits.api_long_threads)
         self.live = ThreadPoolExecutor(limits.live_threads, thread_name_prefix="live")
 
     def close(self) -> None:
-        for executor in (self.executor, self.live):
+        for executor in (self.executor, self._long, self.live):
             executor.shutdown(wait=True, cancel_futures=True)
 
     async def run(self, request: Request, task: Callable[[Leave], Result]) -> Result:
         """What ``task`` returns; it is told to leave when the client does.  Raises Gone."""
+        return await self._run(self.executor, request, task)
+
+    async def run_long(self, request: Request, task: Callable[[Leave], Result]) -> Result:
+        """As ``run`` for what PostgreSQL may take seconds for.  Raises DatabaseUnavailable where
+        as much of it is worked on as may be."""
+        try:
+            await asyncio.wait_for(self._long_room.acquire(), limits.api_long_wait_ms / 1000)
+        except TimeoutError:
+            raise DatabaseUnavailable(
+                f"{limits.api_long_threads} answers that read all of a market in PostgreSQL are "
+                "worked on, and no more may be: ask again"
+            ) from None
+        try:
+            return await self._run(self._long, request, task)
+        finally:
+            self._long_room.release()
+
+    async def _run(
+        self, executor: ThreadPoolExecutor, request: Request, task: Callable[[Leave], Result]
+    ) -> Result:
         leave = Leave()
         loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self.executor, task, leave)
+        running = loop.run_in_executor(executor, task, leave)
         watching = asyncio.create_task(_until_gone(request))
         try:
             first: set[asyncio.Future[Any]] = {running, watching}

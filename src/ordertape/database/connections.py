@@ -41,7 +41,7 @@ class Connections:
     def __init__(
         self, address: Address, *, name: str = "ordertape reader", patient: bool = False
     ) -> None:
-        """``patient``: nothing else could answer, so that being let in may take longer."""
+        """``patient``: nothing else could answer, so that a connection may take longer."""
         self.address = address
         self.opened = 0
         """Grows with every new connection: what was learnt over the ones before may be over."""
@@ -73,10 +73,9 @@ class Connections:
 
         Raises DatabaseUnavailable where there is none, DatabaseError where a statement fails.
         """
-        if not self._room.acquire(timeout=limits.database_pool_wait_ms / 1000):
-            raise DatabaseUnavailable(
-                f"{self.address.shown}: no connection within {limits.database_pool_wait_ms} ms"
-            )
+        wait_ms = limits.database_pool_wait_ms if self._patient else limits.api_database_wait_ms
+        if not self._room.acquire(timeout=wait_ms / 1000):
+            raise DatabaseUnavailable(f"{self.address.shown}: no connection within {wait_ms} ms")
         kept: _Kept | None = None
         try:
             with errors_of(self.address, timeout_ms):

@@ -38,5 +38,6 @@ async def snapshot(
     ] = None,
 ) -> Response:
     meant, when = await api.find_stored(exchange, symbol), moment("at", at)
-    read = book_text if meant.stored is None else stored_book
-    return written(await api.work.run(request, lambda leave: read(api, meant, when, depth, leave)))
+    stored = meant.stored is not None
+    read, run = (stored_book, api.work.run_long) if stored else (book_text, api.work.run)
+    return written(await run(request, lambda leave: read(api, meant, when, depth, leave)))

@@ -37,8 +37,9 @@ async def statistics(
     end_time: EndTime = None,
 ) -> Response:
     meant, times = await api.find_stored(exchange, symbol), period(start_time, end_time)
-    read = _answer if meant.stored is None else stored_figures
-    return written(await api.work.run(request, lambda leave: read(api, meant, times, leave)))
+    stored = meant.stored is not None
+    read, run = (stored_figures, api.work.run_long) if stored else (_answer, api.work.run)
+    return written(await run(request, lambda leave: read(api, meant, times, leave)))
 
 
 def _answer(api: Api, meant: Meant, times: tuple[int | None, int | None], leave: Leave) -> str:
