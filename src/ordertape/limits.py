@@ -9,7 +9,8 @@ journal_segment_bytes: Final = 64 * 2**20
 """Segments are allocated ahead at this size, so that a full disk is met at a roll.
 Policy: roll."""
 journal_write_ms_max: Final = 5
-"""A frame is written at most this long after its batch is complete.  Policy: a batch is written as it commits."""
+"""A frame is written at most this long after its batch is complete.
+Policy: a batch is written as it commits."""
 journal_sync_ms_max: Final = 100
 """fdatasync begins at most this long after that.  Policy: its failure ends the process."""
 journal_frame_rows_max: Final = 131_072

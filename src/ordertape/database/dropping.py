@@ -94,7 +94,7 @@ def _untaped(connection: psycopg.Connection, schema: str, there: set[str]) -> li
                 "tape gives back: nothing was dropped; `ordertape db dump FILE` keeps them, and "
                 "`ordertape db drop --everything` drops them, too"
             )
-    kept = [name for name in _UNTAPED if name in there]
+    kept: list[str] = [name for name in _UNTAPED if name in there]
     for name in kept:
         holds = sql.SQL("SELECT FROM {} LIMIT 1").format(sql.Identifier(schema, name))
         if connection.execute(holds).fetchone() is not None:
