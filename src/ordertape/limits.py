@@ -827,6 +827,9 @@ log_file_bytes_max: Final = 10 * 2**20
 """app.log is rotated at this size.  Policy: rotate."""
 log_files_kept: Final = 5
 """Rotated files kept.  Policy: the oldest is replaced."""
+log_repeat_ms_min: Final = 60_000
+"""Between two lines of what uvicorn logs at one place: whoever connects may have it say the same as
+often as he likes.  Policy: those between are counted, and the next line says how many."""
 
 # Ids ---------------------------------------------------------------------------------------------
 dictionary_terms_max: Final = 10_000_000

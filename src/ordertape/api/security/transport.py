@@ -27,6 +27,7 @@ from ordertape import limits
 from ordertape.api.security.keys import KeyRing
 from ordertape.api.security.places import client_at, is_loopback
 from ordertape.api.security.rates import Rates
+from ordertape.api.security.repeats import quiet
 from ordertape.api.security.sockets import POLICY_VIOLATION
 from ordertape.errors import SettingRefused
 from ordertape.settings import Settings
@@ -55,6 +56,7 @@ def secure(configuration: uvicorn.Config) -> uvicorn.Config:
     configuration.server_header = False
     headers = getattr(configuration, "encoded_headers", [])
     configuration.encoded_headers = [header for header in headers if header[0] != b"server"]
+    quiet()
     return configuration
 
 
@@ -184,6 +186,13 @@ class PatientWebSocket(WebSocketsSansIOProtocol):
         super().__init__(*given, **named)
         most = limits.socket_frames_per_minute_max
         self._frames_heard = Rates(most / 60, most)
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        is_answer = message["type"] == "websocket.http.response.body"
+        if is_answer and not message.get("more_body", False):
+            # A refusal is a handshake's end, too; uvicorn (0.54) logs an error for want of one.
+            self.handshake_complete = True
 
     def handle_ping(self) -> None:
         if self._may_go_on():
