@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -48,9 +48,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running_server(settings) as server:
-            work = Work()
-            try:
+        with closing(Work()) as work:  # its threads leave while the roles are asked to end
+            async with running_server(settings) as server:
                 streams, kept = server.streams, settings.max_orders_memory
                 async with Hub(streams.all, streams.changed, server.data, work.live, kept) as hub:
                     app.state.api = api = Api(server, settings, hub, work)
@@ -64,8 +63,6 @@ def create_app(
                     finally:
                         gc.unfreeze()
                         await api.close()
-            finally:
-                work.close()
 
     app = FastAPIOffline(
         title="ordertape", version="1", description=_DESCRIPTION, lifespan=lifespan

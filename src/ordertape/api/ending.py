@@ -8,9 +8,10 @@ import socket
 import struct
 from typing import Any, Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ordertape import limits
+from ordertape.api.answers import refusal
 
 __all__ = ["OUTLET", "ConnectionOutlet", "EndsInTime"]
 
@@ -79,18 +80,42 @@ class EndsInTime:
     """Stands outside of all others, next to the server: hands the connection in, and cuts it some
     time after a session's end.  What a server closes it first sends to the end, and a client that
     never reads would hold socket and buffer for ever.
+
+    What is still under way when the server ends is canceled by it.  That stops here, for there is
+    nobody above to be told, and uvicorn would log it as an error of ours; who waits for an answer
+    is told why there is none.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+            return
         if scope["type"] != "websocket":
             await self._app(scope, receive, send)
             return
         outlet = ConnectionOutlet.behind(send)
         try:
             await self._app({**scope, OUTLET: outlet}, receive, send)
+        except asyncio.CancelledError:
+            if outlet is not None:
+                outlet.abort()
         finally:
             if outlet is not None:
                 asyncio.get_running_loop().call_later(limits.client_flush_ms / 1000, outlet.abort)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except asyncio.CancelledError:
+            if not begun:
+                await refusal("the server is ending", 503)(scope, receive, send)

@@ -101,6 +101,7 @@ class Work:
         leave = Leave()
         loop = asyncio.get_running_loop()
         running = loop.run_in_executor(executor, task, leave)
+        running.add_done_callback(_looked_at)
         watching = asyncio.create_task(_until_gone(request))
         try:
             first: set[asyncio.Future[Any]] = {running, watching}
@@ -111,11 +112,18 @@ class Work:
             return await running
         except asyncio.CancelledError:
             leave.now()
+            running.cancel()  # the server ends: neither what has not begun nor its end is wanted
             if watching.done():
                 raise Gone("the client left before its answer was there") from None
             raise
         finally:
             watching.cancel()
+
+
+def _looked_at(done: asyncio.Future[Any]) -> None:
+    """What became of work that nobody waits for any more is of no interest."""
+    if not done.cancelled():
+        done.exception()
 
 
 async def _until_gone(request: Request) -> None:
