@@ -35,6 +35,8 @@ from support.tape import Market
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "operations.md").read_text("utf-8")
 
+RULES = f"{API.removesuffix('/level3')}/alerts/rules"
+
 
 def shown(section: str) -> list[str]:
     """The commands that a section of the page shows to be run."""
@@ -86,8 +88,10 @@ def test_the_commands_of_the_page_back_up_a_live_system_and_restore_it(tmp_path:
             assert answer.status_code == 200, answer.text
             server.wait_live(events=500)
             rule = {"kind": "gap", "exchange": "bitfinex", "symbol": SYMBOL}
-            answer = httpx.post(f"{server._address}{API}/alerts/rules", json=rule, timeout=120)
-            rule = answer.json()
+            answer = httpx.post(f"{server._address}{RULES}", json=rule, timeout=120)
+            assert answer.status_code in (200, 201), answer.text
+            rules = server.get(RULES)["rules"]
+            assert len(rules) == 1
             said = [run(back, data, target=target), run(back, data, target=target)]
             reached = [int(re.search(r"up to sequence (\d+)", text)[1]) for text in said]
             assert reached[0] < reached[1]  # it went on meanwhile
@@ -117,7 +121,7 @@ def test_the_commands_of_the_page_back_up_a_live_system_and_restore_it(tmp_path:
             gaps = server.get(f"{API}/gaps/bitfinex/{SYMBOL}")["gaps"]
             assert gaps[-1]["reason"] == "not collected"
             assert gaps[-1]["healed_by"] > last
-            assert server.get(f"{API}/alerts/rules")["rules"] == [rule]
+            assert server.get(RULES)["rules"] == rules
             server.send(signal.SIGTERM)
             server.wait_gone()
     assert verify(target, "bitfinex", SYMBOL).equal

@@ -14,7 +14,7 @@ from ordertape.errors import DatabaseUnavailable, SchemaRefused
 
 __all__ = ["Dropped", "drop"]
 
-_UNTAPED: Final = ("alert_rules", "alerts")
+_UNTAPED: Final[tuple[str, ...]] = ("alert_rules", "alerts")
 """What people asked for and were told.  Both stay where one of them holds anything: an alert names
 its rule by a number that is given once.  ``create`` takes them as they are."""
 _SAVED: Final = """
