@@ -19,12 +19,15 @@ from ordertape import OrderBook, cli
 from ordertape.database.address import Address
 from ordertape.database.binaries import bundled
 from ordertape.database.embedded import EmbeddedServer
+from ordertape.errors import ImportRefused
 from ordertape.events import Flag
+from ordertape.roles.demonstration import Demonstration, refuse_demonstration
 from ordertape.tape import backup
 from ordertape.tape.archive import Archiver
 from ordertape.tape.backup import back_up
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
+from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
 from ordertape.tape.segment import segments
 from ordertape.tape.verify import verify
@@ -33,6 +36,7 @@ from support.roles_server import Launched, launched, rows
 from support.server import API
 from support.tape import Market
 
+DEMO = ("bitfinex", "BTC/USD")
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "operations.md").read_text("utf-8")
 
 RULES = f"{API.removesuffix('/level3')}/alerts/rules"
@@ -88,8 +92,8 @@ def test_the_commands_of_the_page_back_up_a_live_system_and_restore_it(tmp_path:
             assert answer.status_code == 200, answer.text
             server.wait_live(events=500)
             rule = {"kind": "gap", "exchange": "bitfinex", "symbol": SYMBOL}
-            answer = httpx.post(f"{server._address}{RULES}", json=rule, timeout=120)
-            assert answer.status_code in (200, 201), answer.text
+            asked = server._address + RULES  # answered once the keeper has made the tables
+            wait_for(lambda: httpx.post(asked, json=rule).is_success, "the rule", pause=0.2)
             rules = server.get(RULES)["rules"]
             assert len(rules) == 1
             said = [run(back, data, target=target), run(back, data, target=target)]
@@ -236,6 +240,26 @@ def test_lists_and_keys_are_in_a_backup_but_nothing_that_is_worth_nothing_there(
         f"bitfinex/BTC%2FUSDT/journal/{name}",
     }
     assert (target / "keys.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_demonstration_s_copy_is_one_still(tmp_path: Path) -> None:
+    """By its own mark: what its collector reported is not copied."""
+    data, target = tmp_path / "data", tmp_path / "copy"
+    with JournalWriter(MarketFolder(data, *DEMO)) as journal:
+        journal.mark(Mark("simulated", 0, 0, {"simulated": True}))
+        journal.append(Market().message())
+    back_up(data, target)
+    Demonstration().refuse_real(target)
+    with pytest.raises(ImportRefused, match="bitfinex BTC/USD is simulated"):
+        refuse_demonstration(target)
+
+
+def test_a_backup_of_nothing_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["backup", str(tmp_path / "copy"), "--data", str(tmp_path / "data")]) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith(f"ordertape: no tape in {tmp_path / 'data'}, so nothing was backed")
+    assert not (tmp_path / "copy").exists()
 
 
 @pytest.mark.parametrize("target", ["data", "data/copy", "."])

@@ -306,3 +306,33 @@ def test_the_services_of_compose_are_whole() -> None:
     named = {volume.split(":")[0] for s in (server, postgres) for volume in s["volumes"]}
     assert named == set(compose["volumes"])
     assert not re.search(r"PASSWORD: \S", text)
+
+
+def test_the_operator_s_command_means_what_the_units_mean(tmp_path: Path) -> None:
+    """With the arguments it was given, whatever is in them."""
+    stand_in = tmp_path / "systemd-run"
+    stand_in.write_text('#!/bin/sh\nprintf "%s\\0" "$@"\n')
+    stand_in.chmod(0o755)
+    given = ["db", "psql", "-c", "SELECT 'a  b'", "/mnt/a folder"]
+    done = subprocess.run(
+        [DEPLOY / "systemd" / "ordertape", *given],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = done.stdout.split("\0")[:-1]
+    service, environment = {}, []
+    for line in (DEPLOY / "systemd" / "ordertape-server.service").read_text().splitlines():
+        name, _, value = line.partition("=")
+        service[name] = value
+        environment += value.split() if name == "Environment" else []
+    program = said.index(service["ExecStart"].split()[0])
+    assert said[program + 1 :] == given
+    assert {part.removeprefix("--setenv=") for part in said if "--setenv=" in part} == {
+        *environment
+    }
+    assert f"--uid={service['User']}" in said
+    assert f"--gid={service['Group']}" in said
+    for name in ("WorkingDirectory", "EnvironmentFile", "UMask"):
+        assert f"--property={name}={service[name]}" in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import stat
 import subprocess
@@ -262,3 +263,16 @@ def test_a_key_is_listed_with_its_end_and_revoked_by_name_or_digits(
     assert "never expires" in lines[1]
     assert "is good no more" in shown("keys", "revoke", made["key"][4:12], capsys=capsys)[0]
     assert [key.name for key in listed_keys(tmp_path / "data")] == ["other"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone makes files for others")
+def test_root_makes_the_file_for_the_account_whose_folder_it_is(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    os.chown(data, 65_534, 65_534)
+    create_key(data, "desk", "read", None)
+    create_key(data, "other", "read", None)
+    found = {path.name: path.stat() for path in data.iterdir()}
+    assert {"keys.json", "keys.lock"} == found.keys()
+    for status in found.values():
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (65_534, 65_534, 0o600)

@@ -9,6 +9,7 @@ import typer
 
 from ordertape.commands.common import DataOption, JsonOption, out, out_json, prepare
 from ordertape.commands.progress import waiting
+from ordertape.errors import TapeError
 from ordertape.tape.backup import back_up
 
 __all__ = ["backup"]
@@ -21,10 +22,15 @@ def backup(
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
-    """Copy every tape, the list of streams and the digests of keys; PostgreSQL stays out."""
+    """Copy every tape, lists of streams and bookmarks, digests of keys; PostgreSQL stays out."""
     settings = prepare(data)
     with waiting("backup"):
         copied = back_up(settings.data, target)
+    if not copied:
+        raise TapeError(
+            f"no tape in {settings.data}, so nothing was backed up: expected the data folder of a "
+            "server or collector (--data, ORDERTAPE_DATA)"
+        )
     if as_json:
         out_json({"tapes": [tape._asdict() for tape in copied]})
         return
@@ -33,5 +39,3 @@ def backup(
             f"{tape.exchange} {tape.symbol}  up to sequence {tape.sequence}  "
             f"{tape.copied_bytes:,} bytes copied"
         )
-    if not copied:
-        out(f"no tape in {settings.data}")

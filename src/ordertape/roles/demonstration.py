@@ -12,7 +12,8 @@ from ordertape.roles.status import read_report
 from ordertape.roles.supervisor import Role
 from ordertape.settings import Settings
 from ordertape.simulator.coinbase_keys import DEMO_KEYS
-from ordertape.tape.folder import markets
+from ordertape.tape.folder import MarketFolder, markets
+from ordertape.tape.reader import TapeReader
 from ordertape.venues.registry import venue_of
 
 __all__ = ["Demonstration", "free_port", "refuse_demonstration"]
@@ -44,8 +45,7 @@ class Demonstration:
         found = markets(data)
         mine = [folder for folder in found if (folder.exchange, folder.symbol) in self.markets]
         for folder in mine or found:
-            report = read_report(folder.root)
-            if report is None or not report.simulated:  # what was imported has no report
+            if not _is_simulated(folder):
                 raise TapeError(
                     f"{data} holds real data ({folder.market}), the demonstration can't be mixed "
                     "in: choose another --data"
@@ -108,12 +108,21 @@ def _reached_by(exchange: str, port: int) -> dict[str, str]:
 def refuse_demonstration(data: Path) -> None:
     """Raises ImportRefused where a folder is a demonstration's: what is real is not put there."""
     for folder in markets(data):
-        report = read_report(folder.root)
-        if report is not None and report.simulated:
+        if _is_simulated(folder):
             raise ImportRefused(
                 f"{data} is a demonstration's ({folder.market} is simulated), nothing real is added"
                 " to it: choose another --data"
             )
+
+
+def _is_simulated(folder: MarketFolder) -> bool:
+    """What the tape's collector reported last, else the tape's own mark: a copy has no report, and
+    what was imported has neither."""
+    report = read_report(folder.root)
+    if report is not None:
+        return report.simulated
+    marks = TapeReader(folder.data, folder.exchange, folder.symbol).marks()
+    return any(mark.kind == "simulated" for mark in marks)
 
 
 def free_port() -> int:

@@ -184,12 +184,20 @@ def _changing(data: Path) -> Iterator[list[Key]]:
     """The keys, written back at the end; one process at a time."""
     lock = os.open(data / "keys.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        _give(lock, data)
         fcntl.flock(lock, fcntl.LOCK_EX)
         keys = _read(data / KEY_FILE)
         yield keys
         _write(data / KEY_FILE, keys)
     finally:
         os.close(lock)
+
+
+def _give(descriptor: int, folder: Path) -> None:
+    """Root makes a file for the account whose folder it is: the server there has to read it."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def _read(path: Path) -> list[Key]:
@@ -221,6 +229,7 @@ def _write(path: Path, keys: list[Key]) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as file:
         os.fchmod(descriptor, 0o600)
+        _give(descriptor, path.parent)
         file.write(msgspec.json.format(msgspec.json.encode(_File(_VERSION, keys))) + b"\n")
         file.flush()
         os.fsync(descriptor)
