@@ -64,6 +64,12 @@ def following(data: Path, address: Address) -> Iterator[DatabaseFollower]:
         thread.join()
 
 
+def refused(data: Path) -> dict[str, str]:
+    told = read_told(data)
+    assert told is not None
+    return told.refused
+
+
 def sequences(address: Address, symbol: str) -> list[int]:
     with connect(address) as opened:
         rows = opened.execute(
@@ -121,6 +127,13 @@ def test_one_market_whose_rows_are_others_stops_no_other(
         wait_for(lambda: follower.persisted("x", "TWO") == market.next_seq - 1, "the other market")
         assert follower.persisted("x", "ONE") == 0
         assert follower.problem is None
+        told = read_told(tmp_path)
+        assert told is not None
+        assert (told.state, list(told.refused)) == ("following", ["x ONE"])
+        assert str(told).startswith(f"following {database.shown}, but not x ONE: its rows ")
+        connection.execute("UPDATE markets SET origin = 'tape' WHERE symbol = 'ONE'")
+        wait_for(lambda: follower.persisted("x", "ONE") > 0, "the market, now that it may")
+        wait_for(lambda: not refused(tmp_path), "that it is told no more")
 
 
 def test_a_server_that_goes_and_comes_gets_everything_once(

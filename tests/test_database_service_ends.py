@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,18 @@ import pytest
 from ordertape import limits
 from ordertape.database.address import Address
 from ordertape.database.service import DatabaseFollower
-from ordertape.database.told import DatabaseTold, read_told, write_told
+from ordertape.database.told import (
+    Copied,
+    DatabaseTold,
+    read_told,
+    write_copied,
+    write_told,
+)
 from ordertape.roles.children import Child
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import gap_mark
+from ordertape.times import NS_PER_MILLISECOND
 from support.postgres import InstalledServer, connection, database, embedded_server, installed
 from support.processes import wait_for
 from support.tape import START, Market, write_journal
@@ -85,6 +93,25 @@ def test_what_is_told_is_taken_back_as_it_ends(database: Address, tmp_path: Path
     stop.set()
     thread.join()
     assert read_told(tmp_path) is None
+
+
+def test_a_keeper_that_says_no_more_how_far_it_is_does_not_count_as_following(
+    tmp_path: Path,
+) -> None:
+    """Stopped, or hanging: its process is there, and so is the last that it told."""
+    pid, silent_ns = os.getpid(), 2 * limits.database_silent_ms_max * NS_PER_MILLISECOND
+    long_ago = time.time_ns() - silent_ns
+    write_told(tmp_path, DatabaseTold(state="following", database="a database", pid=pid))
+    assert state(tmp_path) == "following"
+    os.utime(tmp_path / "database.json", ns=(long_ago, long_ago))
+    assert str(read_told(tmp_path)) == "waiting (its keeper fell silent)"
+    for written_at, process, found in (
+        (long_ago, pid, "waiting"),
+        (time.time_ns(), pid + 1, "waiting"),  # what another keeper told
+        (time.time_ns(), pid, "following"),
+    ):
+        write_copied(tmp_path, Copied(markets=[], written_at=written_at, pid=process))
+        assert state(tmp_path) == found
 
 
 def test_what_nobody_expected_ends_the_follower_and_all_that_runs_beside_it(

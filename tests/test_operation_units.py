@@ -103,8 +103,9 @@ def test_a_server_may_be_restarted_without_a_gap_where_the_others_have_units_of_
     with ExitStack() as stack:
         venue = stack.enter_context(simulated_venue())
         collector = stack.enter_context(unit("collector@", tmp_path, venue))
-        stack.enter_context(unit("keeper", tmp_path, venue))
+        keeper = stack.enter_context(unit("keeper", tmp_path, venue))
         collector.wait_alive()
+        keeper.wait_alive()
         with unit("server", tmp_path, venue) as server:
             server.wait_alive()
             told(server, f"{API}/start", {"symbol": SYMBOL, "exchanges": ["bitfinex"]})
@@ -120,6 +121,7 @@ def test_a_server_may_be_restarted_without_a_gap_where_the_others_have_units_of_
             server.wait_alive()
             server.wait_alive()  # and goes on
             collector.wait_alive()
+            keeper.wait_alive()
         assert collector.process.pid == before
         assert collector.process.poll() is None
     assert verify(data, "bitfinex", SYMBOL).equal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -177,6 +178,40 @@ def test_a_beat_is_heard_and_never_waits_for_a_parent_that_does_not_read(module:
     with unread:
         assert unread.stderr is not None
         assert unread.stderr.read() == "all of them"
+
+
+def test_work_whose_round_takes_too_long_beats_no_more_and_again_with_the_next(
+    module: Path,
+) -> None:
+    name = write(
+        module,
+        "rounds",
+        """
+        import sys
+        from ordertape import limits
+        limits.role_beat_ms = 10
+        from ordertape.roles.children import Progress, keep_beating
+        progress = Progress(300)
+        keep_beating(progress, to_parent=True)
+        for _ in sys.stdin:
+            progress.next_round()
+        """,
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-m", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    )
+    with child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.read(1) == b"\n"  # what waits for its first round goes on
+        for _ in range(2):
+            child.stdin.write(b"a round\n")
+            heard = time.monotonic()
+            while select.select([child.stdout], [], [], 2)[0]:
+                assert child.stdout.read(1) == b"\n"
+                heard = time.monotonic()
+            assert time.monotonic() - heard > 1.9
+        child.stdin.close()
 
 
 HAMMERED = """

@@ -298,6 +298,9 @@ products_timeout_ms: Final = 5_000
 """To fetch a venue's list of markets.  Policy: symbols are resolved without it."""
 products_bytes_max: Final = 16 * 2**20
 """Such a list.  Policy: as if there were none."""
+keeper_round_ms_max: Final = 300_000
+"""One round of the keeper over all markets.  Policy: it counts as hanging; whoever started it ends
+it and starts it again."""
 keeper_pause_ms: Final = 1_000
 """Between two rounds of the keeper over all markets, and two looks for its lock."""
 stop_timeout_ms: Final = 10_000
@@ -354,6 +357,10 @@ any more, the connection is given up."""
 database_answer_ms_max: Final = 60_000
 """One transaction of the follower, waiting for locks with it.
 Policy: the connection is given up, the tape keeps the events for the next."""
+database_silent_ms_max: Final = 120_000
+"""A keeper that follows and has not said for so long how far, which it says once a second between
+transactions.
+Policy: it does not count as following any more."""
 database_maintenance_ms_max: Final = 600_000
 """One round of partitions, retention and thinning.  Policy: given up, the next goes on."""
 database_keepalive_seconds: Final = 10

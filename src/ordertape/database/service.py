@@ -84,6 +84,8 @@ class DatabaseFollower:
         self._followers: dict[Path, MarketFollower] = {}
         self._complaints: dict[Path | None, str] = {}
         self._refused_until: dict[Path, float] = {}
+        self._refused: dict[str, str] = {}
+        """Markets that the database does not take, and why."""
         self._copied: dict[tuple[str, str], int] = {}
         self._delays: dict[tuple[str, str], Delays] = {}
         self._rows_max: int | None = None
@@ -247,6 +249,9 @@ class DatabaseFollower:
                 self._take_more()
             copied += done
             self._copied[follower.folder.exchange, follower.folder.symbol] = follower.cursor.seq
+            if follower.folder.root in self._followers and self._refused:
+                self._refused.pop(follower.folder.market, None)
+                self._say("following")
         return copied
 
     def _take_less(self) -> None:
@@ -294,7 +299,11 @@ class DatabaseFollower:
         """Once for each new reason."""
         key = folder.root if folder is not None else None
         if folder is None:
+            self._refused.clear()
             self._say("waiting", reason)
+        else:
+            self._refused[folder.market] = reason.removeprefix(f"{folder.market}: ")
+            self._say("following")
         if self._complaints.get(key) == reason:
             return
         self._complaints[key] = reason
@@ -305,7 +314,11 @@ class DatabaseFollower:
         """For the interface and ``ordertape status``: the log is not where people look first."""
         self.problem = reason or None
         told = DatabaseTold(
-            state=state, reason=reason, database=self.address.shown, pid=os.getpid()
+            state=state,
+            reason=reason,
+            database=self.address.shown,
+            pid=os.getpid(),
+            refused=dict(self._refused),
         )
         if told == self._told:
             return

@@ -7,11 +7,14 @@ Replaced whole at each change; without a password, as every address that is show
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import msgspec
 
+from ordertape import limits
 from ordertape.measures import CopiedMarket
+from ordertape.times import NS_PER_MILLISECOND
 
 __all__ = [
     "Copied",
@@ -28,15 +31,19 @@ _COPIED = "copied.json"
 
 
 class DatabaseTold(msgspec.Struct, kw_only=True):
-    """``state``: ``following`` or ``waiting``, and ``reason`` why it waits."""
+    """``state``: ``following`` or ``waiting``, and ``reason`` why it waits.  ``refused``: the
+    markets that it does not take while it takes others, and why."""
 
     state: str
     reason: str = ""
     database: str
     pid: int
+    refused: dict[str, str] = {}
 
     def __str__(self) -> str:
-        return f"{self.state} ({self.reason})" if self.reason else f"{self.state} {self.database}"
+        told = f"{self.state} ({self.reason})" if self.reason else f"{self.state} {self.database}"
+        without = "; ".join(f"{market}: {why}" for market, why in sorted(self.refused.items()))
+        return f"{told}, but not {without}" if without else told
 
 
 class Copied(msgspec.Struct, kw_only=True):
@@ -58,7 +65,22 @@ def read_told(data: Path) -> DatabaseTold | None:
         told = msgspec.json.decode((data / _NAME).read_bytes(), type=DatabaseTold)
     except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return told if Path(f"/proc/{told.pid}").exists() else None
+    if not Path(f"/proc/{told.pid}").exists():
+        return None
+    if told.state == "following" and _is_silent(data, told.pid):
+        told.state, told.reason = "waiting", "its keeper fell silent"
+    return told
+
+
+def _is_silent(data: Path, pid: int) -> bool:
+    """Whether a keeper that follows has not said for long how far: it hangs, or is stopped."""
+    try:
+        heard = (data / _NAME).stat().st_mtime_ns
+    except FileNotFoundError:
+        return False  # it was taken back right now
+    if (copied := read_copied(data)) is not None and copied.pid == pid:
+        heard = max(heard, copied.written_at)
+    return time.time_ns() - heard > limits.database_silent_ms_max * NS_PER_MILLISECOND
 
 
 def forget_told(data: Path) -> None:

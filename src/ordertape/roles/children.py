@@ -22,10 +22,12 @@ from typing import IO, Self
 
 from ordertape import limits
 from ordertape.errors import ChildFailed
+from ordertape.roles.notify import alive
 
 __all__ = [
     "Child",
     "Children",
+    "Progress",
     "beat",
     "ending_signals",
     "handler_of",
@@ -215,12 +217,32 @@ def beat() -> None:
         os.write(1, b"\n")
 
 
-def keep_beating() -> None:
-    """Beats from a thread, for a process whose work may take longer than a beat."""
+class Progress:
+    """Whether a process's work goes on, whose rounds may take longer than a beat."""
+
+    def __init__(self, round_ms_max: int) -> None:
+        self._round_ms_max = round_ms_max
+        self._began: float | None = None
+
+    def next_round(self) -> None:
+        self._began = time.monotonic()
+
+    @property
+    def goes_on(self) -> bool:
+        """False where a round takes so long that it hangs; what waits for its first goes on."""
+        taken = 0.0 if self._began is None else time.monotonic() - self._began
+        return taken * 1000 < self._round_ms_max
+
+
+def keep_beating(progress: Progress, *, to_parent: bool) -> None:
+    """Beats from a thread as long as the work goes on: to systemd, and to the parent."""
 
     def work() -> None:
         while True:
-            beat()
+            if progress.goes_on:
+                alive()
+                if to_parent:
+                    beat()
             time.sleep(limits.role_beat_ms / 1000)
 
     threading.Thread(target=work, name="beat", daemon=True).start()

@@ -29,7 +29,7 @@ from ordertape.errors import OrdertapeError, RoleBusy
 from ordertape.lifecycles.files import forget_before, stored_lives
 from ordertape.lifecycles.log import store_next
 from ordertape.resources import keep_memory_small, require_files
-from ordertape.roles.children import handler_of, keep_beating, when_parent_leaves
+from ordertape.roles.children import Progress, handler_of, keep_beating, when_parent_leaves
 from ordertape.roles.locks import hold
 from ordertape.roles.logs import configure_logs, logger, market_logger
 from ordertape.roles.status import read_report
@@ -50,6 +50,7 @@ class Keeper:
     forgotten, the oldest first.  None keeps everything, and what is real is kept anyway.
     ``cold_days``: after how many days files become cold; None: never.  ``followed``: how far
     everything that follows the tapes has come; None where nothing does.
+    ``progress`` hears of every round.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Keeper:
         archive_bytes_max: int | None = None,
         cold_days: int | None = None,
         followed: Settled | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.data = data
         self._followed = followed
@@ -69,6 +71,7 @@ class Keeper:
         self._lives: dict[Path, tuple[int, int]] = {}
         """Where a market's archive ended when nothing more could be stored, and what was stored."""
         self._log = logger("keeper")
+        self._progress = progress or Progress(limits.keeper_round_ms_max)
 
     def run(self, stop: threading.Event) -> None:
         """Works until ``stop`` is set; once more over everything after that."""
@@ -90,6 +93,7 @@ class Keeper:
 
     def round(self) -> int:
         """One step over every market; the events moved.  One market's fault stops no other."""
+        self._progress.next_round()
         moved = sum(self._step(folder) for folder in markets(self.data))
         if self._cold_days is not None and time.monotonic() >= self._cold_due:
             self._cool(days_ago(self._cold_days))
@@ -278,7 +282,8 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, told)
     if options.watch_parent:
         when_parent_leaves(stop.set)
-        keep_beating()
+    progress = Progress(limits.keeper_round_ms_max)
+    keep_beating(progress, to_parent=options.watch_parent)
     try:
         require_files()
         keep_memory_small()
@@ -298,6 +303,7 @@ def main(arguments: list[str] | None = None) -> int:
                 options.archive_bytes_max,
                 settings.archive_cold_days,
                 settled if options.database else None,
+                progress,
             ).run(stop)
         finally:
             stop.set()

@@ -21,7 +21,7 @@ from ordertape.api.context import Api, TheApi
 from ordertape.api.metrics import Kept, Reading, disk_free, registry_of
 from ordertape.database.told import read_copied, read_told
 from ordertape.models import StreamInfo
-from ordertape.numbers import json_text
+from ordertape.numbers import counted, json_text
 from ordertape.tape.archive_files import last_file
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.segment import segments
@@ -123,6 +123,8 @@ def _not_ready(api: Api) -> list[dict[str, str]]:
             wrong["database"] = "its keeper has not begun"
         elif told.state != "following":
             wrong["database"] = "it does not answer"
+        elif told.refused:
+            wrong["database"] = f"it does not take {counted(len(told.refused), 'market')}"
     if disk_free(api.server.data) < limits.ready_disk_bytes_min:
         wrong["disk"] = "it is full"
     return [{"part": part, "reason": reason} for part, reason in sorted(wrong.items())]
