@@ -81,13 +81,14 @@ def opened(server: Guarded, **options: object) -> int:
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
-def test_a_page_of_another_site_opens_no_websocket_and_changes_nothing(
+def test_a_page_of_another_site_opens_no_websocket_and_neither_reads_nor_changes_anything(
     server: Guarded, origin: str
 ) -> None:
     headers = {"Origin": origin.format(port=server.port)}
     answer = server.post(f"{API}/start", json={}, headers=headers)
     assert answer.status_code == 403
     assert answer.json()["detail"].startswith("this page is of another site")
+    assert server.get(STREAMS, headers=headers).status_code == 403
     assert opened(server, additional_headers=headers) == 403
 
 
@@ -95,6 +96,7 @@ def test_a_page_of_another_site_opens_no_websocket_and_changes_nothing(
 def test_our_own_pages_and_allowed_ones_do(server: Guarded, origin: str) -> None:
     headers = {"Origin": origin.format(port=server.port)}
     assert server.post(f"{API}/start", json={}, headers=headers).status_code == 422
+    assert server.get(STREAMS, headers=headers).status_code == 200
     assert opened(server, additional_headers=headers) == 101
 
 
@@ -115,6 +117,13 @@ def test_two_origins_are_none(server: Guarded) -> None:
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_a_browser_that_hides_its_origin_says_what_it_is(server: Guarded, site: str) -> None:
     headers = {"Sec-Fetch-Site": site}
+    assert server.post(f"{API}/start", json={}, headers=headers).status_code == 403
+    assert server.get(STREAMS, headers=headers).status_code == 403
+
+
+def test_a_link_of_another_site_opens_our_page_and_posts_no_form(server: Guarded) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert server.get("/plain", headers=headers).status_code == 200
     assert server.post(f"{API}/start", json={}, headers=headers).status_code == 403
 
 

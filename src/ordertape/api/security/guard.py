@@ -101,8 +101,8 @@ class Guard:
             self._take(self._local, "")
         else:
             self._take(self._others, client_of(scope) or "this machine")
-        is_reading = scope["type"] == "http" and scope["method"] in _READING
-        if not is_reading and not self._places.knows_origin(scope):
+        # A page of another site may not read an answer anyway; nor may it have us work for it.
+        if not _opens_a_page(scope) and not self._places.knows_origin(scope):
             raise _Refused(
                 403,
                 "this page is of another site: ORDERTAPE_ALLOWED_ORIGINS names those whose "
@@ -160,8 +160,16 @@ class Guard:
 def _challenge(scope: Scope) -> list[tuple[str, str]]:
     """How a key is shown.  A person's browser is asked for a password, which is the key; a page's
     script is not, for it would have the browser ask."""
-    is_page = Headers(scope=scope).get("sec-fetch-mode") == "navigate"
-    return [*_ASKING, _PROMPT] if is_page else _ASKING
+    return [*_ASKING, _PROMPT] if _navigates(scope) else _ASKING
+
+
+def _opens_a_page(scope: Scope) -> bool:
+    """Whether a person's browser goes there, by a link of whatever site."""
+    return scope["type"] == "http" and scope["method"] in _READING and _navigates(scope)
+
+
+def _navigates(scope: Scope) -> bool:
+    return Headers(scope=scope).get("sec-fetch-mode") == "navigate"
 
 
 def _shown_key(scope: Scope) -> str | None:
