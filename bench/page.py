@@ -26,13 +26,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.fanout import live
-from bench.server import LIVE
+from bench.fanout import SYMBOLS, live
 
 _FILLED = 5
 """Minutes of growth that are told apart: the page's lists (large orders, trades) fill first.
 Medians of as many minutes are held against each other: single ones differ by a megabyte."""
-_SYMBOLS = {"bitfinex": LIVE, "coinbase": "BTC/USD"}
 _WEB = Path(__file__).resolve().parent.parent / "web"
 
 
@@ -41,7 +39,7 @@ def measure(
 ) -> dict[str, Any]:
     numbers = [f"{number:g}" for number in (history, seconds, *window)]
     subprocess.run([_WEB.parent / "scripts" / "web", "browser"], check=True)
-    with live(rate, exchange, _SYMBOLS[exchange]) as served:
+    with live(rate, exchange) as served:
         time.sleep(history)  # the past that the page is to show
         command = ["node", "scripts/measure.mjs", f"{served.address}/", *numbers]
         done = subprocess.run(command, cwd=_WEB, stdout=subprocess.PIPE, text=True, check=False)
@@ -64,7 +62,7 @@ def main() -> None:
     parser.add_argument(
         "exchange",
         nargs="?",
-        choices=_SYMBOLS,
+        choices=SYMBOLS,
         default="bitfinex",
         help="bitfinex shows 250 orders a side, coinbase all",
     )

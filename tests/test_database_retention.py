@@ -16,6 +16,7 @@ import pytest
 from ordertape.crash_points import VARIABLE
 from ordertape.database import schema
 from ordertape.database.address import Address, connect
+from ordertape.database.dropping import drop
 from ordertape.database.follower import MarketFollower
 from ordertape.database.partitions import DAY_NS
 from ordertape.database.service import DatabaseFollower
@@ -139,7 +140,7 @@ def test_tables_of_an_older_version_keep_their_rows_and_take_more(
     monkeypatch: pytest.MonkeyPatch,
     version: int,
 ) -> None:
-    schema.drop(connection, database.schema)
+    drop(connection, database.schema, everything=True)
     known = schema.migrations()
     with monkeypatch.context() as older:
         older.setattr(schema, "migrations", lambda: known[:version])

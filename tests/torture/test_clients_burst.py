@@ -44,7 +44,7 @@ def attempt(_case: str, seed: int) -> list[str]:
         }
         folder = Path(name)
         with started(folder, environment) as (address, process):
-            served = Served(address, process.pid)
+            served = Served(address, process.pid, EXCHANGE)
             wish = {"symbol": SYMBOL, "exchanges": [EXCHANGE]}
             wait_for(
                 lambda: httpx.post(f"{address}{API}/start", json=wish, timeout=60).is_success,
@@ -69,7 +69,7 @@ def _burst(served: Served, clock: BurstClock) -> list[str]:
     before = _status(served)["orders_received"]
     bursting = threading.Thread(target=clock.burst, args=(SECONDS,))
     bursting.start()
-    found = listeners(served, [orders(10, 20), orders(2, 0)], SECONDS, warm=0.1)
+    found = listeners(served, [orders(served, 10, 20), orders(served, 2, 0)], SECONDS, warm=0.1)
     bursting.join()
     ended = time.monotonic()
     wrong += [f"{group}" for group in found["groups"] if group["gaps"] or group["lost"]]

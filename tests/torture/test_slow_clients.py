@@ -49,7 +49,7 @@ def attempt(case: str, seed: int) -> list[str]:
         "connect storm": storm,
         "abusive requests": abuse,
     }[case]
-    with live(3_000 if case.endswith("reader") else 1_500) as served:
+    with live(3_000 if case.endswith("reader") else 1_500, "bitfinex") as served:
         return tried(served, random.Random(seed))
 
 
@@ -57,7 +57,7 @@ def crowd(served: Served, _dice: random.Random) -> list[str]:
     base = served.memory()
     query = "exchange=bitfinex&frames=statistics&statistics_ms=100"
     watching = {"name": "statistics", "query": query, "count": 1_000}
-    found = listeners(served, [watching, orders(100, 20)], seconds=20)
+    found = listeners(served, [watching, orders(served, 100, 20)], seconds=20)
     wrong = []
     for group in found["groups"]:
         if group["gaps"] or group["lost"]:
@@ -82,7 +82,9 @@ def _unread(served: Served, bytes_a_second: int) -> list[str]:
     wrong: list[str] = []
     over = threading.Event()
     with deaf_client(f"{served.socket}?exchange=bitfinex") as client:
-        others = ThreadPoolExecutor(1).submit(listeners, served, [orders(100, 20)], 25.0, 1.0)
+        others = ThreadPoolExecutor(1).submit(
+            listeners, served, [orders(served, 100, 20)], 25.0, 1.0
+        )
         threading.Thread(target=_sip, args=(client, bytes_a_second, over), daemon=True).start()
         full_at, deadline = 0.0, time.monotonic() + 90
         while not is_cut(client) and time.monotonic() < deadline:
