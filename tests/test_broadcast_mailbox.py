@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from itertools import chain, repeat
 
 import pytest
 from websockets.frames import Frame as TheirFrame
@@ -216,6 +217,37 @@ async def test_who_takes_nothing_of_a_book_is_closed(monkeypatch: pytest.MonkeyP
                 await mailbox.until_full()
     found = counts.figures()
     assert (found.closed_too_slow, found.dropped_frames, found.waiting_bytes) == (1, 2, 0)
+
+
+async def test_who_takes_a_book_slowly_is_not_closed_until_it_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The connection may be full all the time: what the client has not acknowledged gets less."""
+    monkeypatch.setattr(limits, "client_stalled_ms", 20)
+    outlet = KeptOutlet(is_open=False)
+    falling = iter(range(40, 0, -1))
+    outlet.looks = chain(falling, repeat(0))
+    mailbox = mailbox_of(outlet)
+    mailbox.put_later(iter([event(1)]), Reader(), 5_000)
+    async with pumping(mailbox):
+        with pytest.raises(TooSlow):
+            async with asyncio.timeout(60):
+                await mailbox.until_full()
+    assert next(falling, None) is None
+
+
+async def test_what_waits_is_counted_once_when_it_is_dropped_and_noted_when_it_is_taken() -> None:
+    outlet, counts = KeptOutlet(), ClientCounts()
+    mailbox = Mailbox(outlet, counts)
+    mailbox.put_later(iter([event(1)]), Reader(), 100)  # goes straight on
+    assert counts.figures().waited.counts[-1] == 0
+    outlet.shut()
+    for value in range(3):
+        mailbox.put(state(value))
+    mailbox.put_later(iter([event(2), event(3)]), Reader(), 100)
+    mailbox.overflow()
+    found = counts.figures()
+    assert (found.conflated_frames, found.dropped_frames) == (2, 2)
 
 
 async def test_a_third_book_is_not_kept_for_a_client_that_has_not_taken_the_first() -> None:

@@ -19,6 +19,7 @@ from ordertape.database.told import (
     Copied,
     DatabaseTold,
     read_told,
+    touch_told,
     write_copied,
     write_told,
 )
@@ -57,31 +58,38 @@ def write_what_nobody_expects(folder: MarketFolder) -> None:
         journal.append(market.message())
 
 
-def test_files_that_can_t_be_read_are_told_and_tried_again(
+def test_a_market_that_can_t_be_read_is_told_and_tried_again_and_stops_no_other(
     database: Address, tmp_path: Path
 ) -> None:
     market = Market()
-    write_journal(MarketFolder(tmp_path, "x", "ONE"), market.messages(10))
+    first = JournalWriter(MarketFolder(tmp_path, "x", "ONE"))
     follower, stop = DatabaseFollower(tmp_path, database, days=36_500), threading.Event()
     thread = threading.Thread(target=follower.run, args=(stop,))
     thread.start()
+
+    def refused() -> dict[str, str]:
+        told = read_told(tmp_path)
+        return {} if told is None else told.refused
+
     try:
-        wait_for(lambda: follower.persisted("x", "ONE") == market.next_seq - 1, "the market")
         loop = MarketFolder(tmp_path, "x", "TWO").journal
         loop.parent.mkdir()
         loop.symlink_to(loop)
-        wait_for(lambda: state(tmp_path) == "waiting", "it is told")
-        assert follower.problem is not None
-        assert os.fspath(loop) in follower.problem
-        assert thread.is_alive()
+        wait_for(lambda: list(refused()) == ["x TWO"], "it is told")
+        assert os.fspath(loop) in refused()["x TWO"]
+        for batch in market.messages(10):
+            first.append(batch)
+        wait_for(lambda: follower.persisted("x", "ONE") == market.next_seq - 1, "the market")
         loop.unlink()
         second = Market(seed=2)
         write_journal(MarketFolder(tmp_path, "x", "TWO"), second.messages(10))
         wait_for(lambda: follower.persisted("x", "TWO") == second.next_seq - 1, "the other one")
+        wait_for(lambda: refused() == {}, "that it is told no more")
         assert state(tmp_path) == "following"
     finally:
         stop.set()
         thread.join()
+        first.close()
 
 
 def test_what_is_told_is_taken_back_as_it_ends(database: Address, tmp_path: Path) -> None:
@@ -104,10 +112,13 @@ def test_a_keeper_that_says_no_more_how_far_it_is_does_not_count_as_following(
     write_told(tmp_path, DatabaseTold(state="following", database="a database", pid=pid))
     assert state(tmp_path) == "following"
     os.utime(tmp_path / "database.json", ns=(long_ago, long_ago))
-    assert str(read_told(tmp_path)) == "waiting (its keeper fell silent)"
+    assert str(read_told(tmp_path)) == "silent (its keeper tells nothing any more)"
+    touch_told(tmp_path)  # no file can be written, and it goes on
+    assert state(tmp_path) == "following"
+    os.utime(tmp_path / "database.json", ns=(long_ago, long_ago))
     for written_at, process, found in (
-        (long_ago, pid, "waiting"),
-        (time.time_ns(), pid + 1, "waiting"),  # what another keeper told
+        (long_ago, pid, "silent"),
+        (time.time_ns(), pid + 1, "silent"),  # what another keeper told
         (time.time_ns(), pid, "following"),
     ):
         write_copied(tmp_path, Copied(markets=[], written_at=written_at, pid=process))

@@ -42,6 +42,10 @@ def test_a_keeper_archives_every_market_and_one_market_s_fault_stops_no_other(
         record(folder, Market(), 50)
     broken.archive.mkdir()
     (broken.archive / f"events-{1:020d}-{9:020d}.parquet").write_text("no Parquet")
+    for nth, name in enumerate(("journal", "archive")):
+        circle = tmp_path / "bitfinex" / f"CIRCLE{nth}" / name
+        circle.parent.mkdir()
+        circle.symlink_to(circle)
     keeper = Keeper(tmp_path)
     assert keeper.round() > 50
     assert len(list_files(whole.archive)) == 1

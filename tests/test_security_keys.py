@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,22 @@ def test_a_key_is_256_random_bits_shown_once_and_kept_as_a_digest(
 def test_two_keys_are_never_the_same(tmp_path: Path) -> None:
     made = [create_key(tmp_path, f"key{nth}", "read", None) for nth in range(50)]
     assert len(set(made)) == len({key.id for key in listed_keys(tmp_path)}) == 50
+
+
+@pytest.mark.parametrize("name", ["keys.lock", f"keys.json.{os.getpid()}"])
+def test_a_link_that_lies_there_leads_to_no_file_of_whoever_makes_a_key(
+    tmp_path: Path, name: str
+) -> None:
+    """`sudo ordertape keys create`: the folder's account may not have root change a file."""
+    data, victim = tmp_path / "data", tmp_path / "victim"
+    data.mkdir()
+    victim.write_text("root's own")
+    before = victim.stat()
+    (data / name).symlink_to(victim)
+    with suppress(OSError):
+        create_key(data, "reader", "read", None)
+    assert victim.read_text() == "root's own"
+    assert (victim.stat().st_uid, victim.stat().st_mode) == (before.st_uid, before.st_mode)
 
 
 def test_the_file_is_its_owners_alone_and_one_that_is_not_lets_nobody_in(tmp_path: Path) -> None:

@@ -123,8 +123,10 @@ def test_a_browser_that_hides_its_origin_says_what_it_is(server: Guarded, site: 
 
 def test_a_link_of_another_site_opens_our_page_and_posts_no_form(server: Guarded) -> None:
     headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
-    assert server.get("/plain", headers=headers).status_code == 200
-    assert server.post(f"{API}/start", json={}, headers=headers).status_code == 403
+    link = {**headers, "Sec-Fetch-Dest": "document"}
+    assert server.get("/plain", headers=link).status_code == 200
+    assert server.post(f"{API}/start", json={}, headers=link).status_code == 403
+    assert server.get("/plain", headers={**headers, "Sec-Fetch-Dest": "iframe"}).status_code == 403
 
 
 def test_no_page_of_another_site_reads_an_answer(server: Guarded) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any
 
 from ordertape.broadcast.mailbox import Mailbox
@@ -45,6 +46,8 @@ class KeptOutlet:
         self.data = b""
         self.writes: list[bytes] = []
         self.closing = False
+        self.looks: Iterator[int] = repeat(0)
+        """What is unsent at each look."""
         self._writable = asyncio.Event()
         if is_open:
             self.reopen()
@@ -59,6 +62,10 @@ class KeptOutlet:
     @property
     def ready(self) -> bool:
         return self._writable.is_set() and not self.closing
+
+    @property
+    def unsent(self) -> int:
+        return next(self.looks)
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)

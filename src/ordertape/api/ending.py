@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ordertape import limits
 from ordertape.api.answers import refusal
+from ordertape.api.unsent import bytes_unsent
 
 __all__ = ["OUTLET", "ConnectionOutlet", "EndsInTime"]
 
@@ -62,6 +63,10 @@ class ConnectionOutlet:
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)
+
+    @property
+    def unsent(self) -> int:
+        return bytes_unsent(self._transport)
 
     async def drained(self) -> None:
         await self._writable.wait()

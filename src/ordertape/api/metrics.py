@@ -142,7 +142,7 @@ METRICS: Final[dict[str, Metric]] = {
         "gauge", (), "the most that ever waited for one of them"
     ),
     "ordertape_clients_too_slow_total": Metric(
-        "counter", (), "clients closed because their mailbox was full"
+        "counter", (), "clients closed: their mailbox was full, or a book waited for them too long"
     ),
     "ordertape_frames_conflated_total": Metric(
         "counter", (), "frames of state that a newer one replaced before they were sent"
@@ -158,7 +158,7 @@ METRICS: Final[dict[str, Metric]] = {
         "counter", (), "pages closed because they applied nothing for too long"
     ),
     "ordertape_page_frames_left_out_total": Metric(
-        "counter", (), "frames that a slow page was not sent; a whole picture follows them"
+        "counter", (), "frames and texts dropped because a page was slow; a whole picture follows"
     ),
     "ordertape_page_frames_sent_total": Metric("counter", (), "frames handed to pages"),
     "ordertape_page_bytes_sent_total": Metric("counter", (), "bytes of those frames"),

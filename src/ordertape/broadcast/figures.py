@@ -20,11 +20,11 @@ class ClientFigures:
     largest_mailbox_bytes: int
     """The most that ever waited for one client."""
     closed_too_slow: int
-    """Clients whose mailbox ran over."""
+    """Clients whose mailbox ran over, or for whom a book waited too long."""
     conflated_frames: int
     """Statistics, statuses and books that a newer one replaced while they waited."""
     dropped_frames: int
-    """That waited for clients whose mailbox ran over; whatever was not made yet counts as one."""
+    """That waited for clients who were closed so; whatever was not made yet counts as one."""
     frames_sent: int
     bytes_sent: int
     """Handed to connections, frames with their heads."""
@@ -69,6 +69,6 @@ class PageCounts:
     closed_too_slow: int = 0
     """Pages that applied no frames for too long."""
     left_out_frames: int = 0
-    """Frames and texts that were dropped where a page was slow; a whole picture follows them."""
+    """Frames and texts that were dropped where a page was slow; a whole picture follows."""
     frames_sent: int = 0
     bytes_sent: int = 0

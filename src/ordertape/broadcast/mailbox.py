@@ -37,6 +37,11 @@ class Outlet(Protocol):
         """Whether nothing may be written any more."""
         ...
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that were written and the client has not acknowledged."""
+        ...
+
     def write(self, data: bytes) -> None: ...
 
     async def drained(self) -> None:
@@ -59,7 +64,16 @@ class _Waiting:
     counted: int
     conflated: int = 0
     book: bool = False
+    straight: bool = False
+    """Whether it found nothing to wait for."""
     since_ns: int = field(default_factory=time.monotonic_ns)
+
+    @property
+    def frames(self) -> int:
+        """What is not made yet counts as one."""
+        if self.later is not None:
+            return 1
+        return 0 if self.parcel is None else self.parcel.messages
 
 
 class Mailbox:
@@ -122,15 +136,17 @@ class Mailbox:
         if book and sum(w.whose is whose for w in self._books()) >= limits.client_books_max:
             self.overflow()
             return
-        self._append(_Waiting(None, parcels, whose, book_bytes or 0, book=book))
+        straight = not self._there.is_set() and self._outlet.ready
+        waiting = _Waiting(None, parcels, whose, book_bytes or 0, book=book, straight=straight)
+        self._append(waiting)
         self._pump()
 
     def overflow(self) -> None:
         """What waits is dropped, and the client with it."""
         if not self.full:
             self._counts.closed_too_slow += 1
-            left = [waiting.parcel for waiting in self._waiting]
-            self._counts.dropped_frames += sum(1 if p is None else p.messages for p in left)
+            begun = [] if self._begun is None else [self._begun]
+            self._counts.dropped_frames += sum(left.frames for left in (*begun, *self._waiting))
         self.full = True
         self._forget()
         self._overflowed.set()
@@ -144,11 +160,13 @@ class Mailbox:
         """Hands on what waits as the connection takes it; returns when that closes."""
         while not self._outlet.closing:
             await self._there.wait()
+            unsent = self._outlet.unsent
             try:
                 async with asyncio.timeout(limits.client_stalled_ms / 1000):
                     await self._outlet.drained()
             except TimeoutError:
-                self._stalled()
+                if self._outlet.unsent >= unsent:
+                    self._stalled()
             self._pump()
             await asyncio.sleep(0)  # others have their turn
 
@@ -262,13 +280,14 @@ class Mailbox:
             if not self._waiting:
                 return None
             waiting = self._waiting.popleft()
+            if waiting.frames and not waiting.straight:
+                self._counts.waited.note(time.monotonic_ns() - waiting.since_ns)
             if waiting.later is not None:
                 self._begun = waiting
                 continue
             self._uncount(waiting)
             if (parcel := waiting.parcel) is None:
                 continue
-            self._counts.waited.note(time.monotonic_ns() - waiting.since_ns)
             if parcel.state is not None:
                 self._newest.pop((parcel.topic, waiting.whose), None)
                 if waiting.conflated:

@@ -9,7 +9,6 @@ import typer
 
 from ordertape.commands.common import DataOption, JsonOption, out, out_json, prepare
 from ordertape.commands.progress import waiting
-from ordertape.errors import TapeError
 from ordertape.tape.backup import back_up
 
 __all__ = ["backup"]
@@ -26,11 +25,6 @@ def backup(
     settings = prepare(data)
     with waiting("backup"):
         copied = back_up(settings.data, target)
-    if not copied:
-        raise TapeError(
-            f"no tape in {settings.data}, so nothing was backed up: expected the data folder of a "
-            "server or collector (--data, ORDERTAPE_DATA)"
-        )
     if as_json:
         out_json({"tapes": [tape._asdict() for tape in copied]})
         return

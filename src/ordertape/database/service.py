@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from ordertape.database.told import (
     Copied,
     DatabaseTold,
     forget_told,
+    touch_told,
     write_copied,
     write_told,
 )
@@ -88,6 +89,8 @@ class DatabaseFollower:
         """Markets that the database does not take, and why."""
         self._copied: dict[tuple[str, str], int] = {}
         self._delays: dict[tuple[str, str], Delays] = {}
+        self._copied_due = 0.0
+        """When it is told again how far they are."""
         self._rows_max: int | None = None
         """Events in one transaction, while the database is too slow for as many as usual."""
         self._log = structlog.stdlib.get_logger("ordertape.database")
@@ -210,9 +213,8 @@ class DatabaseFollower:
     def _look_for_markets(self, connection: psycopg.Connection) -> None:
         now = time.monotonic()
         for folder in markets(self.data):
-            collected = folder.journal.is_dir()
             waits = self._refused_until.get(folder.root, 0.0) > now
-            if collected and not waits and folder.root not in self._followers:
+            if folder.is_collected and not waits and folder.root not in self._followers:
                 self._try_market(connection, folder, partial(self._begin, folder, connection))
 
     def _begin(self, folder: MarketFolder, connection: psycopg.Connection) -> int:
@@ -252,6 +254,8 @@ class DatabaseFollower:
             if follower.folder.root in self._followers and self._refused:
                 self._refused.pop(follower.folder.market, None)
                 self._say("following")
+            if time.monotonic() >= self._copied_due:  # many markets take long
+                self._tell_copied()
         return copied
 
     def _take_less(self) -> None:
@@ -336,6 +340,7 @@ class DatabaseFollower:
 
     def _tell_copied(self) -> None:
         """For ``/metrics``: a database that is away is behind by what is on the tape since."""
+        self._copied_due = time.monotonic() + limits.keeper_pause_ms / 1000
         told = [
             CopiedMarket(*key, seq, self._delays[key].told()) for key, seq in self._copied.items()
         ]
@@ -344,6 +349,8 @@ class DatabaseFollower:
             write_copied(self.data, copied)
         except OSError as error:  # it explains, too
             self._log.warning("L3_database_state_untold", reason=str(error))
+            with suppress(OSError):
+                touch_told(self.data)
 
     # Keeping house --------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ __all__ = [
     "forget_told",
     "read_copied",
     "read_told",
+    "touch_told",
     "write_copied",
     "write_told",
 ]
@@ -31,8 +32,8 @@ _COPIED = "copied.json"
 
 
 class DatabaseTold(msgspec.Struct, kw_only=True):
-    """``state``: ``following`` or ``waiting``, and ``reason`` why it waits.  ``refused``: the
-    markets that it does not take while it takes others, and why."""
+    """``state``: ``following``, ``waiting``, and ``reason`` why, or ``silent`` where the keeper is.
+    ``refused``: the markets that it does not take while it takes others, and why."""
 
     state: str
     reason: str = ""
@@ -68,7 +69,7 @@ def read_told(data: Path) -> DatabaseTold | None:
     if not Path(f"/proc/{told.pid}").exists():
         return None
     if told.state == "following" and _is_silent(data, told.pid):
-        told.state, told.reason = "waiting", "its keeper fell silent"
+        told.state, told.reason = "silent", "its keeper tells nothing any more"
     return told
 
 
@@ -81,6 +82,11 @@ def _is_silent(data: Path, pid: int) -> bool:
     if (copied := read_copied(data)) is not None and copied.pid == pid:
         heard = max(heard, copied.written_at)
     return time.time_ns() - heard > limits.database_silent_ms_max * NS_PER_MILLISECOND
+
+
+def touch_told(data: Path) -> None:
+    """This keeper goes on, though what it tells can't be written."""
+    os.utime(data / _NAME)
 
 
 def forget_told(data: Path) -> None:

@@ -132,7 +132,7 @@ class WalksService:
             waits = self._refused_until.get(folder.root, 0.0) > now
             if market is None or waits or folder.root in self._walkers:
                 continue
-            if folder.journal.is_dir():
+            if folder.is_collected:
                 with self._of_one(folder), self._answering(connection):
                     self._walkers[folder.root] = self._walker(folder, connection, market)
 

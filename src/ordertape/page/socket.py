@@ -81,7 +81,8 @@ class PageStream:
             if self.paused:
                 return
             if self.needs_key:
-                self.note_left_out(not self.asked_keys)
+                if not self.asked_keys:
+                    self.note_left_out()
                 return
             self._bytes += len(out.body)
             if self._bytes > limits.page_waiting_bytes_max and not out.is_key:
@@ -104,14 +105,15 @@ class PageStream:
         kept: deque[Out] = deque()
         for out in self._waiting:
             if out.channel in LEFT_OUT:
-                self.note_left_out(count)
+                if count:
+                    self.note_left_out()
             else:
                 kept.append(out)
         self._waiting, self._bytes = kept, 0
 
-    def note_left_out(self, frames: int = 1) -> None:
-        self.conflated += frames
-        self.counts.left_out_frames += frames
+    def note_left_out(self) -> None:
+        self.conflated += 1
+        self.counts.left_out_frames += 1
 
     def _drop_oldest_text(self) -> None:
         for nth, out in enumerate(self._waiting):

@@ -103,11 +103,11 @@ class Keeper:
     def _store_lives(self) -> None:
         """Of one file of an archive, so that nobody waits."""
         for folder in markets(self.data):
-            newest = last_file(folder.archive)
-            if newest is None:
-                continue
-            here = newest.last_seq, -1
+            here = 0, -1
             try:
+                newest = last_file(folder.archive)
+                if newest is None:
+                    continue
                 here = newest.last_seq, stored_lives(folder).seq
                 if self._lives.get(folder.root) == here:
                     continue

@@ -23,7 +23,7 @@ from ordertape.tape.marks import PLUMBING, Mark, gap_mark
 from ordertape.tape.row_group import damage_told, keep_freed_memory
 from ordertape.tape.segment import Position
 from ordertape.tape.snapshot import Snapshot
-from ordertape.tape.whole_books import base_if_whole, newest_whole, tell_damage
+from ordertape.tape.whole_books import base_if_readable, newest_whole, tell_damage
 
 __all__ = ["ArchiveReader", "Window", "book_at_end", "rows_digest"]
 
@@ -259,7 +259,7 @@ class ArchiveReader:
                 (seq, 1, told)
                 for seq, base in self._bases.items()
                 if first <= seq <= group.last_seq
-                and (told := base_if_whole(base, self.codecs)) is not None
+                and (told := base_if_readable(base, self.codecs)) is not None
             ]
         found += [(after, 2, mark) for after, mark in self._marks_of(group)]
         found.sort(key=lambda entry: entry[:2])

@@ -42,14 +42,20 @@ def back_up(data: Path, target: Path) -> list[CopiedTape]:
     """Copies every tape of ``data`` into ``target``, which becomes a data folder, durably.
 
     PostgreSQL and captures are left out.  Raises SettingRefused where one folder lies in the
-    other, OSError where something can't be read or written.
+    other, TapeError where there is no tape, OSError where something can't be read or written.
     """
     source, inside = data.resolve(), target.resolve()
     if source == inside or source in inside.parents or inside in source.parents:
         raise SettingRefused(
             f"the copy of {data} can't be in {target}: expected a folder beside it, not inside"
         )
-    copied = [_tape(folder, MarketFolder(target, *_name(folder))) for folder in markets(data)]
+    folders = list(markets(data))
+    if not folders:
+        raise TapeError(
+            f"no tape in {data}, so nothing was backed up: expected the data folder of a server or "
+            "collector (--data, ORDERTAPE_DATA)"
+        )
+    copied = [_tape(folder, MarketFolder(target, *_name(folder))) for folder in folders]
     for folder in (data, *exchange_folders(data)):
         for name in _LISTS:
             if (folder / name).is_file():

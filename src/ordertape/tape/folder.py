@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import stat
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,6 +63,16 @@ class MarketFolder:
         """Whether anything was ever recorded; what a failed import leaves is nothing."""
         return _holds(self.journal, ".journal") or _holds(self.archive, (".parquet", ".cold"))
 
+    @property
+    def is_collected(self) -> bool:
+        """Whether events are or were received here; an import has an archive alone."""
+        try:
+            return stat.S_ISDIR(self.journal.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True  # as for what a folder holds
+
     def require(self) -> None:
         """Raises UnknownMarket where nothing was ever recorded."""
         if not self.exists:
@@ -105,6 +116,8 @@ def _holds(folder: Path, suffix: str | tuple[str, ...]) -> bool:
             return any(entry.name.endswith(suffix) and entry.is_file() for entry in entries)
     except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError:
+        return True  # whoever reads this market meets the fault; the others have none
 
 
 def _is_text(name: str) -> bool:

@@ -20,7 +20,7 @@ from ordertape.tape.bases import Base, read_base
 from ordertape.tape.codecs import MarketCodecs
 from ordertape.tape.snapshot import Snapshot
 
-__all__ = ["WholeBook", "base_if_whole", "newest_whole", "tell_damage", "whole_book"]
+__all__ = ["WholeBook", "base_if_readable", "newest_whole", "tell_damage", "whole_book"]
 
 _log = structlog.stdlib.get_logger("ordertape.tape")
 
@@ -56,7 +56,7 @@ def newest_whole(bases: Sequence[Base], codecs: MarketCodecs) -> WholeBook | Non
     return None
 
 
-def base_if_whole(base: Base, codecs: MarketCodecs) -> Snapshot | None:
+def base_if_readable(base: Base, codecs: MarketCodecs) -> Snapshot | None:
     """What a base tells, for whom it is a help and no more; None where it can't be read."""
     try:
         return read_base(base, codecs)

@@ -122,7 +122,8 @@ def _not_ready(api: Api) -> list[dict[str, str]]:
         if told is None:
             wrong["database"] = "its keeper has not begun"
         elif told.state != "following":
-            wrong["database"] = "it does not answer"
+            silent = told.state == "silent"
+            wrong["database"] = "its keeper fell silent" if silent else "it does not answer"
         elif told.refused:
             wrong["database"] = f"it does not take {counted(len(told.refused), 'market')}"
     if disk_free(api.server.data) < limits.ready_disk_bytes_min:

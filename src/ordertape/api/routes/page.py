@@ -274,8 +274,9 @@ class _Session:
 
     def _say(self, told: dict[str, Any]) -> None:
         if len(self.said) == self.said.maxlen:
+            self._counts.left_out_frames += 1
             for opened in self.open.values():
-                opened.stream.note_left_out()
+                opened.stream.conflated += 1
         self.said.append(json.dumps(told))
         self.due.set()
 

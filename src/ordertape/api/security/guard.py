@@ -160,16 +160,14 @@ class Guard:
 def _challenge(scope: Scope) -> list[tuple[str, str]]:
     """How a key is shown.  A person's browser is asked for a password, which is the key; a page's
     script is not, for it would have the browser ask."""
-    return [*_ASKING, _PROMPT] if _navigates(scope) else _ASKING
+    is_page = Headers(scope=scope).get("sec-fetch-mode") == "navigate"
+    return [*_ASKING, _PROMPT] if is_page else _ASKING
 
 
 def _opens_a_page(scope: Scope) -> bool:
-    """Whether a person's browser goes there, by a link of whatever site."""
-    return scope["type"] == "http" and scope["method"] in _READING and _navigates(scope)
-
-
-def _navigates(scope: Scope) -> bool:
-    return Headers(scope=scope).get("sec-fetch-mode") == "navigate"
+    """Whether a person's browser goes there, by a link of whatever site; not a frame in a page."""
+    is_whole = Headers(scope=scope).get("sec-fetch-dest") == "document"
+    return scope["type"] == "http" and scope["method"] in _READING and is_whole
 
 
 def _shown_key(scope: Scope) -> str | None:

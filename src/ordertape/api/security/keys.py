@@ -14,6 +14,7 @@ import hmac
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,8 @@ Scope: TypeAlias = Literal["read", "control", "admin"]
 
 KEY_FILE: Final = "keys.json"
 _VERSION: Final = 1
+_OWN: Final = os.O_CLOEXEC | os.O_NOFOLLOW
+"""A link may lead to a file of whoever runs this: to root's, from an account's folder."""
 _FORM: Final = re.compile(r"ot1_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NOBODY: Final = hashlib.sha256(secrets.token_bytes(32)).hexdigest()
@@ -182,7 +185,7 @@ def listed_keys(data: Path) -> list[Key]:
 @contextlib.contextmanager
 def _changing(data: Path) -> Iterator[list[Key]]:
     """The keys, written back at the end; one process at a time."""
-    lock = os.open(data / "keys.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(data / "keys.lock", os.O_RDWR | os.O_CREAT | _OWN, 0o600)
     try:
         _give(lock, data)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -194,8 +197,12 @@ def _changing(data: Path) -> Iterator[list[Key]]:
 
 
 def _give(descriptor: int, folder: Path) -> None:
-    """Root makes a file for the account whose folder it is: the server there has to read it."""
-    if os.geteuid() == 0:
+    """Root makes a file for the account whose folder it is: the server there has to read it.
+
+    A file that has another name, too, may be none of that account's.
+    """
+    made = os.fstat(descriptor)
+    if os.geteuid() == 0 and stat.S_ISREG(made.st_mode) and made.st_nlink == 1:
         owner = folder.stat()
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
@@ -226,7 +233,8 @@ def _read(path: Path) -> list[Key]:
 def _write(path: Path, keys: list[Key]) -> None:
     """In the place of what was there, whole or not at all."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    temporary.unlink(missing_ok=True)  # of a process that was killed under the same number
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OWN, 0o600)
     with open(descriptor, "wb") as file:
         os.fchmod(descriptor, 0o600)
         _give(descriptor, path.parent)

@@ -11,10 +11,7 @@ found while it loads the application.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import struct
 import sys
-import termios
 from typing import Any, Final
 
 import h11
@@ -29,12 +26,12 @@ from ordertape.api.security.places import client_at, is_loopback
 from ordertape.api.security.rates import Rates
 from ordertape.api.security.repeats import quiet
 from ordertape.api.security.sockets import POLICY_VIOLATION
+from ordertape.api.unsent import bytes_unsent
 from ordertape.errors import SettingRefused
 from ordertape.settings import Settings
 
 __all__ = ["PatientH11", "PatientWebSocket", "loading_configuration", "require_key_for", "secure"]
 
-_QUEUED: Final = struct.Struct("i")
 _LOOKS: Final = 4
 """Looks at a connection within the time it is given."""
 
@@ -124,11 +121,13 @@ class PatientH11(H11Protocol):
             self._bound_unread()
 
     def _bound_unread(self) -> None:
-        """Of the answers that clients let lie those go first that have lain the longest."""
+        """Of the whole answers that clients let lie those go first that have lain the longest."""
         waiting = [
             (other._answered, size, other)
             for other in self.connections
-            if isinstance(other, PatientH11) and (size := other.transport.get_write_buffer_size())
+            if isinstance(other, PatientH11)
+            and (other.cycle is None or other.cycle.response_complete)
+            and (size := other.transport.get_write_buffer_size())
         ]
         total = sum(size for _, size, _ in waiting)
         for _, size, other in sorted(waiting, key=lambda found: found[0]):
@@ -154,17 +153,8 @@ class PatientH11(H11Protocol):
             self._look.cancel()
             self._look = None
 
-    def _bytes_unsent(self) -> int:
-        """What the client has not acknowledged, the kernel's share too: that holds megabytes, and
-        takes no more from us for a long time while a slow client reads."""
-        connection = self.transport.get_extra_info("socket")
-        if connection is None or connection.fileno() < 0:
-            return self.transport.get_write_buffer_size()
-        (queued,) = _QUEUED.unpack(fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)))
-        return self.transport.get_write_buffer_size() + int(queued)
-
     def _look_now(self) -> None:
-        now, unsent = self.loop.time(), self._bytes_unsent()
+        now, unsent = self.loop.time(), bytes_unsent(self.transport)
         if unsent != self._unsent:
             self._unsent, self._unsent_since = unsent, now
         waits = self.cycle is None or self.cycle.response_complete
