@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import socket
 import time
@@ -18,6 +19,7 @@ from websockets.sync.client import ClientConnection
 
 import ordertape as ot
 from ordertape import limits
+from ordertape.api.answers import exact, hidden_folder, written
 from ordertape.api.security.keys import create_key, revoke_key
 from ordertape.errors import AccessRefused
 from support.guarded import ELSEWHERE, Guarded, guarded
@@ -166,6 +168,21 @@ def test_where_data_lie_is_said_to_nobody_elsewhere(server: Guarded, data: Path)
     assert str(data) in told[0]
     assert str(data) not in told[1]
     assert "in the data folder" in told[1]
+
+
+@pytest.mark.parametrize("folder", ["/srv/tapes", "/srv/B\u00fccher"])
+def test_no_answer_to_anybody_elsewhere_names_the_folder(folder: str) -> None:
+    """Of a stream's reason, too, which may be an error of its disk."""
+    reason = f"{folder}/bitfinex/A/journal can't be written"
+    shown = hidden_folder.set(folder)
+    try:
+        answers = [exact({"reason": reason}), written(f'{{"reason":"{reason}"}}')]
+    finally:
+        hidden_folder.reset(shown)
+    for answer in answers:
+        told = json.loads(bytes(answer.body))["reason"]
+        assert told == "the data folder/bitfinex/A/journal can't be written"
+    assert json.loads(bytes(exact({"reason": reason}).body))["reason"] == reason
 
 
 PING = bytes((0x89, 0xFD)) + bytes(4) + bytes(125)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
@@ -44,9 +45,18 @@ _STATUS: tuple[tuple[type[OrdertapeError], int], ...] = (
 )
 
 
-def written(json: str, status: int = 200) -> Response:
-    """An answer that is JSON text already."""
-    return Response(json, status, media_type="application/json")
+hidden_folder: ContextVar[str] = ContextVar("hidden_folder", default="")
+"""The folder that whoever asks right now is not to hear of: where data lie is of use on this
+machine alone."""
+
+
+def written(answer: str, status: int = 200) -> Response:
+    """An answer that is JSON text already, without the folder that is not to be heard of."""
+    if folder := hidden_folder.get():
+        for is_ascii in (True, False):
+            shown = json.dumps(folder, ensure_ascii=is_ascii)[1:-1]
+            answer = answer.replace(shown, "the data folder")
+    return Response(answer, status, media_type="application/json")
 
 
 def exact(content: Mapping[str, Any], status: int = 200) -> Response:
@@ -54,14 +64,7 @@ def exact(content: Mapping[str, Any], status: int = 200) -> Response:
     return written(json_text(content), status)
 
 
-hidden_folder: ContextVar[str] = ContextVar("hidden_folder", default="")
-"""The folder that whoever asks right now is not to hear of: where data lie is of use on this
-machine alone."""
-
-
 def refusal(sentence: str, status: int) -> Response:
-    if folder := hidden_folder.get():
-        sentence = sentence.replace(folder, "the data folder")
     return written(f'{{"detail":{text(sentence)}}}', status)
 
 

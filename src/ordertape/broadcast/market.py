@@ -265,6 +265,8 @@ class Channel:
     def status_told(self) -> Told:
         """An ``l3_status`` of now."""
         state, reason = self._told
+        # The same for all, also for who is elsewhere; the log and `ordertape status` have it whole.
+        reason = reason.replace(str(self.replica.data), "the data folder")
         return status_told(replace(self.info, state=state, reason=reason))
 
 
