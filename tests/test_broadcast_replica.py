@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ordertape.broadcast.encode import order_objects
-from ordertape.broadcast.frames import BookPicture, Events, Resumed
+from ordertape._engine import EventBatch
+from ordertape.broadcast import frames
+from ordertape.broadcast.encode import order_objects, resting_orders
+from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Resumed
 from ordertape.broadcast.replica import Posted, ReplicaBook, StateTold
 from ordertape.broadcast.ring import Ring
 from ordertape.models import L3Snapshot, orders_of
@@ -292,3 +294,25 @@ def test_an_event_as_text_says_what_the_model_says() -> None:
             assert json.loads(text, parse_float=str) == {
                 key: ours[key] for key in ours if key not in ("exchange", "symbol")
             }
+
+
+def test_a_book_of_every_depth_is_a_part_of_the_whole_and_each_order_is_written_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    market = Market()
+    written: list[int] = []
+
+    def counting(rows: EventBatch) -> list[str]:
+        written.append(len(rows))
+        return resting_orders(rows)
+
+    monkeypatch.setattr(frames, "resting_orders", counting)
+    market.messages(60)
+    where = Circumstance("bitfinex", "A/B", "LIVE", 1, True)
+    picture = BookPicture.of(market.book, where, 1)
+    depths = [3, 1, 5, 0, 2, 4, 10**6]
+    books = {depth: json.loads(f"{{{picture.members(depth)}}}") for depth in depths}
+    for depth, book in books.items():
+        for side in ("bids", "asks"):
+            assert book[side] == books[0][side][: depth or None]
+    assert sum(written) == len(picture.rows)

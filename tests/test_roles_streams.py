@@ -118,6 +118,17 @@ async def test_a_market_without_a_report_is_known_by_its_tape(tmp_path: Path) ->
     assert (info.state, info.started_at, info.orders_received) == ("STOPPED", None, 0)
 
 
+async def test_a_market_that_can_t_be_read_says_so_and_the_others_are_told(tmp_path: Path) -> None:
+    record(tmp_path)
+    closed = MarketFolder(tmp_path, "bitfinex", "C/D")
+    closed.root.mkdir()
+    closed.journal.symlink_to(closed.journal)
+    whole, unread = without_collectors(tmp_path).all()
+    assert (whole.state, whole.reason) == ("STOPPED", "nobody collects it")
+    assert (unread.symbol, unread.state) == ("C/D", "STOPPED")
+    assert "symbolic links" in unread.reason
+
+
 async def test_many_markets_are_told_without_reading_their_tapes_again(tmp_path: Path) -> None:
     for nth in range(200):
         name = f"X{nth:03}/USDT"

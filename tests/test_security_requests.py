@@ -126,7 +126,11 @@ def test_a_link_of_another_site_opens_our_page_and_posts_no_form(server: Guarded
     link = {**headers, "Sec-Fetch-Dest": "document"}
     assert server.get("/plain", headers=link).status_code == 200
     assert server.post(f"{API}/start", json={}, headers=link).status_code == 403
+    assert server.get(STREAMS, headers=link).status_code == 403
     assert server.get("/plain", headers={**headers, "Sec-Fetch-Dest": "iframe"}).status_code == 403
+    fetched = {**link, "Sec-Fetch-Site": "none", "Sec-Purpose": "prefetch;prerender"}
+    for path in ("/plain", STREAMS):
+        assert server.get(path, headers=fetched).status_code == 403
 
 
 def test_no_page_of_another_site_reads_an_answer(server: Guarded) -> None:
@@ -328,3 +332,17 @@ def test_abusive_queries_are_refused_in_a_sentence(tmp_path: Path) -> None:
             assert answer.status_code in ((404, 422) if "start_time" in query else (422,)), query
             assert set(answer.json()) == {"detail"}
             assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("where", ["header", "address"])
+def test_a_head_that_is_too_large_is_refused_also_where_it_comes_at_once(
+    server: Guarded, where: str
+) -> None:
+    large = "x" * (limits.request_head_bytes_max + 1)
+    if where == "header":
+        answer = server.get(STREAMS, headers={"X-Large": large})
+    else:
+        answer = server.get(f"{STREAMS}?x={large}")
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith("expected at most 32768 bytes of address and headers")
+    assert server.get(STREAMS, headers={"X-Large": large[: 2**14]}).status_code == 200

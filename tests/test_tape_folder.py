@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordertape.errors import MarketBusy, UnknownMarket
+from ordertape.errors import MarketBusy, TapeError, UnknownMarket
+from ordertape.tape.backup import back_up
 from ordertape.tape.folder import MarketFolder, markets, slug
 from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader, read_tape
+from support.tape import Market, write_journal
 
 
 def test_a_slash_in_a_symbol_makes_no_folder(tmp_path: Path) -> None:
@@ -71,3 +73,18 @@ def test_a_market_without_a_tape_is_unknown(tmp_path: Path) -> None:
 def test_marks_survive_their_text() -> None:
     mark = Mark("gap", 7, 2**62, {"from_ns": 1, "to_ns": None, "reason": "ä", "era": 3})
     assert Mark.from_json(mark.to_json()) == mark
+
+
+def test_what_can_t_be_looked_into_hides_no_other_market(tmp_path: Path) -> None:
+    write_journal(MarketFolder(tmp_path, "bitfinex", "A/B"), Market().messages(3))
+    for link in (tmp_path / "LOOP", tmp_path / "bitfinex" / "LOOP"):
+        link.symlink_to(link)
+    assert [folder.symbol for folder in markets(tmp_path)] == ["A/B"]
+    assert MarketFolder(tmp_path, "bitfinex", "A/B").is_collected
+    closed = MarketFolder(tmp_path, "bitfinex", "C/D")
+    closed.root.mkdir()
+    closed.journal.symlink_to(closed.journal)
+    assert [folder.symbol for folder in markets(tmp_path)] == ["A/B", "C/D"]
+    with pytest.raises(TapeError, match=r"1 of 2 tapes copied, not bitfinex C/D: .*symbolic links"):
+        back_up(tmp_path, tmp_path.with_name("copy"))
+    assert [folder.symbol for folder in markets(tmp_path.with_name("copy"))] == ["A/B"]

@@ -536,8 +536,8 @@ client_books_max: Final = 2
 """Whole books of one market that wait for a client: one under way and the one behind it.  Policy:
 closed as too slow."""
 client_stalled_ms: Final = 5_000
-"""How long a client may take nothing of a whole book that waits for it.  Policy: closed as too
-slow, within twice that."""
+"""Between two looks at what a client takes of a whole book that waits for it.  Policy: who has
+taken nothing at two of them in a row is closed as too slow."""
 client_connection_bytes_max: Final = 64 * 2**10
 """What a client's connection holds before its mailbox does.  Policy: what comes waits there."""
 client_kernel_bytes_max: Final = 128 * 2**10

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -31,6 +32,7 @@ from ordertape.numbers import json_text
 
 __all__ = ["exact", "hidden_folder", "refusal", "speak_in_sentences", "status_of", "written"]
 
+_log = structlog.stdlib.get_logger("ordertape.api")
 _STATUS: tuple[tuple[type[OrdertapeError], int], ...] = (
     (NotFound, 404),
     (MarketBusy, 409),
@@ -79,6 +81,11 @@ def speak_in_sentences(app: FastAPI) -> None:
     @app.exception_handler(OrdertapeError)
     async def ours(_request: Request, error: OrdertapeError) -> Response:
         return refusal(str(error), status_of(error))
+
+    @app.exception_handler(OSError)
+    async def of_a_disk(_request: Request, error: OSError) -> Response:
+        _log.warning("L3_answer_failed", reason=str(error))
+        return refusal(str(error), 503)
 
     @app.exception_handler(HTTPException)
     async def known(_request: Request, error: HTTPException) -> Response:

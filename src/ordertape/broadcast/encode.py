@@ -17,7 +17,7 @@ from ordertape.events import FLAG_NAMES, NO_SIDE, NULL, REASONS, EventKind, Flag
 from ordertape.models import L3Statistics, iso_from_ns
 from ordertape.numbers import json_text
 
-__all__ = ["book_sides", "order_objects", "statistics_text", "text"]
+__all__ = ["order_objects", "resting_orders", "statistics_text", "text"]
 
 text: Final = json.JSONEncoder().encode
 """A JSON string."""
@@ -150,22 +150,13 @@ def _numbers(batch: EventBatch, name: str) -> Callable[[int], str]:
 # Books --------------------------------------------------------------------------------------------
 
 
-def book_sides(rows: EventBatch, bids: int, depth: int = 0) -> tuple[str, str]:
-    """``bids`` and ``asks`` as JSON lists, of what ``OrderBook.snapshot`` gave.
-
-    ``bids``: how many of the rows are bids; ``depth``: orders a side, 0 all.
-    """
-    shown = depth if depth > 0 else len(rows)
-    return _orders(rows[: min(bids, shown)]), _orders(rows[bids : min(len(rows), bids + shown)])
-
-
-def _orders(rows: EventBatch) -> str:
+def resting_orders(rows: EventBatch) -> list[str]:
+    """Each order of what ``OrderBook.snapshot`` gave as a JSON object."""
     price, size = _numbers(rows, "price"), _numbers(rows, "size")
-    listed = [
+    return [
         f'{{"order_id":{order_id},"price":{price(at)},"size":{size(at)}}}'
         for at, order_id in enumerate(_ids(rows, "order_id"))
     ]
-    return f"[{','.join(listed)}]"
 
 
 def statistics_text(book: OrderBook) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import TypeAlias
 
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
-from ordertape.broadcast.encode import book_sides, order_objects, statistics_text, text
+from ordertape.broadcast.encode import order_objects, resting_orders, statistics_text, text
 from ordertape.broadcast.wire import framed, in_pieces
 from ordertape.models import iso_from_ns
 
@@ -163,6 +164,9 @@ class BookPicture:
     heard: int = 0
     """When the venue's last frame came, where that is known (ns): on a quiet market long after
     the last event."""
+    _listed: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
+    _writing: threading.Lock = field(default_factory=threading.Lock)
+    """Who writes: others want much of the same, and have it behind it."""
     _texts: dict[int, str] = field(default_factory=dict)
     _written: dict[int, list[bytes]] = field(default_factory=dict)
 
@@ -186,8 +190,9 @@ class BookPicture:
     def members(self, depth: int) -> str:
         """``sequence`` to ``asks`` as members of a JSON object; ``depth`` orders a side, 0 all."""
         depth = self._whole_or(depth)
-        if depth not in self._texts:
-            self._texts[depth] = self._members(depth)
+        with self._writing:
+            if depth not in self._texts:
+                self._texts[depth] = self._members(depth)
         return self._texts[depth]
 
     def _whole_or(self, depth: int) -> int:
@@ -195,16 +200,35 @@ class BookPicture:
         return 0 if depth >= max(self.bids, len(self.rows) - self.bids) else depth
 
     def _members(self, depth: int) -> str:
-        bids, asks = book_sides(self.rows, self.bids, depth)
+        bids, asks = (self._side(side, depth) for side in (0, 1))
         return (
             f'"sequence":{self.sequence},"timestamp":"{self.timestamp}",'
             f'"statistics":{self.statistics},"bids":{bids},"asks":{asks}'
         )
 
+    def _side(self, side: int, depth: int) -> str:
+        """A JSON list.  Each order is written once, for all depths that have it."""
+        first, behind = (self.bids, len(self.rows)) if side else (0, self.bids)
+        count = behind - first if depth == 0 else min(depth, behind - first)
+        listed = self._listed[side]
+        if len(listed) < count:
+            listed += resting_orders(self.rows[first + len(listed) : first + count])
+        return f"[{','.join(listed[:count])}]"
+
     def write(self, depth: int) -> list[bytes]:
         """The frames in the middle of its text, the same for all readers.  Takes long for a large
         book: in a thread before it is sent."""
         depth = self._whole_or(depth)
+        if (written := self._written.get(depth)) is not None:
+            return written
+        with self._writing:
+            return self._frames(depth)
+
+    def is_written(self, depth: int) -> bool:
+        """Whether ``write`` has nothing to do any more."""
+        return self._whole_or(depth) in self._written
+
+    def _frames(self, depth: int) -> list[bytes]:
         if depth not in self._written:
             # What a reader needs to make columns of it as they stand on the tape.
             form = (

@@ -44,6 +44,7 @@ class Hub:
         self._infos, self._infos_changed = infos, changed
         self._data, self._events_kept, self._executor = data, events_kept, executor
         self._due = asyncio.Event()
+        self._failure = ""
         self._asked: asyncio.Future[Exception | None] | None = None
         self._log = structlog.stdlib.get_logger("ordertape.broadcast")
         self._tasks: list[asyncio.Task[None]] = []
@@ -138,11 +139,13 @@ class Hub:
                 await self._look()
             except (OrdertapeError, OSError) as error:
                 failure = error
-                self._log.error("L3_streams_not_looked_at", reason=str(error))
+                if str(error) != self._failure:  # once for each reason: it is looked often
+                    self._log.error("L3_streams_not_looked_at", reason=str(error))
             except asyncio.CancelledError:
                 if asked is not None:
                     asked.cancel()
                 raise
+            self._failure = "" if failure is None else str(failure)
             if asked is not None:
                 asked.set_result(failure)
 

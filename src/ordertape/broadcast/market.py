@@ -43,7 +43,7 @@ class Channel:
         """Readers of each depth."""
         self._beats: dict[int, Beat] = {}
         """By ``statistics_ms``: those who want statistics."""
-        self._openings: dict[int, Opening] = {}
+        self._opening: Opening | None = None
         """By depth: books of a moment ago, for whoever begins now."""
         self._statistics: tuple[float, Told] | None = None
         self.replica = ReplicaBook(
@@ -137,7 +137,7 @@ class Channel:
         self.replica.wanted = bool(self._groups)
         self.replica.depths = frozenset(self._depths)
         if not self._groups:
-            self._openings.clear()
+            self._opening = None
 
     async def _beginning(
         self, depth: int, executor: Executor, since: tuple[int, int] | None
@@ -145,11 +145,15 @@ class Channel:
         """What a reader begins with, and the events that are known to have followed it."""
         if since is not None:
             return await self._made(depth, executor, since), []
-        opening = self._openings.get(depth)
+        opening = self._opening
         if opening is None or opening.is_over:
             opening = Opening(asyncio.ensure_future(self._made(depth, executor, None)))
-            self._openings[depth] = opening
-        return await opening.beginning(), opening.followed
+            self._opening = opening
+        beginning = await opening.beginning()
+        if not all(picture.is_written(depth) for picture in _pictures(beginning)):
+            # It was made for another depth.
+            await asyncio.get_running_loop().run_in_executor(executor, _write, beginning, depth)
+        return beginning, opening.followed
 
     async def _made(
         self, depth: int, executor: Executor, since: tuple[int, int] | None
@@ -235,17 +239,17 @@ class Channel:
             group.flush()
         for beat in self._beats.values():
             beat.close()
-        self._openings.clear()
+        self._opening = None
 
     def _posted(self, posted: Posted) -> None:
         if isinstance(posted, StateTold):
             self._tell_status(posted.state, posted.reason)
             return
         if isinstance(posted, Events):
-            for depth in [d for d, opening in self._openings.items() if not opening.take(posted)]:
-                del self._openings[depth]
+            if self._opening is not None and not self._opening.take(posted):
+                self._opening = None
         else:
-            self._openings.clear()
+            self._opening = None
         for group in self._groups.values():
             group.deliver(posted)
 
@@ -253,7 +257,7 @@ class Channel:
         if (state, reason) == self._told:
             return
         self._told = (state, reason)
-        self._openings.clear()
+        self._opening = None
         if not self.readers:
             return
         for group in self._groups.values():
@@ -288,10 +292,18 @@ def _written(
     if live:
         replica.wait_live(limits.replica_catch_up_ms / 1000)
     beginning = replica.begin(since, live)
-    for item in beginning.items:
-        if isinstance(item, BookPicture):
-            item.write(depth)
+    _write(beginning, depth)
     return beginning
+
+
+def _write(beginning: Beginning, depth: int) -> None:
+    """In a thread: its book."""
+    for picture in _pictures(beginning):
+        picture.write(depth)
+
+
+def _pictures(beginning: Beginning) -> list[BookPicture]:
+    return [item for item in beginning.items if isinstance(item, BookPicture)]
 
 
 def _pictured(replica: ReplicaBook, depths: set[int]) -> BookPicture | None:

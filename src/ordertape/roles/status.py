@@ -81,7 +81,7 @@ def read_report(folder: Path) -> StreamReport | None:
     """The last report in a market's folder, None where there is none that can be read."""
     try:
         return msgspec.json.decode(report_path(folder).read_bytes(), type=StreamReport)
-    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

@@ -239,7 +239,10 @@ class Streams:
                 return self._info(report, "STALE", "its collector does not answer")
             return self._info(report)
         folder = self._tapes.now.get((exchange, symbol))
-        return self._from_tape(folder or MarketFolder(self._settings.data, exchange, symbol))
+        try:
+            return self._from_tape(folder or MarketFolder(self._settings.data, exchange, symbol))
+        except (OrdertapeError, OSError) as error:  # one market's; the others are told
+            return StreamInfo(exchange=exchange, symbol=symbol, state="STOPPED", reason=str(error))
 
     def _names(self) -> set[tuple[str, str]]:
         """(exchange, symbol) of every market; looks whether the data folder changed."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ordertape import limits
-from ordertape.errors import SettingRefused, TapeError
+from ordertape.errors import OrdertapeError, SettingRefused, TapeError
 from ordertape.tape.file_groups import COLD, PLAIN, in_either_form
 from ordertape.tape.folder import MarketFolder, exchange_folders, markets, sync_directory
 from ordertape.tape.journal_reader import NO_EVENTS, JournalReader
@@ -42,7 +42,8 @@ def back_up(data: Path, target: Path) -> list[CopiedTape]:
     """Copies every tape of ``data`` into ``target``, which becomes a data folder, durably.
 
     PostgreSQL and captures are left out.  Raises SettingRefused where one folder lies in the
-    other, TapeError where there is no tape, OSError where something can't be read or written.
+    other, TapeError where there is no tape or one of several can't be copied, OSError where
+    something else can't be read or written.
     """
     source, inside = data.resolve(), target.resolve()
     if source == inside or source in inside.parents or inside in source.parents:
@@ -55,11 +56,18 @@ def back_up(data: Path, target: Path) -> list[CopiedTape]:
             f"no tape in {data}, so nothing was backed up: expected the data folder of a server or "
             "collector (--data, ORDERTAPE_DATA)"
         )
-    copied = [_tape(folder, MarketFolder(target, *_name(folder))) for folder in folders]
-    for folder in (data, *exchange_folders(data)):
+    copied, failed = [], []
+    for folder in folders:
+        try:
+            copied.append(_tape(folder, MarketFolder(target, *_name(folder))))
+        except (OrdertapeError, OSError) as error:  # the others are copied
+            failed.append(f"{folder.market}: {error}")
+    for place in (data, *exchange_folders(data)):
         for name in _LISTS:
-            if (folder / name).is_file():
-                _copy(folder / name, target / folder.relative_to(data) / name)
+            if (place / name).is_file():
+                _copy(place / name, target / place.relative_to(data) / name)
+    if failed:
+        raise TapeError(f"{len(copied)} of {len(folders)} tapes copied, not {'; '.join(failed)}")
     return copied
 
 

@@ -9,9 +9,13 @@ import stat
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
+import structlog
+
+from ordertape import limits
 from ordertape.errors import MarketBusy, TapeError, UnknownMarket
 
 __all__ = [
@@ -24,6 +28,7 @@ __all__ = [
     "sync_directory",
 ]
 
+_log = structlog.stdlib.get_logger("ordertape.tape")
 _PLAIN = frozenset(string.ascii_letters + string.digits + "._-")
 
 
@@ -157,11 +162,29 @@ def market_folders(exchange: Path) -> list[MarketFolder]:
 
 
 def _folders_in(folder: Path) -> list[Path]:
+    """What can't be looked into is told in the log, and the others are found all the same."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(folder / entry.name for entry in entries if entry.is_dir())
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return sorted(folder / entry.name for entry in entries if _is_folder(entry))
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        _tell_unread(error.strerror, folder)
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:  # a link to itself
+        _tell_unread(error.strerror, Path(entry.path))
+        return False
+
+
+@lru_cache(limits.archive_files_known)
+def _tell_unread(reason: str, path: Path) -> None:
+    """Once a process, who looks again and again."""
+    _log.warning("L3_folder_unread", path=str(path), reason=reason)
 
 
 def names_like(form: re.Pattern[str], folder: Path) -> list[re.Match[str]]:

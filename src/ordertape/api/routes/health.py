@@ -7,6 +7,7 @@ stands in the log, on the page and in ``ordertape status``.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from copy import copy
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from ordertape.api.answers import exact, written
 from ordertape.api.context import Api, TheApi
 from ordertape.api.metrics import Kept, Reading, disk_free, registry_of
 from ordertape.database.told import read_copied, read_told
+from ordertape.errors import OrdertapeError
 from ordertape.models import StreamInfo
 from ordertape.numbers import counted, json_text
 from ordertape.tape.archive_files import last_file
@@ -83,7 +85,9 @@ async def metrics(request: Request, api: TheApi) -> Response:
             processes=api.server.processes(),
             starts=api.server.starts(),
             kept={
-                (info.exchange, info.symbol): _kept(api, info) for info in infos if info.is_active
+                (info.exchange, info.symbol): kept
+                for info in infos
+                if info.is_active and (kept := _kept(api, info)) is not None
             },
             following=None if api.database is None else _follows(api),
             copied=None if api.database is None else read_copied(api.server.data),
@@ -102,15 +106,17 @@ def _follows(api: Api) -> bool:
     return told is not None and told.state == "following"
 
 
-def _kept(api: Api, info: StreamInfo) -> Kept:
+def _kept(api: Api, info: StreamInfo) -> Kept | None:
+    """None where the market's folder can't be read: the others have their figures."""
     folder = MarketFolder(api.server.data, info.exchange, info.symbol)
     size = 0
-    for segment in segments(folder.journal):
-        try:
-            size += segment.path.stat().st_size
-        except FileNotFoundError:  # the keeper let it go meanwhile
-            continue
-    newest = last_file(folder.archive)
+    try:
+        for segment in segments(folder.journal):
+            with suppress(FileNotFoundError):  # the keeper let it go meanwhile
+                size += segment.path.stat().st_size
+        newest = last_file(folder.archive)
+    except (OrdertapeError, OSError):
+        return None
     return Kept(size, newest.last_seq if newest is not None else 0)
 
 

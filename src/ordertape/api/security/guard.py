@@ -33,6 +33,8 @@ KEY_PROTOCOL: Final = "ordertape.key."
 """Before the key in ``Sec-WebSocket-Protocol``, the one header that a page may set there.  A query
 string stands in histories and logs (OWASP, WebSocket Security Cheat Sheet)."""
 _READING: Final = ("GET", "HEAD")
+_WORK: Final = ("/api/", "/metrics")
+"""What begins so is no page."""
 _ASKING: Final = [("WWW-Authenticate", 'Bearer realm="ordertape"')]
 _PROMPT: Final = ("WWW-Authenticate", 'Basic realm="ordertape", charset="UTF-8"')
 _RETRY_SECONDS: Final = 5
@@ -87,6 +89,15 @@ class Guard:
 
     def _let_in(self, scope: Scope) -> Key | None:
         """The key it came in with, None where it needs none.  Raises _Refused."""
+        # The server below bounds a head only while it has come in parts.
+        head = sum(len(name) + len(value) for name, value in scope["headers"])
+        head += len(scope["path"]) + len(scope["query_string"])
+        if head > limits.request_head_bytes_max:
+            raise _Refused(
+                400,
+                f"expected at most {limits.request_head_bytes_max} bytes of address and headers, "
+                f"found {head}",
+            )
         shown = _shown_key(scope)
         local = is_local(scope)
         try:
@@ -165,9 +176,12 @@ def _challenge(scope: Scope) -> list[tuple[str, str]]:
 
 
 def _opens_a_page(scope: Scope) -> bool:
-    """Whether a person's browser goes there, by a link of whatever site; not a frame in a page."""
-    is_whole = Headers(scope=scope).get("sec-fetch-dest") == "document"
-    return scope["type"] == "http" and scope["method"] in _READING and is_whole
+    """Whether a person's browser goes to a page, by a link of whatever site; not a frame in
+    another page, nor what that has fetched beforehand."""
+    headers = Headers(scope=scope)
+    is_whole = headers.get("sec-fetch-dest") == "document" and "sec-purpose" not in headers
+    is_page = scope["type"] == "http" and not scope["path"].startswith(_WORK)
+    return is_whole and is_page and scope["method"] in _READING
 
 
 def _shown_key(scope: Scope) -> str | None:

@@ -210,9 +210,9 @@ def _give(descriptor: int, folder: Path) -> None:
 def _read(path: Path) -> list[Key]:
     """The keys of a file; none where there is no file.  Raises SettingRefused."""
     try:
-        with path.open("rb") as file:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | _OWN), "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            text = file.read(limits.keys_file_bytes_max + 1)
+            text = b"" if not stat.S_ISREG(mode) else file.read(limits.keys_file_bytes_max + 1)
     except FileNotFoundError:
         return []
     except OSError as error:

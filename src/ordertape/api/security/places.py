@@ -85,7 +85,8 @@ class Places:
         headers = Headers(scope=connection)
         origins = headers.getlist("origin")
         if not origins:
-            return headers.get("sec-fetch-site") not in ("cross-site", "same-site")
+            foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+            return not foreign and "sec-purpose" not in headers
         origin = _authority(origins[0]) if len(origins) == 1 else None
         if origin is None:
             return False
