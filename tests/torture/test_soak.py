@@ -1,7 +1,7 @@
 """The whole system for an hour under random faults: no promise broken, no memory that grows.
 
 ``ORDERTAPE_SOAK_SECONDS`` (3,600) and ``ORDERTAPE_SOAK_SEED`` say how long and which.  In the first
-third roles are killed, too; behind that they live on, so that their memory can be measured.
+fifth roles are killed, too; behind that they live on, so that their memory can be measured.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ordertape import limits
 from ordertape.roles.demonstration import free_port
 from support.postgres import installed_cluster
 from support.soak import ROLES, SERVER, Soak
@@ -27,11 +28,11 @@ pytestmark = pytest.mark.torture
 RATE = 300
 """Events a second of the exchange: the archive's row groups, for which rows are gathered in memory,
 come round several times while memory is measured."""
-KILLS = 0.3
+KILLS = 0.2
 """The part of the time in which roles are killed, too."""
-WARM_UP_S = 720.0
-"""Of a life, before its memory is measured: lists and caches of a bounded length fill meanwhile,
-those of ten minutes among them."""
+WARM_UP_S = limits.detectors_warm_up_s
+"""Of a life, before its memory is measured: so far back the keeper's detectors remember, and other
+lists of a bounded length fill meanwhile."""
 SLOPE_MAX = 1.0
 """Percent an hour."""
 
@@ -63,7 +64,7 @@ def test_an_hour_of_random_faults_breaks_no_promise(tmp_path: Path) -> None:
             figures["gap_rows"] += gaps
     figures["losses"] = len(losses) + sum(bool(cause.venues) for cause in soak.causes)
     figures["slopes_percent_an_hour"], figures["memory_mib"] = {}, {}
-    slopes = soak.slopes(warm_up=min(WARM_UP_S, seconds / 5))
+    slopes = soak.slopes(warm_up=min(WARM_UP_S, seconds / 2))
     wrong += unjudged((SERVER, *ROLES), slopes, seconds)
     for role, grown in slopes.items():
         slope, least, most = (round(value, 2) for value in grown[:3])
