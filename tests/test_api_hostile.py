@@ -32,7 +32,7 @@ def refusal(answer: httpx.Response, status: int) -> str:
     return sentence
 
 
-@pytest.mark.parametrize("length", [65, 40_000])
+@pytest.mark.parametrize("length", [65, 20_000])
 def test_a_symbol_without_end_is_refused_by_its_length(address: str, length: int) -> None:
     found = refusal(httpx.get(f"{address}/orders/bitfinex/{'A' * length}"), 404)
     assert found == f"expected names of at most 64 characters, found {length}"
