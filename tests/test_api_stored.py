@@ -19,10 +19,10 @@ import pytest
 from ordertape import L3Order, L3Repository, limits
 from ordertape.database.address import Address, connect
 from ordertape.database.embedded import EmbeddedServer
-from ordertape.database.follower import MarketFollower
 from ordertape.database.partitions import leaves
 from ordertape.models import L3BookOrder, L3Snapshot, L3Statistics, datetime_from_ns, iso_from_ns
 from ordertape.tape.folder import MarketFolder
+from support.database_faults import follow
 from support.interface import interface
 from support.postgres import connection, database, embedded_server, installed
 from support.processes import slowness, wait_for
@@ -382,12 +382,3 @@ def test_a_database_without_tables_has_no_market_and_one_that_is_away_can_t_be_a
             told = sentence(httpx.get(f"{api.address}/orders/bitfinex/LTC/USD"), status)
         assert told.startswith("bitfinex LTC/USD was never collected in")
         assert told.endswith(ending)
-
-
-def follow(folder: MarketFolder, address: Address) -> None:
-    """All of a tape into the database."""
-    with connect(address) as opened:
-        follower = MarketFollower(folder, opened, address, days=None)
-        while follower.step(final=True):
-            pass
-        follower.close()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +15,10 @@ from ordertape.crash_points import VARIABLE
 from ordertape.database import schema
 from ordertape.database.address import Address, connect
 from ordertape.database.dropping import drop
-from ordertape.database.follower import MarketFollower
 from ordertape.database.partitions import DAY_NS
-from ordertape.database.service import DatabaseFollower
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
-from support.database_faults import limited
+from support.database_faults import follow, following, limited
 from support.forked import Template
 from support.postgres import InstalledServer, connection, database, embedded_server, installed
 from support.processes import wait_for
@@ -34,25 +30,8 @@ DAYS = time.time_ns() // DAY_NS - START // DAY_NS - 2
 """So many days are kept that the day of START is older, and the one five days later is not."""
 
 
-def follow(folder: MarketFolder, address: Address) -> None:
-    with connect(address) as opened:
-        follower = MarketFollower(folder, opened, address, days=None)
-        while follower.step(final=True):
-            pass
-        follower.close()
-
-
-@contextmanager
-def following(data: Path, address: Address, **options: Any) -> Iterator[DatabaseFollower]:
-    follower, stop = DatabaseFollower(data, address, **options), threading.Event()
-    thread = threading.Thread(target=follower.run, args=(stop,))
-    with limited(database_maintenance_ms=20):
-        thread.start()
-        try:
-            yield follower
-        finally:
-            stop.set()
-            thread.join()
+def keeping_house() -> AbstractContextManager[None]:
+    return limited(database_maintenance_ms=20)
 
 
 def sequences(address: Address) -> list[int]:
@@ -84,7 +63,7 @@ def test_an_old_day_with_rows_goes_while_a_recording_goes_on(
             assert found == list(range(found[0], found[-1] + 1))  # no hole at any moment
             return found[0] > old
 
-        with following(tmp_path, database, days=DAYS) as follower:
+        with keeping_house(), following(tmp_path, database, days=DAYS) as follower:
             write(journal, market, 5)
             wait_for(lambda: follower.persisted("x", "ONE") > old, "the new day")
             wait_for(gone, "the end of the old day")
@@ -160,7 +139,7 @@ def test_tables_of_an_older_version_keep_their_rows_and_take_more(
         assert schema.check(connection, database.schema) == []
         assert everything(connection) == before
         write(journal, market, 100)
-        with following(tmp_path, database, days=36_500):
+        with keeping_house(), following(tmp_path, database):
             wait_for(lambda: len(sequences(database)) == market.next_seq - 1, "what came later")
             wait_for(lambda: lives(connection) > 0, "lives of the orders from before, too")
     assert sequences(database) == list(range(1, market.next_seq))

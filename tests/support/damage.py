@@ -221,18 +221,23 @@ def _judge_moved_away(folder: MarketFolder, whole: _Whole, path: Path) -> list[s
     path.rename(path.with_suffix(".damaged"))
     wrong = _judge(folder, whole.rows)
     written, book = [*whole.rows, *rows_of(whole.later)], naive_book(whole.batches)
-    with JournalWriter(folder, book=book, segment_bytes=SEGMENT_BYTES) as writer:
-        for batch in whole.later:
-            book.apply(batch)
-            writer.append(batch)
-    with closing(Archiver(folder, **SMALL)) as archiver:
-        archiver.finish()
+    _go_on(folder, whole, book)
     if len(left := segments(folder.journal)) > 1:
         wrong.append(f"{len(left)} segments of the journal are left")
     found = _book_at(folder, None)
     if not isinstance(found, OrderBook) or found.digest() != book.digest():
         wrong.append(f"the book at the end is another: {found}")
     return wrong + _judge(folder, written)
+
+
+def _go_on(folder: MarketFolder, whole: _Whole, book: OrderBook) -> None:
+    """What came later is collected behind the damage, and archived."""
+    with JournalWriter(folder, book=book, segment_bytes=SEGMENT_BYTES) as writer:
+        for batch in whole.later:
+            book.apply(batch)
+            writer.append(batch)
+    with closing(Archiver(folder, **SMALL)) as archiver:
+        archiver.finish()
 
 
 def _book_at(folder: MarketFolder, at: int | None) -> OrderBook | str:
@@ -259,12 +264,7 @@ def _judge_going_on(folder: MarketFolder, whole: _Whole, path: Path) -> list[str
     """The market is collected and archived on."""
     book, wrong = naive_book(whole.batches), []
     try:
-        with JournalWriter(folder, book=book, segment_bytes=SEGMENT_BYTES) as writer:
-            for batch in whole.later:
-                book.apply(batch)
-                writer.append(batch)
-        with closing(Archiver(folder, **SMALL)) as archiver:
-            archiver.finish()
+        _go_on(folder, whole, book)
         first = whole.needs[path.name].events + 1
         read = rows_of(TapeReader(folder.data, "demo", "X/Y", first).batches())
     except OrdertapeError as error:

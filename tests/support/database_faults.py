@@ -15,7 +15,8 @@ from typing import Any
 import psycopg
 
 from ordertape import EventBatch, limits
-from ordertape.database.address import Address
+from ordertape.database.address import Address, connect
+from ordertape.database.follower import MarketFollower
 from ordertape.database.service import DatabaseFollower
 from ordertape.errors import DatabaseUnavailable, TapeError
 from ordertape.events import EventKind, Flag, Side
@@ -27,7 +28,7 @@ from ordertape.tape.reader import TapeReader
 from ordertape.tape.verify import verify
 from support.tape import Market, rows_of
 
-__all__ = ["Recording", "following", "judge", "limited"]
+__all__ = ["Recording", "follow", "following", "judge", "limited"]
 
 QUICK = {
     "database_backoff_ms_min": 5,
@@ -72,6 +73,15 @@ def following(data: Path, address: Address, **options: Any) -> Iterator[Database
     finally:
         stop.set()
         thread.join()
+
+
+def follow(folder: MarketFolder, address: Address) -> None:
+    """All of a tape into the database, in this thread."""
+    with connect(address) as opened:
+        follower = MarketFollower(folder, opened, address, days=None)
+        while follower.step(final=True):
+            pass
+        follower.close()
 
 
 class Recording:
