@@ -11,8 +11,9 @@ import pytest
 
 from ordertape import limits
 from ordertape.broadcast.channel import Beat, Group, Subscription
-from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Resumed, Told
+from ordertape.broadcast.frames import Circumstance, Events, Resumed, Told
 from ordertape.broadcast.mailbox import Mailbox
+from ordertape.broadcast.picture import BookPicture
 from support.outlets import KeptOutlet, mailbox_of, until
 from support.tape import Market
 
@@ -81,10 +82,10 @@ async def test_what_is_missed_is_written_as_it_is_taken_and_then_comes_what_foll
     assert len(outlet.taken()) == 1
 
 
-async def test_a_large_book_comes_in_pieces_as_the_connection_takes_them(
+async def test_a_large_book_comes_in_frames_as_the_connection_takes_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ordertape.limits.client_piece_bytes", 100)
+    monkeypatch.setattr("ordertape.limits.client_frame_orders", 1)
     market, outlet = Market(), KeptOutlet()
     for _ in market.messages(60):
         pass
@@ -92,7 +93,7 @@ async def test_a_large_book_comes_in_pieces_as_the_connection_takes_them(
     shown = picture(market, 10)
     reader.begin(10, [shown])
     assert len(outlet.writes) > 10
-    assert max(map(len, outlet.writes)) < 250
+    assert max(map(len, outlet.writes)) < 300
     assert reader.sent == (1, 10)
     (book,) = outlet.taken()
     assert book["bids"] == json.loads(f"{{{shown.members(0)}}}")["bids"]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from ordertape import limits
 from ordertape._engine import EventBatch
-from ordertape.broadcast import frames
 from ordertape.broadcast.encode import order_objects, resting_orders
-from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Resumed
+from ordertape.broadcast.frames import Circumstance, Events, Resumed
+from ordertape.broadcast.picture import BookPicture
 from ordertape.broadcast.replica import Posted, ReplicaBook, StateTold
 from ordertape.broadcast.ring import Ring
 from ordertape.models import L3Snapshot, orders_of
@@ -296,9 +297,10 @@ def test_an_event_as_text_says_what_the_model_says() -> None:
             }
 
 
-def test_a_book_of_every_depth_is_a_part_of_the_whole_and_each_order_is_written_once(
+def test_a_book_of_every_depth_is_a_part_of_the_whole_and_shares_its_frames(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(limits, "client_frame_orders", 2)
     market = Market()
     written: list[int] = []
 
@@ -306,13 +308,23 @@ def test_a_book_of_every_depth_is_a_part_of_the_whole_and_each_order_is_written_
         written.append(len(rows))
         return resting_orders(rows)
 
-    monkeypatch.setattr(frames, "resting_orders", counting)
-    market.messages(60)
+    monkeypatch.setattr("ordertape.broadcast.picture.resting_orders", counting)
+    for _ in market.messages(120):
+        pass
     where = Circumstance("bitfinex", "A/B", "LIVE", 1, True)
-    picture = BookPicture.of(market.book, where, 1)
-    depths = [3, 1, 5, 0, 2, 4, 10**6]
-    books = {depth: json.loads(f"{{{picture.members(depth)}}}") for depth in depths}
-    for depth, book in books.items():
+    shown = BookPicture.of(market.book, where, 1)
+    depths = [3, 1, 0, 2, 10**6]
+    for depth in depths:
+        shown.write(depth)
+    assert len(shown.rows) <= sum(written) <= len(shown.rows) + 2 * len(depths)
+    frames = {id(frame) for depth in depths for frame in shown.write(depth)}
+    assert len(frames) <= len(shown.rows) / 2 + 3 * len(depths)
+    whole = json.loads(f"{{{shown.members(0)}}}")
+    for depth in depths:
+        (sent,) = texts_in(b"".join(parcel.data for parcel in shown.parcels(depth)))
+        book = json.loads(sent)
+        assert book["tape"]["ts_recv_ns"] == shown.ts_recv
         for side in ("bids", "asks"):
-            assert book[side] == books[0][side][: depth or None]
-    assert sum(written) == len(picture.rows)
+            assert len(whole[side]) > 3
+            assert book[side] == whole[side][: depth or None]
+            assert json.loads(f"{{{shown.members(depth)}}}")[side] == book[side]

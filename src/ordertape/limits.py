@@ -544,8 +544,9 @@ client_kernel_bytes_max: Final = 128 * 2**10
 """What the kernel is asked to hold for a client (it takes twice that, for its own account, too):
 of its own accord it would take 4 MiB, and a client that stands still would be noticed late.
 Policy: what comes waits in the connection."""
-client_piece_bytes: Final = 64 * 2**10
-"""A book larger than this goes out in frames of this size, as the connection takes them."""
+client_frame_orders: Final = 256
+"""Orders in one frame of a book; with as many on a side it goes out in such frames, which all
+depths share, as the connection takes them."""
 client_turn_bytes: Final = 256 * 2**10
 """What goes to one client of what waits for it before the others have their turn."""
 client_batch_bytes_max: Final = 256 * 2**10

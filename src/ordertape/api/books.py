@@ -5,7 +5,7 @@ from __future__ import annotations
 from ordertape.api.context import Api, Meant
 from ordertape.api.work import Leave
 from ordertape.broadcast.answer import rebuilt_picture, snapshot_text
-from ordertape.broadcast.frames import BookPicture
+from ordertape.broadcast.picture import BookPicture
 
 __all__ = ["book_text", "live_picture"]
 

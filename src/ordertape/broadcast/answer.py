@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ordertape.broadcast.frames import BookPicture, Circumstance
+from ordertape.broadcast.frames import Circumstance
+from ordertape.broadcast.picture import BookPicture
 from ordertape.numbers import json_text
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.history import History

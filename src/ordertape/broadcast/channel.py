@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from ordertape import limits
-from ordertape.broadcast.frames import BookPicture, Events, Item, Told
+from ordertape.broadcast.frames import Events, Told
 from ordertape.broadcast.mailbox import Mailbox
+from ordertape.broadcast.picture import BookPicture, Item
 from ordertape.measures import Delays
 
 __all__ = ["Beat", "Group", "Subscription"]

@@ -1,24 +1,19 @@
-"""What a market's readers are sent: events, whole books, statuses, framed once for all of them."""
+"""What a market's readers are sent: events and statuses, framed once for all of them."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from ordertape import limits
-from ordertape._engine import EventBatch, OrderBook
-from ordertape.broadcast.encode import order_objects, resting_orders, statistics_text, text
-from ordertape.broadcast.wire import framed, in_pieces
-from ordertape.models import iso_from_ns
+from ordertape._engine import EventBatch
+from ordertape.broadcast.encode import order_objects, text
+from ordertape.broadcast.wire import framed
 
 __all__ = [
-    "BookPicture",
     "Circumstance",
     "Events",
-    "Item",
     "Parcel",
     "Resumed",
     "Told",
@@ -150,115 +145,6 @@ class Resumed:
 
 
 @dataclass(slots=True)
-class BookPicture:
-    """A whole book after event ``sequence``; each depth that is asked for is written once."""
-
-    sequence: int
-    timestamp: str
-    ts_recv: int
-    where: Circumstance
-    statistics: str
-    rows: EventBatch
-    bids: int
-    """How many of the rows are bids."""
-    heard: int = 0
-    """When the venue's last frame came, where that is known (ns): on a quiet market long after
-    the last event."""
-    _listed: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
-    _writing: threading.Lock = field(default_factory=threading.Lock)
-    """Who writes: others want much of the same, and have it behind it."""
-    _texts: dict[int, str] = field(default_factory=dict)
-    _written: dict[int, list[bytes]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, book: OrderBook, where: Circumstance, ts: int) -> BookPicture:
-        """``ts``: of ``rebuild.time_of``."""
-        return cls(
-            sequence=book.seq,
-            timestamp=iso_from_ns(ts),
-            ts_recv=book.ts_recv,
-            where=where,
-            statistics=statistics_text(book),
-            rows=book.snapshot(),
-            bids=book.totals()[0],
-        )
-
-    @property
-    def stand(self) -> tuple[int, int]:
-        return self.where.era, self.sequence
-
-    def members(self, depth: int) -> str:
-        """``sequence`` to ``asks`` as members of a JSON object; ``depth`` orders a side, 0 all."""
-        depth = self._whole_or(depth)
-        with self._writing:
-            if depth not in self._texts:
-                self._texts[depth] = self._members(depth)
-        return self._texts[depth]
-
-    def _whole_or(self, depth: int) -> int:
-        """Every depth beyond the book is the whole of it: one text for all of them."""
-        return 0 if depth >= max(self.bids, len(self.rows) - self.bids) else depth
-
-    def _members(self, depth: int) -> str:
-        bids, asks = (self._side(side, depth) for side in (0, 1))
-        return (
-            f'"sequence":{self.sequence},"timestamp":"{self.timestamp}",'
-            f'"statistics":{self.statistics},"bids":{bids},"asks":{asks}'
-        )
-
-    def _side(self, side: int, depth: int) -> str:
-        """A JSON list.  Each order is written once, for all depths that have it."""
-        first, behind = (self.bids, len(self.rows)) if side else (0, self.bids)
-        count = behind - first if depth == 0 else min(depth, behind - first)
-        listed = self._listed[side]
-        if len(listed) < count:
-            listed += resting_orders(self.rows[first + len(listed) : first + count])
-        return f"[{','.join(listed[:count])}]"
-
-    def write(self, depth: int) -> list[bytes]:
-        """The frames in the middle of its text, the same for all readers.  Takes long for a large
-        book: in a thread before it is sent."""
-        depth = self._whole_or(depth)
-        if (written := self._written.get(depth)) is not None:
-            return written
-        with self._writing:
-            return self._frames(depth)
-
-    def is_written(self, depth: int) -> bool:
-        """Whether ``write`` has nothing to do any more."""
-        return self._whole_or(depth) in self._written
-
-    def _frames(self, depth: int) -> list[bytes]:
-        if depth not in self._written:
-            # What a reader needs to make columns of it as they stand on the tape.
-            form = (
-                f'"tape":{{"ts_recv_ns":{self.ts_recv},"price_scale":{self.rows.price_scale},'
-                f'"size_scale":{self.rows.size_scale},"id_codec":{text(self.rows.codec.spec)}}}'
-            )
-            words = f"{self._members(depth)},{form}".encode()
-            most = limits.client_piece_bytes
-            self._written[depth] = [words] if len(words) <= most else [*in_pieces(words, most)]
-        return self._written[depth]
-
-    def size(self, depth: int) -> int:
-        """Bytes of its text."""
-        return sum(map(len, self.write(depth)))
-
-    def parcels(self, depth: int) -> Iterator[Parcel]:
-        """Its text: one frame, or a frame a piece where the book is large."""
-        age_ms = age_of(max(self.ts_recv, self.heard))
-        before, behind = (part.encode() for part in self.where.around("l3_snapshot", age_ms))
-        middle = self.write(depth)
-        if len(middle) == 1:
-            yield Parcel(framed(b"".join((before, *middle, behind))), self.stand)
-            return
-        yield Parcel(framed(before, last=False), messages=0)
-        for piece in middle:
-            yield Parcel(piece, messages=0)
-        yield Parcel(framed(behind, first=False), self.stand)
-
-
-@dataclass(slots=True)
 class Told:
     """A state that is the same for everyone: a status, statistics."""
 
@@ -267,7 +153,3 @@ class Told:
     @classmethod
     def of(cls, words: str, topic: str) -> Told:
         return cls(Parcel.of(words, topic))
-
-
-Item: TypeAlias = Events | Resumed | BookPicture | Told
-"""What is delivered to a market's readers, in order."""

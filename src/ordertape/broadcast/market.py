@@ -16,8 +16,9 @@ from pathlib import Path
 
 from ordertape import limits
 from ordertape.broadcast.channel import Beat, Group, Subscription
-from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Item, Told
+from ordertape.broadcast.frames import Circumstance, Events, Told
 from ordertape.broadcast.opening import Opening
+from ordertape.broadcast.picture import BookPicture, Item
 from ordertape.broadcast.replica import Beginning, Posted, ReplicaBook, StateTold
 from ordertape.measures import Delays
 from ordertape.models import L3StreamStatus, StreamInfo, iso_from_ns

@@ -16,7 +16,8 @@ import structlog
 from ordertape import limits
 from ordertape._engine import EventBatch, OrderBook
 from ordertape.broadcast.encode import order_objects, statistics_text
-from ordertape.broadcast.frames import BookPicture, Circumstance, Events, Resumed
+from ordertape.broadcast.frames import Circumstance, Events, Resumed
+from ordertape.broadcast.picture import BookPicture
 from ordertape.broadcast.ring import Ring
 from ordertape.eras import EraNow
 from ordertape.errors import OrdertapeError, UnknownMarket

@@ -5,9 +5,7 @@ What is sent to many is framed once and written to each connection as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-__all__ = ["framed", "in_pieces"]
+__all__ = ["framed"]
 
 _TEXT, _CONTINUATION, _FINAL = 0x1, 0x0, 0x80
 
@@ -21,10 +19,3 @@ def framed(payload: bytes, *, first: bool = True, last: bool = True) -> bytes:
     if size < 2**16:
         return bytes((start, 126)) + size.to_bytes(2, "big") + payload
     return bytes((start, 127)) + size.to_bytes(8, "big") + payload
-
-
-def in_pieces(payload: bytes, most: int) -> Iterator[bytes]:
-    """Frames from the middle of a text, of ``most`` bytes each.  Control frames may come between
-    any two, so that a ping need not wait for the end of a large book."""
-    for start in range(0, len(payload), most):
-        yield framed(payload[start : start + most], first=False, last=False)
