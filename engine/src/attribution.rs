@@ -8,6 +8,8 @@ use crate::ids::Id;
 use crate::number::rescale;
 use crate::table::IdHashes;
 
+const ROOM_MAX: usize = 100_000;
+
 /// When and as which message something was said.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp {
@@ -94,6 +96,9 @@ pub struct Ended {
     pub ts_recv: i64,
 }
 
+/// Trades, and ends that no trade explained yet.
+pub type Waiting = (VecDeque<Trade>, VecDeque<Ended>);
+
 pub struct Trades {
     pub waiting: VecDeque<Trade>,
     ended: VecDeque<Ended>,
@@ -105,14 +110,26 @@ pub struct Trades {
 
 impl Trades {
     pub fn new(horizon_ns: i64, max: usize) -> Self {
-        Self {
+        let max = max.max(1);
+        let mut trades = Self {
             waiting: VecDeque::new(),
             ended: VecDeque::new(),
             known: HashSet::default(),
             known_order: VecDeque::new(),
             horizon_ns,
-            max: max.max(1),
-        }
+            max,
+        };
+        // Made and touched at once, so that memory does not grow for an hour until the bound is reached; a
+        // set of twice the room takes back what removed ids held without growing.
+        let room = max.min(ROOM_MAX);
+        trades.known.reserve(2 * room);
+        trades.known_order.reserve(room + 1);
+        (0..room).for_each(|id| {
+            trades.remember(id as Id);
+        });
+        trades.known.clear();
+        trades.known_order.clear();
+        trades
     }
 
     /// False where the id is known; the oldest is forgotten at the bound.
@@ -191,8 +208,8 @@ impl Trades {
         }
     }
 
-    /// The same at larger scales (price, size), or the field that doesn't fit.
-    pub fn rescaled(&self, from: (u8, u8), to: (u8, u8)) -> Result<Self, &'static str> {
+    /// What waits at larger scales (price, size), for `adopt`, or the field that doesn't fit.
+    pub fn rescaled(&self, from: (u8, u8), to: (u8, u8)) -> Result<Waiting, &'static str> {
         type Field = &'static str;
         let larger = |price, size| {
             let price = rescale(price, from.0, to.0).ok_or("price")?;
@@ -215,13 +232,35 @@ impl Trades {
                 ..*ended
             })
         });
-        Ok(Self {
-            waiting: waiting.collect::<Result<_, Field>>()?,
-            ended: ended.collect::<Result<_, Field>>()?,
-            known: self.known.clone(),
-            known_order: self.known_order.clone(),
-            horizon_ns: self.horizon_ns,
-            max: self.max,
-        })
+        Ok((
+            waiting.collect::<Result<_, Field>>()?,
+            ended.collect::<Result<_, Field>>()?,
+        ))
+    }
+
+    pub fn adopt(&mut self, waiting: Waiting) {
+        (self.waiting, self.ended) = waiting;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_ids_are_known_in_room_that_is_made_once() {
+        let max = 1_000;
+        let mut trades = Trades::new(0, max);
+        let room = (trades.known.capacity(), trades.known_order.capacity());
+        for id in 0..200 * max as Id {
+            assert!(trades.remember(id));
+            assert!(!trades.remember(id));
+        }
+        // What removed ids hold counts as less; a set that grew has more.
+        assert!(trades.known.capacity() <= room.0);
+        assert_eq!(trades.known_order.capacity(), room.1);
+        let newest = 199 * max as Id..200 * max as Id;
+        assert!(newest.rev().all(|id| !trades.remember(id)));
+        assert!(trades.remember(0));
     }
 }

@@ -227,7 +227,7 @@ impl Window {
         book.adopt_scales(price_scale, size_scale)
             .map_err(refused)?;
         self.statements = statements;
-        self.trades = trades;
+        self.trades.adopt(trades);
         Ok(values)
     }
 
