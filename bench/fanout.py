@@ -78,11 +78,11 @@ class Served:
 
 
 @contextmanager
-def live(rate: int, exchange: str) -> Iterator[Served]:
+def live(rate: int, exchange: str, orders: int | None = None) -> Iterator[Served]:
     symbol = SYMBOLS[exchange]
     with (
         tempfile.TemporaryDirectory(prefix="ordertape-bench-") as name,
-        simulated(rate, exchange) as environment,
+        simulated(rate, exchange, orders) as environment,
         started(Path(name), environment) as (address, process),
     ):
         wish = {"symbol": symbol, "exchanges": [exchange]}

@@ -98,12 +98,16 @@ def _timed(batch: EventBatch, first_seq: int | None, times: np.ndarray[Any, Any]
 
 
 @contextmanager
-def simulated(rate: int, exchange: str = EXCHANGE) -> Iterator[dict[str, str]]:
-    """The addresses of a simulated venue, and its keys, as a server takes them."""
+def simulated(
+    rate: int, exchange: str = EXCHANGE, orders: int | None = None
+) -> Iterator[dict[str, str]]:
+    """The addresses of a simulated venue, and its keys, as a server takes them.  ``orders``: that
+    rest in its book, where not as many as it has by itself."""
     preferred = ["nice", "-n", "-10"] if os.geteuid() == 0 else []
     command = [*preferred, sys.executable, "-m", "ordertape.simulator", exchange]
+    resting = [] if orders is None else ["--orders", str(orders)]
     venue = subprocess.Popen(
-        [*command, "--rate", str(rate), "--watch-parent"],
+        [*command, "--rate", str(rate), *resting, "--watch-parent"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

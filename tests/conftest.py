@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from support.served import Served
 
 TOP = Path(__file__).resolve().parent.parent
+pytest_plugins = ("support.postgres",)
+"""Its servers run once for all tests; a file that imports a fixture has one of its own."""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -17,9 +17,6 @@ from ordertape.database import schema
 from ordertape.database.address import Address
 from ordertape.database.dropping import drop
 from ordertape.errors import DatabaseUnavailable, MarketBusy, SettingRefused
-from support.postgres import connection, database, embedded_server, installed
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
 
 START = 1_790_000_000_123_456_789
 

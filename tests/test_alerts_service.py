@@ -26,11 +26,8 @@ from ordertape.roles.status import is_collected
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import Mark
-from support.postgres import connection, database, embedded_server, installed
 from support.processes import wait_for
 from support.tape import Market
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
 
 
 @asynccontextmanager

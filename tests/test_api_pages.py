@@ -34,10 +34,8 @@ from ordertape.tape.journal import JournalWriter
 from ordertape.tape.lookup import TapeLookup
 from ordertape.tape.marks import Mark
 from ordertape.tape.reader import TapeReader
-from support.postgres import InstalledServer, connection, database, embedded_server, installed
+from support.postgres import InstalledServer
 from support.tape import Market
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
 
 MARKET = ("bitfinex", "BTC/USDT")
 EVERYTHING = Query(1, 2**63 - 1, 1_000, False, Filters())

@@ -24,12 +24,9 @@ from ordertape.models import L3BookOrder, L3Snapshot, L3Statistics, datetime_fro
 from ordertape.tape.folder import MarketFolder
 from support.database_faults import follow
 from support.interface import interface
-from support.postgres import connection, database, embedded_server, installed
 from support.processes import slowness, wait_for
 from support.served import exact, sentence
 from support.tape import Market, write_journal
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
 
 TS = 1_700_000_000_123_456_789
 ELSEWHERE = ("elsewhere", "A-B")

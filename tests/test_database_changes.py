@@ -18,10 +18,7 @@ from ordertape.database.partitions import Leaf, attach, drop_before, ensure_leaf
 from ordertape.database.rows import Generation
 from ordertape.database.thinning import maintain
 from ordertape.errors import DatabaseUnavailable
-from support.postgres import connection, database, embedded_server, installed
 from support.processes import wait_for
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
 
 DAY = date(2026, 11, 22)
 

@@ -15,9 +15,6 @@ from ordertape.database.address import Address
 from ordertape.database.connections import Connections
 from ordertape.database.reader import is_order_form
 from ordertape.errors import DatabaseError, DatabaseUnavailable
-from support.postgres import connection, database, embedded_server, installed
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
 
 
 @pytest.fixture

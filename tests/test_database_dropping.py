@@ -24,10 +24,8 @@ from ordertape.database.address import Address, connect
 from ordertape.database.dropping import drop
 from ordertape.errors import SchemaRefused
 from ordertape.models import datetime_from_ns
-from support.postgres import InstalledServer, connection, database, embedded_server, installed
+from support.postgres import InstalledServer
 from support.processes import wait_for
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
 
 TS = 1_790_000_000_123_456_789
 PASSWORD = "correct horse battery staple"

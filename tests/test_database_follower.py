@@ -25,10 +25,7 @@ from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import Mark, gap_mark
 from ordertape.tape.reader import TapeReader
-from support.postgres import connection, database, embedded_server, installed
 from support.tape import START, Market, rows_of, write_journal
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
 
 
 @pytest.fixture

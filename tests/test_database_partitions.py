@@ -15,9 +15,6 @@ from ordertape.database.partitions import DAY_NS, Leaf, day_of, ensure_leaf, lea
 from ordertape.database.rows import Generation
 from ordertape.database.schema import renew_view
 from ordertape.database.thinning import drop_old_days, maintain, thin_books
-from support.postgres import connection, database, embedded_server, installed
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
 
 DAY = date(2026, 11, 22)
 HOUR_NS = 3600 * 10**9

@@ -27,11 +27,8 @@ from ordertape.errors import (
 from ordertape.models import L3BookOrder, L3Statistics, datetime_from_ns, iso_from_ns
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
-from support.postgres import connection, database, embedded_server, installed
 from support.processes import wait_for
 from support.tape import START, Market, write_journal
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
 
 MARKET = ("bitfinex", "BTC/USDT")
 TS = START + 123_456_789

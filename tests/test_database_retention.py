@@ -20,11 +20,9 @@ from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from support.database_faults import follow, following, limited
 from support.forked import Template
-from support.postgres import InstalledServer, connection, database, embedded_server, installed
+from support.postgres import InstalledServer
 from support.processes import wait_for
 from support.tape import START, Market
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
 
 DAYS = time.time_ns() // DAY_NS - START // DAY_NS - 2
 """So many days are kept that the day of START is older, and the one five days later is not."""

@@ -9,9 +9,6 @@ from ordertape.database import schema
 from ordertape.database.address import Address, connect
 from ordertape.database.dropping import drop
 from ordertape.errors import SchemaRefused
-from support.postgres import connection, database, embedded_server, installed
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
 
 
 def relations(connection: psycopg.Connection, name: str) -> list[str]:

@@ -33,12 +33,10 @@ from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import Mark
 from support.lobster import files as lobster_files
-from support.postgres import InstalledServer, connection, database, embedded_server, installed
+from support.postgres import InstalledServer
 from support.processes import wait_for
 from support.recorded_lives import Unexplained, by_hand, write
 from support.tape import START, Market, write_journal
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
 
 TOP = Path(__file__).resolve().parent.parent
 

@@ -28,11 +28,9 @@ from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
 from ordertape.tape.marks import gap_mark
 from ordertape.times import NS_PER_MILLISECOND
-from support.postgres import InstalledServer, connection, database, embedded_server, installed
+from support.postgres import InstalledServer
 from support.processes import wait_for
 from support.tape import START, Market, write_journal
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
 
 
 @pytest.fixture(autouse=True)

@@ -16,11 +16,9 @@ from ordertape.database.service import DatabaseFollower
 from ordertape.database.settled import Settled
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
-from support.postgres import connection, database, embedded_server, installed
 from support.processes import wait_for
 from support.recorded_lives import Unexplained, by_hand
 
-__all__ = ["connection", "database", "embedded_server", "installed"]
 ONE = ("x", "ONE")
 
 

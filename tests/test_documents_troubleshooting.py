@@ -19,9 +19,6 @@ from ordertape.roles.connection import MarketConnection
 from ordertape.roles.pacing import Backoff, Pacer
 from ordertape.stream.market import MarketStream
 from ordertape.venues.registry import venue_of
-from support.postgres import connection, database, embedded_server, installed
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "troubleshooting.md").read_text()
 

@@ -14,10 +14,7 @@ from ordertape.tape.folder import MarketFolder
 from ordertape.tape.verify import verify
 from support.burst import RATE, TIMES, bursting_venue
 from support.database_faults import following, limited
-from support.postgres import embedded_server
 from support.processes import SYMBOL, start_collector, wait_for
-
-__all__ = ["embedded_server"]
 
 SECONDS = 1.5
 MARKET = ("bitfinex", SYMBOL)

@@ -31,11 +31,9 @@ from ordertape.findings.walk import read_findings
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from support.icebergs import write_icebergs
-from support.postgres import connection, database, embedded_server, installed
 from support.processes import wait_for
 from support.tape import START
 
-__all__ = ["connection", "database", "embedded_server", "installed"]
 NAMES = ("bitfinex", "A/USD")
 MANY_DAYS = 36_500
 

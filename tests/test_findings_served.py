@@ -21,11 +21,9 @@ from ordertape.findings.walk import read_findings
 from ordertape.tape.folder import MarketFolder
 from support.guarded import Guarded, guarded
 from support.icebergs import write_icebergs
-from support.postgres import database, embedded_server, installed
 from support.processes import wait_for
 from support.served import exact
 
-__all__ = ["database", "embedded_server", "installed"]
 API = "/api/v1/orderbook-heatmap"
 NAMES = ("bitfinex", "A/USD")
 WHERE = f"{API}/findings/bitfinex/A/USD"

@@ -20,11 +20,9 @@ from ordertape.lifecycles.log import store_next
 from ordertape.tape.archive import Archiver
 from ordertape.tape.folder import MarketFolder
 from ordertape.tape.journal import JournalWriter
-from support.postgres import connection, database, embedded_server, installed
 from support.recorded_lives import Unexplained, by_hand, write
 from support.tape import START
 
-__all__ = ["connection", "database", "embedded_server", "installed"]
 NAMES = ("bitfinex", "A/USD")
 
 

@@ -18,9 +18,7 @@ from ordertape.database.markets import ensure_market, next_generation
 from ordertape.database.partitions import Leaf, ensure_leaf, today
 from ordertape.database.readers import grant_reading
 from ordertape.errors import SettingRefused
-from support.postgres import InstalledServer, connection, database, embedded_server, installed
-
-__all__ = ["connection", "database", "embedded_server", "installed"]
+from support.postgres import InstalledServer
 
 NAME = 'a "reader"'
 NEEDS = Needs(2, 8, 10**9, 10**9, "bigint", "bigint")
