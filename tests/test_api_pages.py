@@ -392,14 +392,13 @@ def test_the_first_event_since_a_moment_is_the_tapes_wherever_it_is_looked_up(
 @pytest.mark.parametrize("descending", [False, True])
 def test_a_server_that_is_killed_while_pages_are_read_is_used_again_when_it_is_back(
     folder: MarketFolder,
-    installed: InstalledServer,
+    own_server: InstalledServer,
     monkeypatch: pytest.MonkeyPatch,
     descending: bool,
 ) -> None:
     monkeypatch.setattr("ordertape.limits.api_database_retry_ms", 0)
-    address = Address("killed", url=installed.url)
+    address = Address("killed", url=own_server.url)
     with connect(address) as opened:
-        opened.execute("DROP SCHEMA IF EXISTS killed CASCADE")
         create(opened, "killed")
     record(folder, Market(), 300, clear_every=90)
     copy(folder, address)
@@ -412,10 +411,10 @@ def test_a_server_that_is_killed_while_pages_are_read_is_used_again_when_it_is_b
         if page in (1, 5):
             before.append(sources_of(store, tape))
         if page == 1:
-            installed.stop("immediate")
+            own_server.stop("immediate")
             before.append(sources_of(store, tape))
         elif page == 4:
-            installed.start()
+            own_server.start()
 
     with capture_logs() as told:
         assert paged(store, tape, query, kill) == expected
@@ -423,5 +422,3 @@ def test_a_server_that_is_killed_while_pages_are_read_is_used_again_when_it_is_b
     assert before == [[Leaf], [Tape], [Leaf]]
     events = [line["event"] for line in told]
     assert events == ["L3_pages_without_database", "L3_pages_with_database"]
-    with connect(address) as opened:
-        opened.execute("DROP SCHEMA killed CASCADE")

@@ -313,12 +313,17 @@ def test_a_book_of_every_depth_is_a_part_of_the_whole_and_shares_its_frames(
         pass
     where = Circumstance("bitfinex", "A/B", "LIVE", 1, True)
     shown = BookPicture.of(market.book, where, 1)
-    depths = [3, 1, 0, 2, 10**6]
+    depths = [3, 1, 0, 2, len(market.book.snapshot()) // 2, 10**6]
     for depth in depths:
+        assert depth == 10**6 or not shown.is_written(depth)
         shown.write(depth)
     assert len(shown.rows) <= sum(written) <= len(shown.rows) + 2 * len(depths)
-    frames = {id(frame) for depth in depths for frame in shown.write(depth)}
-    assert len(frames) <= len(shown.rows) / 2 + 3 * len(depths)
+    assert shown.write(10**6) is shown.write(0)
+    for depth in depths:
+        assert shown.write(depth) is shown.write(depth)
+        assert shown.is_written(depth)
+    bids = shown.write(0)[1:]
+    assert shown.write(3)[1] is shown.write(2)[1] is bids[0]
     whole = json.loads(f"{{{shown.members(0)}}}")
     for depth in depths:
         (sent,) = texts_in(b"".join(parcel.data for parcel in shown.parcels(depth)))

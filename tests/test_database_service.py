@@ -135,9 +135,9 @@ def test_one_market_whose_rows_are_others_stops_no_other(
 
 
 def test_a_server_that_goes_and_comes_gets_everything_once(
-    installed: InstalledServer, tmp_path: Path
+    own_server: InstalledServer, tmp_path: Path
 ) -> None:
-    address = Address("comes_and_goes", url=installed.url)
+    address = Address("comes_and_goes", url=own_server.url)
     market = Market()
     with (
         JournalWriter(MarketFolder(tmp_path, "x", "ONE")) as writer,
@@ -147,14 +147,14 @@ def test_a_server_that_goes_and_comes_gets_everything_once(
             for batch in market.messages(200):
                 writer.append(batch)
             wait_for(lambda: follower.persisted("x", "ONE") > market.next_seq // 2, "half of it")
-            installed.stop(mode)
+            own_server.stop(mode)
             for batch in market.messages(100):
                 writer.append(batch)
             wait_for(lambda: follower.problem is not None, "it is noticed")
             told = read_told(tmp_path)
             assert told is not None
             assert (told.state, told.reason) == ("waiting", follower.problem)
-            installed.start()
+            own_server.start()
         wait_for(lambda: follower.persisted("x", "ONE") == market.next_seq - 1, "all of it")
         assert str(read_told(tmp_path)) == f"following {address.shown}"
     assert sequences(address, "ONE") == list(range(1, market.next_seq))

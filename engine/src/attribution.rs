@@ -8,6 +8,7 @@ use crate::ids::Id;
 use crate::number::rescale;
 use crate::table::IdHashes;
 
+/// What a larger bound needs beyond this is made when it is needed.
 const ROOM_MAX: usize = 100_000;
 
 /// When and as which message something was said.
@@ -122,7 +123,7 @@ impl Trades {
         // Made and touched at once, so that memory does not grow for an hour until the bound is reached; a
         // set of twice the room takes back what removed ids held without growing.
         let room = max.min(ROOM_MAX);
-        trades.known.reserve(2 * room);
+        trades.known.reserve(2 * (room + 1));
         trades.known_order.reserve(room + 1);
         (0..room).for_each(|id| {
             trades.remember(id as Id);
@@ -249,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_newest_ids_are_known_in_room_that_is_made_once() {
-        let max = 1_000;
+        let max = 896;
         let mut trades = Trades::new(0, max);
         let room = (trades.known.capacity(), trades.known_order.capacity());
         for id in 0..200 * max as Id {

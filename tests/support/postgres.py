@@ -113,7 +113,14 @@ def installed_cluster() -> Iterator[InstalledServer]:
 
 @pytest.fixture(scope="session")
 def installed() -> Iterator[InstalledServer]:
-    """Debian's server."""
+    """One of Debian's for all tests that don't hurt it."""
+    with installed_cluster() as server:
+        yield server
+
+
+@pytest.fixture
+def own_server() -> Iterator[InstalledServer]:
+    """Debian's server for a test that hurts it."""
     with installed_cluster() as server:
         yield server
 

@@ -120,7 +120,7 @@ class Subscription:
 
 class Group:
     """The readers of one market with the same ``batch_ms``: events are gathered and framed once
-    for all of them.  (A book is written once for each depth.)"""
+    for all of them."""
 
     def __init__(self, batch_ms: int, delays: Delays | None = None) -> None:
         """``delays``: of each frame, from its newest event's receipt to all readers' connections;

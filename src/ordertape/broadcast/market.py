@@ -45,7 +45,7 @@ class Channel:
         self._beats: dict[int, Beat] = {}
         """By ``statistics_ms``: those who want statistics."""
         self._opening: Opening | None = None
-        """By depth: books of a moment ago, for whoever begins now."""
+        """A book of a moment ago, for whoever begins now."""
         self._statistics: tuple[float, Told] | None = None
         self.replica = ReplicaBook(
             data,

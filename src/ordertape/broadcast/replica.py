@@ -303,8 +303,9 @@ class ReplicaBook:
     def _post_picture(self) -> None:
         picture = self.picture()
         if picture is not None and self.wanted:
-            for depth in self.depths:
-                picture.write(depth)  # here, not in the loop
+            # Here, not in the loop; who came meanwhile may want another depth.
+            while missing := [d for d in self.depths if not picture.is_written(d)]:
+                picture.write(missing[0])
             self._post(picture)
 
     def _picture(self, book: OrderBook) -> BookPicture:
