@@ -194,7 +194,7 @@ def test_a_second_worker_ends_the_whole_in_one_sentence(
     tmp_path: Path, venue: dict[str, str]
 ) -> None:
     data = tmp_path / "data"
-    with launched(data, venue, "--workers", "2", "--timeout-worker-healthcheck", "1") as server:
+    with launched(data, venue, "--workers", "2") as server:
         server.wait_gone()
         said = server.words()
         assert f"the server of {data} is one process, and process " in said
