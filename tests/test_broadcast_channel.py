@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -223,9 +225,9 @@ async def test_statistics_keep_their_beat_and_come_straight_to_who_wants_nothing
     assert reader.has_book  # it waits for none
     loop, enough = asyncio.get_running_loop(), asyncio.Event()
 
-    def tell(beat: Beat) -> None:
+    def tell(readers: Sequence[Subscription]) -> None:
         struck.append(loop.time())
-        for each in beat.readers:
+        for each in readers:
             each.deliver(Told.of('{"type":"l3_statistics"}', "l3_statistics"))
         if len(struck) == 5:
             enough.set()
@@ -237,6 +239,38 @@ async def test_statistics_keep_their_beat_and_come_straight_to_who_wants_nothing
     beat.close()
     assert struck[-1] - began > 0.09
     assert len(outlet.taken()) == 5
+
+
+async def test_many_are_told_their_statistics_in_turns_and_others_go_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ordertape.limits.beat_turn_clients", 4)
+    readers = [
+        Subscription(mailbox_of(KeptOutlet()), orders=False, statistics_ms=20) for _ in range(10)
+    ]
+    loop, turns, told, done = (
+        asyncio.get_running_loop(),
+        list[int](),
+        Counter[int](),
+        asyncio.Event(),
+    )
+
+    def tell(some: Sequence[Subscription]) -> None:
+        told.update(map(id, some))
+        turns.append(len(some))
+        loop.call_soon(turns.append, 0)  # whoever else waits for the loop
+        beat.readers.discard(gone)
+        if len(turns) >= 12:
+            done.set()
+
+    beat, gone = Beat(20, tell), readers[0]
+    beat.readers.update(readers)
+    async with asyncio.timeout(60):
+        await done.wait()
+    beat.close()
+    assert all(most <= 4 for most in turns)
+    assert 0 in turns[1:3]
+    assert told[id(gone)] <= 1 < min(told[id(reader)] for reader in readers[1:])
 
 
 async def test_the_age_of_a_book_is_that_of_the_venues_last_frame() -> None:

@@ -547,6 +547,9 @@ Policy: what comes waits in the connection."""
 client_frame_orders: Final = 256
 """Orders in one frame of a book; with as many on a side it goes out in such frames, which all
 depths share, as the connection takes them."""
+beat_turn_clients: Final = 100
+"""Clients who are told their statistics before events and requests have their turn again.  Policy:
+a beat that is due before the last one is through is left out."""
 client_turn_bytes: Final = 256 * 2**10
 """What goes to one client of what waits for it before the others have their turn."""
 client_batch_bytes_max: Final = 256 * 2**10

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -218,12 +218,12 @@ class Channel:
         self._statistics = (now, told)
         return told
 
-    def _tell_statistics(self, beat: Beat) -> None:
+    def _tell_statistics(self, readers: Sequence[Subscription]) -> None:
         if (told := self.statistics_told()) is None:
             return
-        for batch_ms in {reader.batch_ms for reader in beat.readers if reader.orders}:
+        for batch_ms in {reader.batch_ms for reader in readers if reader.orders}:
             self._groups[batch_ms].flush()  # the events that stand in them come first
-        for reader in beat.readers:
+        for reader in readers:
             reader.deliver(told)
 
     def end(self, info: StreamInfo | None) -> None:
